@@ -1,0 +1,166 @@
+//! The life of a replica, and the one order in which it ends: stop the work, wait for it, release the lease, exit.
+//! Every wait has a bound.
+
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use tokio::select;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::work::{self, Limits};
+use crate::{Args, Metrics, Status, Term, http, logs, signals};
+
+/// The application: what every variant's `main.rs` starts with and hands its election to.
+#[derive(Debug)]
+pub struct App {
+    /// The flags.
+    pub args: Args,
+    /// The identity of this process, unique among all that ever were.
+    pub identity: String,
+    /// The metrics, for the variant to report its requests to.
+    pub metrics: Metrics,
+    shutdown: CancellationToken,
+}
+
+/// An election as the application sees it. `S` is what the variant's elector publishes.
+#[derive(Debug)]
+pub struct Election<S> {
+    /// The Lease that is contended for, as `namespace/name`; `None` without a contest.
+    pub lease: Option<String>,
+    /// What the elector believes.
+    pub beliefs: watch::Receiver<S>,
+    /// How to read it.
+    pub view: fn(&S) -> Status,
+    /// The elector. It ends after `release` is cancelled; its end before that is a failure.
+    pub task: JoinHandle<Result<()>>,
+    /// Asks the elector to release the lease and to end.
+    pub release: CancellationToken,
+}
+
+impl App {
+    /// Parses the flags, starts logging and listens for signals. A flag that cannot be used ends the process with one
+    /// line and code 2.
+    ///
+    /// # Errors
+    /// Logging or signal handling cannot be set up.
+    pub fn start(variant: &str) -> Result<Self> {
+        let args = Args::parse_for(variant);
+        let identity = args.new_identity()?;
+        logs::init(args.log_format, &identity)?;
+        let metrics = Metrics::new(&args.lease_name);
+        Ok(Self { args, identity, metrics, shutdown: signals::shutdown_token()? })
+    }
+
+    /// Runs without an election: this replica leads until it is told to stop.
+    ///
+    /// # Errors
+    /// As [`App::run`].
+    pub async fn lead_for_life(self) -> Result<()> {
+        info!(hint = "--enable-leader-election", "leader election is off, this replica leads for life");
+        let leader = Some(self.identity.clone());
+        let status = Status { ready: true, leader, term: Some(Term::for_life()), lost: None };
+        // The task keeps the sender, since a closed channel means that an elector has died.
+        let (publish, beliefs) = watch::channel(status);
+        let release = CancellationToken::new();
+        let released = release.clone();
+        let task = tokio::spawn(async move {
+            released.cancelled().await;
+            drop(publish);
+            Ok(())
+        });
+        self.run(Election { lease: None, beliefs, view: Clone::clone, task, release }).await
+    }
+
+    /// Does the work whenever this replica leads, until a signal asks to stop; then ends in order.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
+    /// lease. The caller must end the process then: work may still be running.
+    pub async fn run<S: Send + Sync + 'static>(self, mut election: Election<S>) -> Result<()> {
+        let Self { args, identity, metrics, shutdown } = self;
+        let (beliefs, view) = (election.beliefs.clone(), election.view);
+        let believed = beliefs.clone();
+        let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
+        if let Some(address) = args.listen.0 {
+            http::serve(address, http::State { identity: identity.clone(), status, metrics: metrics.clone() }).await?;
+        }
+        tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
+
+        let lead = work::lead(
+            beliefs,
+            view,
+            shutdown,
+            Limits {
+                tick: args.tick,
+                after_loss: args.lease_duration - args.renew_deadline,
+                at_shutdown: args.renew_deadline,
+            },
+            || {
+                if let Some(lease) = &election.lease {
+                    info!(lease, identity, "attempting to acquire leader lease");
+                }
+            },
+        );
+        select! {
+            // The elector first: when it has died, whatever the work says comes too late.
+            biased;
+            end = &mut election.task => bail!("the elector ended by itself: {}", describe(end)),
+            end = lead => end?,
+        }
+
+        election.release.cancel();
+        release(election.task, args.renew_deadline).await;
+        Ok(())
+    }
+}
+
+/// A lease that cannot be released expires by itself: that delays a successor, and is no failure of this replica.
+async fn release(task: JoinHandle<Result<()>>, bound: Duration) {
+    match timeout(bound, task).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(end) => warn!(reason = describe(end), "could not release the lease, it expires by itself"),
+        Err(_) => warn!(reason = "no answer in time", "could not release the lease, it expires by itself"),
+    }
+}
+
+fn describe(end: Result<Result<()>, JoinError>) -> String {
+    match end {
+        Ok(Ok(())) => "it returned".to_owned(),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(error) => format!("{:#}", anyhow!(error)),
+    }
+}
+
+/// Logs and counts each change of leader, where the election tells who leads.
+async fn report_leaders<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Status, metrics: Metrics) {
+    let mut known = None;
+    loop {
+        let leader = view(&beliefs.borrow_and_update()).leader;
+        if leader.is_some() && leader != known {
+            info!(leader, "new leader");
+            metrics.leader_changed();
+            known = leader;
+        }
+        if beliefs.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the process: code 0, or code 1 with the reason as the last line of the log. Returning from `main` instead would
+/// wait for tasks that never yield, and with them for work that has outlived its lease.
+pub fn exit(result: Result<()>) -> ! {
+    match result {
+        Ok(()) => process::exit(0),
+        Err(error) => {
+            error!(reason = format!("{error:#}"), "exiting");
+            process::exit(1)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a replica answers over HTTP.
+//!
+//! A standby is healthy and ready: were readiness leadership, rollouts would wait for ever. Neither answer depends on
+//! the API server being up, or an outage of it would restart every replica at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::extract;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tracing::{error, info};
+
+use crate::{Metrics, Status};
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub struct State {
+    /// This replica's identity.
+    pub identity: String,
+    /// What the elector believes at this moment.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+}
+
+/// Answers at `address` for as long as the process lives.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(address: SocketAddr, state: State) -> Result<()> {
+    let taken = || format!("cannot listen on {address}; choose another address with --listen");
+    let listener = TcpListener::bind(address).await.with_context(taken)?;
+    info!(address = %listener.local_addr().with_context(taken)?, "serving http");
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router(state)).await {
+            error!(%error, "http ended");
+        }
+    });
+    Ok(())
+}
+
+/// `/healthz`, `/readyz`, `/leader` and `/metrics`.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/leader", get(leader))
+        .route("/metrics", get(metrics))
+        .with_state(state)
+}
+
+/// Fails when the elector still holds a term that is over: it should have noticed, so something keeps it from running.
+/// A dead elector needs no answer here, the process ends with it.
+async fn healthz(extract::State(state): extract::State<State>) -> (StatusCode, &'static str) {
+    match (state.status)().term {
+        Some(term) if !term.may_act() => (StatusCode::SERVICE_UNAVAILABLE, "the elector holds a term that is over\n"),
+        _ => (StatusCode::OK, "ok\n"),
+    }
+}
+
+/// Ready once the election has been seen, as leader or as standby.
+async fn readyz(extract::State(state): extract::State<State>) -> (StatusCode, &'static str) {
+    if (state.status)().ready {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the lease has not been seen yet\n")
+    }
+}
+
+#[derive(Serialize)]
+struct Leader {
+    /// Who answers.
+    identity: String,
+    /// Who leads, as far as this replica knows.
+    leader: Option<String>,
+    /// Whether this replica may act now.
+    leading: bool,
+    /// The fencing token of this replica's term.
+    epoch: Option<String>,
+    /// Seconds for which this replica may act without another renewal; null on a standby and for a leader for life.
+    valid_for_s: Option<f64>,
+}
+
+async fn leader(extract::State(state): extract::State<State>) -> Json<Leader> {
+    let Status { leader, term, .. } = (state.status)();
+    // One look at the clock for both answers, so that they cannot contradict each other.
+    let term = term.map(|term| (term.remaining(), term)).filter(|(remaining, _)| !remaining.is_zero());
+    Json(Leader {
+        identity: state.identity,
+        leader,
+        leading: term.is_some(),
+        epoch: term.as_ref().and_then(|(_, term)| term.epoch().map(str::to_owned)),
+        valid_for_s: term
+            .map(|(remaining, _)| remaining)
+            .filter(|r| *r != std::time::Duration::MAX)
+            .map(|r| r.as_secs_f64()),
+    })
+}
+
+async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], state.metrics.render(&(state.status)()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use tower::ServiceExt;
+
+use super::*;
+use crate::Term;
+
+async fn ask(path: &str, status: Status) -> (StatusCode, String) {
+    let state = State {
+        identity: "pod-0_1".to_owned(),
+        status: Arc::new(move || status.clone()),
+        metrics: Metrics::new("my-lease"),
+    };
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = router(state).oneshot(request).await.unwrap();
+    let code = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (code, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn leading(remaining: Duration) -> Status {
+    Status {
+        ready: true,
+        leader: Some("pod-0_1".to_owned()),
+        term: Some(Term::new(Some("42".to_owned()), move || remaining)),
+        lost: None,
+    }
+}
+
+fn standing_by() -> Status {
+    Status { ready: true, leader: Some("pod-1_2".to_owned()), ..Status::default() }
+}
+
+#[tokio::test]
+async fn a_standby_is_healthy_and_ready() {
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(path, standing_by()).await.0, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_never_saw_the_lease_is_healthy_but_not_ready() {
+    assert_eq!(ask("/healthz", Status::default()).await.0, StatusCode::OK);
+    assert_eq!(ask("/readyz", Status::default()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_term_that_is_over_but_still_believed_in_is_unhealthy() {
+    assert_eq!(ask("/healthz", leading(Duration::from_secs(1))).await.0, StatusCode::OK);
+    assert_eq!(ask("/healthz", leading(Duration::ZERO)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn leader_tells_who_leads_and_until_when() {
+    let (_, body) = ask("/leader", leading(Duration::from_secs(7))).await;
+    assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":"42","valid_for_s":7.0}"#);
+
+    let (_, body) = ask("/leader", standing_by()).await;
+    assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-1_2","leading":false,"epoch":null,"valid_for_s":null}"#);
+}
+
+#[tokio::test]
+async fn leader_does_not_claim_a_term_that_is_over() {
+    let (_, body) = ask("/leader", leading(Duration::ZERO)).await;
+    assert!(body.contains(r#""leading":false,"epoch":null"#), "{body}");
+}
+
+#[tokio::test]
+async fn metrics_are_served() {
+    let (code, body) = ask("/metrics", leading(Duration::from_secs(7))).await;
+    assert_eq!(code, StatusCode::OK);
+    assert!(body.ends_with("# EOF\n"), "{body}");
+}

@@ -1,0 +1,90 @@
+//! One event a line on standard output, as text or as flat JSON. Nothing else is ever written there.
+
+use std::io::IsTerminal;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::LogFormat;
+
+/// Starts logging for this process. `RUST_LOG` overrides the level `info`.
+///
+/// # Errors
+/// A global subscriber is already set.
+pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => {
+            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour)).try_init()
+        }
+        LogFormat::Json => registry.with(json_layer(identity, std::io::stdout)).try_init(),
+    }
+}
+
+fn json_layer<S, W>(identity: &str, writer: W) -> json_subscriber::JsonLayer<S, W>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    W: for<'writer> tracing_subscriber::fmt::MakeWriter<'writer> + 'static,
+{
+    let mut layer = json_subscriber::JsonLayer::new(writer);
+    layer.with_timer("timestamp", tracing_subscriber::fmt::time::SystemTime);
+    layer.with_level("level");
+    layer.with_flattened_event();
+    layer.add_static_field("identity", json!(identity));
+    layer.add_dynamic_field("monotonic_ns", |_, _| Some(monotonic_ns()));
+    layer
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds: one clock for all processes of a machine, which nobody can set, so that their lines
+/// can be put in order.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_json_line_is_flat_and_carries_the_event_the_identity_and_the_clock() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::registry().with(json_layer("pod-0_1", move || writer.clone()));
+        let before = monotonic_ns();
+        tracing::subscriber::with_default(subscriber, || tracing::info!(n = 3, "still leading"));
+
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(line["message"], "still leading");
+        assert_eq!(line["n"], 3);
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["identity"], "pod-0_1");
+        assert!((before..=monotonic_ns()).contains(&line["monotonic_ns"].as_u64().unwrap()));
+        assert_eq!(line.as_object().unwrap().len(), 6, "{line}");
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    }
+}

@@ -1,0 +1,126 @@
+//! The numbers at `/metrics`, under client-go's names where it has one. All carry the label `name`, the Lease's name.
+
+use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::Status;
+
+/// The metrics of one elector. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    master_status: Gauge,
+    validity: Gauge<f64, AtomicU64>,
+    transitions: Counter,
+    renew: Histogram,
+    failed_attempts: Counter,
+}
+
+impl Metrics {
+    /// Metrics labelled with the name of the Lease.
+    #[must_use]
+    pub fn new(lease_name: &str) -> Self {
+        let mut registry = Registry::with_labels(iter::once(("name".into(), lease_name.to_owned().into())));
+        let master_status = Gauge::default();
+        registry.register("leader_election_master_status", "1 if this replica leads, 0 if not", master_status.clone());
+        let validity = Gauge::default();
+        registry.register_with_unit(
+            "leader_election_validity",
+            "How long this replica may still act without another renewal",
+            Unit::Seconds,
+            validity.clone(),
+        );
+        let transitions = Counter::default();
+        registry.register(
+            "leader_election_transitions",
+            "Changes of leader that this replica saw",
+            transitions.clone(),
+        );
+        // 1 ms to 16 s: the fastest loopback answer to the longest time-out anybody configures.
+        let renew = Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        registry.register_with_unit(
+            "leader_election_renew_duration",
+            "Time that successful writes of the Lease took",
+            Unit::Seconds,
+            renew.clone(),
+        );
+        let failed_attempts = Counter::default();
+        registry.register(
+            "leader_election_failed_attempts",
+            "Requests for the Lease that failed or came too late, lost races included",
+            failed_attempts.clone(),
+        );
+        Self { registry: Arc::new(registry), master_status, validity, transitions, renew, failed_attempts }
+    }
+
+    /// Records that the API server accepted a write of the Lease.
+    pub fn renewed(&self, took: Duration) {
+        self.renew.observe(took.as_secs_f64());
+    }
+
+    /// Records a request for the Lease that did not do what it was sent for.
+    pub fn attempt_failed(&self) {
+        self.failed_attempts.inc();
+    }
+
+    pub(crate) fn leader_changed(&self) {
+        self.transitions.inc();
+    }
+
+    /// The exposition text, with what depends on the moment taken from `status`.
+    #[must_use]
+    pub fn render(&self, status: &Status) -> String {
+        let remaining = status.term.as_ref().map_or(Duration::ZERO, crate::Term::remaining);
+        self.master_status.set(i64::from(!remaining.is_zero()));
+        // A term for life has no number that a graph could show; infinity is one for Prometheus.
+        self.validity.set(if remaining == Duration::MAX { f64::INFINITY } else { remaining.as_secs_f64() });
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(error) => format!("# could not encode: {error}\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Term;
+
+    #[test]
+    fn a_leader_whose_term_ran_out_is_not_shown_as_master() {
+        let metrics = Metrics::new("my-lease");
+        let mut status = Status { term: Some(Term::new(None, || Duration::from_millis(2500))), ..Status::default() };
+        let leading = metrics.render(&status);
+        assert!(leading.contains("leader_election_master_status{name=\"my-lease\"} 1\n"), "{leading}");
+        assert!(leading.contains("leader_election_validity_seconds{name=\"my-lease\"} 2.5\n"), "{leading}");
+
+        status.term = Some(Term::new(None, || Duration::ZERO));
+        let over = metrics.render(&status);
+        assert!(over.contains("leader_election_master_status{name=\"my-lease\"} 0\n"), "{over}");
+    }
+
+    #[test]
+    fn attempts_and_changes_of_leader_are_counted() {
+        let metrics = Metrics::new("my-lease");
+        metrics.attempt_failed();
+        metrics.leader_changed();
+        metrics.renewed(Duration::from_millis(3));
+        let text = metrics.render(&Status::default());
+        for line in [
+            "leader_election_failed_attempts_total{name=\"my-lease\"} 1",
+            "leader_election_transitions_total{name=\"my-lease\"} 1",
+            "leader_election_renew_duration_seconds_count{name=\"my-lease\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

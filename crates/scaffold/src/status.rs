@@ -1,0 +1,70 @@
+//! What the elector believes, as the application sees it. Leadership is a deadline, not a boolean.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What this replica knows about the election.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The elector has seen the Lease at least once, so that its answers mean something.
+    pub ready: bool,
+    /// The identity of the leader, where the election tells.
+    pub leader: Option<String>,
+    /// This replica's own term. Present does not mean that it may act: ask [`Term::may_act`].
+    pub term: Option<Term>,
+    /// Why the last term ended, where the election tells.
+    pub lost: Option<String>,
+}
+
+/// One unbroken spell of leadership.
+#[derive(Clone)]
+pub struct Term {
+    epoch: Option<String>,
+    remaining: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl Term {
+    /// A term with its fencing token, where the election has one, and the question how long it remains valid. The
+    /// question is put anew each time, so that a process that was stopped and resumed gets the answer of the moment,
+    /// not one that a task wrote down before.
+    pub fn new(epoch: Option<String>, remaining: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { epoch, remaining: Arc::new(remaining) }
+    }
+
+    /// A term that nobody can end: the election is switched off.
+    #[must_use]
+    pub fn for_life() -> Self {
+        Self::new(None, || Duration::MAX)
+    }
+
+    /// The fencing token: it grows with each term of any replica.
+    #[must_use]
+    pub fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+
+    /// How long this replica may still act; zero when the term is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        (self.remaining)()
+    }
+
+    /// Whether this replica may act now.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        !self.remaining().is_zero()
+    }
+
+    /// Whether `other` is the same term. Where an election has no epoch, two terms cannot be told apart by it.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+    }
+}
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Term").field("epoch", &self.epoch).field("remaining", &self.remaining()).finish()
+    }
+}
