@@ -1,0 +1,214 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/tools/leaderelection"
+)
+
+const program = "still-leading-client-go"
+
+// config is what the flags say. Relations between them are checked in parseConfig, before the first request: an
+// election with impossible timings must not start at all.
+type config struct {
+	enableLeaderElection boolish
+	leaseName            string
+	leaseNamespace       string
+	identity             string
+	leaseDuration        time.Duration
+	renewDeadline        time.Duration
+	retryPeriod          time.Duration
+	tick                 time.Duration
+	listen               string
+	logFormat            string
+}
+
+func (c *config) flags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
+	flags.SortFlags = false // In the order of the contract, which is the order in which one reads them.
+	flags.Usage = func() {} // Help is printed by run, and never beside an error.
+	flags.VarPF(&c.enableLeaderElection, "enable-leader-election", "",
+		"Take part in the election. Without it no cluster is needed: this single replica leads for life").NoOptDefVal = "true"
+	flags.StringVar(&c.leaseName, "lease-name", program, "Name of the Lease that the replicas compete for")
+	flags.StringVar(&c.leaseNamespace, "lease-namespace", "", "Namespace of the Lease")
+	flags.StringVar(&c.identity, "identity", "",
+		"This replica's name. A random part is added, since a restarted container keeps its\n"+
+			"pod's name and must not mistake the lease of its predecessor for its own")
+	flags.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second,
+		"How long a standby waits after the last renewal it saw before it takes over; whole\n"+
+			"seconds, since a Lease stores seconds")
+	flags.DurationVar(&c.renewDeadline, "renew-deadline", 10*time.Second,
+		"How long a leader retries a failing renewal before it gives up")
+	flags.DurationVar(&c.retryPeriod, "retry-period", 2*time.Second,
+		"Pause between two attempts; client-go adds up to 1.2 times as much to a standby's")
+	flags.DurationVar(&c.tick, "tick", 5*time.Second, "How often the leader acts")
+	flags.StringVar(&c.listen, "listen", "0.0.0.0:8080",
+		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose,\nempty serves nothing")
+	flags.StringVar(&c.logFormat, "log-format", "text", "Form of the log lines on standard output: text or json")
+	return flags
+}
+
+// envOf names the environment variable of a flag. The two exceptions are what the downward API is commonly mapped to.
+func envOf(flag string) string {
+	switch flag {
+	case "lease-namespace":
+		return "POD_NAMESPACE"
+	case "identity":
+		return "POD_NAME"
+	}
+	return strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// parseConfig returns pflag.ErrHelp when help is asked for; any other error is one line that ends with what to do.
+func parseConfig(args []string, env func(string) (string, bool)) (*config, error) {
+	c := &config{}
+	flags := c.flags()
+	if err := flags.Parse(args); err != nil {
+		return nil, explain(err)
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; give flags only, --help explains them", flags.Arg(0))
+	}
+	var failed error
+	flags.VisitAll(func(flag *pflag.Flag) {
+		value, set := env(envOf(flag.Name))
+		if !set || flag.Changed || failed != nil {
+			return
+		}
+		if err := flags.Set(flag.Name, value); err != nil {
+			failed = badValue(envOf(flag.Name), value, flag)
+		}
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	// A flag that is not given may stay empty, one that is given may not: it is a variable that did not expand.
+	for _, name := range []string{"lease-namespace", "identity"} {
+		if flag := flags.Lookup(name); flag.Changed && flag.Value.String() == "" {
+			return nil, fmt.Errorf("--%s (%s) is empty; give a name, or leave it out", name, envOf(name))
+		}
+	}
+	return c, c.check()
+}
+
+// explain says in one line what pflag says without advice.
+func explain(err error) error {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	var nameless *pflag.InvalidSyntaxError
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return err
+	case errors.As(err, &unknown):
+		name := "--" + unknown.GetSpecifiedName()
+		if short := unknown.GetSpecifiedShortnames(); short != "" {
+			name = "-" + short
+		}
+		return fmt.Errorf("unknown flag %q; --help lists the flags", name)
+	case errors.As(err, &missing):
+		flag := missing.GetFlag()
+		return fmt.Errorf("--%s needs a value; %s", flag.Name, adviceFor(flag))
+	case errors.As(err, &invalid):
+		return badValue("--"+invalid.GetFlag().Name, invalid.GetValue(), invalid.GetFlag())
+	case errors.As(err, &nameless):
+		return fmt.Errorf("unknown flag %q; --help lists the flags", nameless.GetSpecifiedFlag())
+	default:
+		return fmt.Errorf("%q; --help explains the flags", err)
+	}
+}
+
+func badValue(source, value string, flag *pflag.Flag) error {
+	return fmt.Errorf("%s: %q is no %s; %s", source, value, flag.Value.Type(), adviceFor(flag))
+}
+
+func adviceFor(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "duration":
+		return "give a number with its unit, such as " + flag.DefValue
+	case "bool":
+		return "give true or false"
+	}
+	return "--help explains it"
+}
+
+func (c *config) check() error {
+	if c.logFormat != "text" && c.logFormat != "json" {
+		return fmt.Errorf("--log-format %q is unknown; give text or json", c.logFormat)
+	}
+	if c.listen != "" {
+		if _, err := netip.ParseAddrPort(c.listen); err != nil {
+			return fmt.Errorf("--listen %q is no address; give IP:PORT such as 0.0.0.0:8080, or nothing at all", c.listen)
+		}
+	}
+	if len(validation.IsDNS1123Subdomain(c.leaseName)) > 0 {
+		return fmt.Errorf("--lease-name %q is no name of a Lease; give lower case letters, digits, '-' and '.'", c.leaseName)
+	}
+	if c.leaseNamespace != "" && len(validation.IsDNS1123Label(c.leaseNamespace)) > 0 {
+		return fmt.Errorf("--lease-namespace %q is no namespace; give lower case letters, digits and '-'", c.leaseNamespace)
+	}
+	return c.checkDurations()
+}
+
+func (c *config) checkDurations() error {
+	lease, deadline, retry := c.leaseDuration, c.renewDeadline, c.retryPeriod
+	switch {
+	case retry <= 0:
+		return fmt.Errorf("--retry-period %s must be longer than zero; give one such as 2s", retry)
+	case c.tick <= 0:
+		return fmt.Errorf("--tick %s must be longer than zero; give one such as 5s", c.tick)
+	// client-go would cut 15.5s to 15s in the Lease, and wrap a number that does not fit, both without a word.
+	case lease < time.Second || lease%time.Second != 0 || lease/time.Second > math.MaxInt32:
+		return fmt.Errorf("--lease-duration %s cannot be stored in a Lease; give whole seconds, at least 1s", lease)
+	case lease <= deadline:
+		return fmt.Errorf("--lease-duration %s must be longer than --renew-deadline %s; raise it or lower the deadline",
+			lease, deadline)
+	case float64(deadline) <= leaderelection.JitterFactor*float64(retry):
+		return fmt.Errorf("--renew-deadline %s must be longer than 1.2 x --retry-period %s; raise it or lower the period",
+			deadline, retry)
+	}
+	return nil
+}
+
+// newIdentity is unique for each process. client-go takes a lease that carries its own identity for its own lease, so a
+// restarted container with a bare pod name would lead at once, beside whatever its predecessor left running.
+func (c *config) newIdentity() (string, error) {
+	name := c.identity
+	if name == "" {
+		var err error
+		if name, err = os.Hostname(); err != nil {
+			return "", fmt.Errorf("the host has no name (%w); give one with --identity", err)
+		}
+	}
+	var incarnation [4]byte
+	rand.Read(incarnation[:]) // Never fails, says its documentation: the process would end instead.
+	return name + "_" + hex.EncodeToString(incarnation[:]), nil
+}
+
+// boolish accepts what the Rust variants accept, so that one Deployment fits them all.
+type boolish bool
+
+func (b *boolish) Set(text string) error {
+	switch strings.ToLower(text) {
+	case "true", "t", "yes", "y", "on", "1":
+		*b = true
+	case "false", "f", "no", "n", "off", "0":
+		*b = false
+	default:
+		return errors.New("neither true nor false")
+	}
+	return nil
+}
+
+func (b *boolish) String() string { return fmt.Sprint(bool(*b)) }
+func (b *boolish) Type() string   { return "bool" }

@@ -1,0 +1,287 @@
+// Leader election with client-go's leaderelection package. This file is the template: it names nothing from the rest
+// of the folder, so it can be copied as it is.
+//
+// Promised by client-go: of several candidates that race for the lease at most one wins, since every write carries the
+// resourceVersion it is based on; other clocks do not matter, since expiry is measured on the local one; and an error
+// is retried until the renew deadline.
+//
+// Promised by this file: at a shutdown the work has ended before the lease is released, and the lease is renewed until
+// then; after a loss the work has ended before this replica contends again; work that does not end ends the process.
+//
+// Not promised by client-go (each has its test in yardstick_test.go, but for the pause, which takes a real process):
+//   - to stop at once: on sight of another holder, or resumed after a pause longer than the lease, it leads on for up
+//     to the renew deadline;
+//   - to stop before the lease has run out: having given up, it first tries to release, and cancels the work's context
+//     only after that; and it counts validity from the answer to a renewal, not from when that was sent;
+//   - to respect a lease that somebody deleted: the next candidate creates it at once, whoever still leads;
+//   - to release what it acquired when it is stopped in that very moment;
+//   - to tell its deadline, or anything that could serve as a fencing token (nothing to test).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// ElectionParams is everything that client-go lets one choose; nothing is left to its defaults.
+type ElectionParams struct {
+	LeaseName      string
+	LeaseNamespace string
+	// Identity must be unique among all processes that ever were: a lease with one's own identity counts as one's own.
+	Identity      string
+	LeaseDuration time.Duration
+	RenewDeadline time.Duration
+	RetryPeriod   time.Duration
+}
+
+// Election runs the work whenever this replica leads.
+type Election struct {
+	params   ElectionParams
+	lock     resourcelock.Interface
+	work     func(context.Context)
+	log      *slog.Logger
+	watchDog *leaderelection.HealthzAdaptor
+
+	mutex    sync.Mutex
+	elector  *leaderelection.LeaderElector
+	term     *term
+	reported string // The leader that was logged last.
+}
+
+// NewElection prepares an election for work, which is started anew for each term and must return soon after its context
+// is cancelled, and not before. No request is sent yet.
+func NewElection(
+	params ElectionParams, kube *rest.Config, work func(context.Context), log *slog.Logger,
+) (*Election, error) {
+	// A client of its own, so that nothing else queues before a renewal. Half the renew deadline for a request is what
+	// resourcelock.NewFromKubeconfig uses: one that hangs then leaves time for a second.
+	config := rest.CopyConfig(kube)
+	config.Timeout = max(params.RenewDeadline/2, time.Second)
+	client, err := coordination.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("building the client for the lease: %w", err)
+	}
+	return newElection(params, &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: params.LeaseNamespace, Name: params.LeaseName},
+		Client:     client,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: params.Identity},
+	}, work, log), nil
+}
+
+func newElection(
+	params ElectionParams, lock resourcelock.Interface, work func(context.Context), log *slog.Logger,
+) *Election {
+	return &Election{
+		params: params, lock: lock, work: work, log: log,
+		// No tolerance past the lease: a leader past its lease is unhealthy from the first moment, and how often a probe
+		// may see that before it acts is the probe's own setting. (Kubernetes' components allow 20 s here, because their
+		// health answers ended the process at once.) A standby is never unhealthy, with or without an API server.
+		watchDog: leaderelection.NewLeaderHealthzAdaptor(0),
+	}
+}
+
+// Run contends, leads, and contends again, until shutdown is cancelled: then the work ends, the lease is released, and
+// Run returns nil. After an error work may still be running, and the process must end.
+func (e *Election) Run(shutdown context.Context) error {
+	for shutdown.Err() == nil {
+		if err := e.contend(shutdown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leader is the identity of the leader that was seen last, or empty.
+func (e *Election) Leader() string {
+	if elector := e.currentElector(); elector != nil {
+		return elector.GetLeader()
+	}
+	return ""
+}
+
+// Leading says whether the work may run. LeaderElector.IsLeader says more: it stays true while the work drains.
+func (e *Election) Leading() bool {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.term != nil && e.term.working.Err() == nil
+}
+
+// Ready says whether a leader has ever been seen, this replica or another.
+func (e *Election) Ready() bool {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.reported != ""
+}
+
+// Healthy returns an error while this replica leads past its lease.
+func (e *Election) Healthy() error { return e.watchDog.Check(nil) }
+
+// contend is the life of one LeaderElector, whose Run is one-shot: until the lease was lost, or until a shutdown.
+func (e *Election) contend(shutdown context.Context) error {
+	workEnded := make(chan struct{})
+	elector, err := e.newElector(shutdown, workEnded)
+	if err != nil {
+		return fmt.Errorf("configuring the elector: %w", err)
+	}
+	// Not a child of shutdown, since the lease must be renewed while the work drains; and never cancelled by a defer,
+	// since that would release the lease of work that still runs.
+	electing, release := context.WithCancel(context.WithoutCancel(shutdown))
+	electorEnded := make(chan struct{})
+	e.log.Info("attempting to acquire leader lease", "lease", e.lock.Describe(), "identity", e.lock.Identity())
+	go func() {
+		defer close(electorEnded)
+		elector.Run(electing)
+	}()
+	releaseLease := func() {
+		release()
+		select {
+		case <-electorEnded:
+		case <-time.After(e.params.RenewDeadline): // client-go bounds its release by the same time.
+			e.log.Warn("could not release the lease, it expires by itself", "reason", "no answer in time")
+		}
+	}
+
+	reason := "shutting down"
+	select {
+	case <-shutdown.Done():
+	case <-electorEnded:
+		reason = "leader election lost"
+	case <-workEnded:
+		err = errWorkEnded
+	}
+	if term := e.takeTerm(); term != nil && err == nil {
+		// A drain may take long, since the lease is renewed meanwhile. After a loss there is only what the lease exceeds
+		// the renew deadline by.
+		bounds := limits{drain: e.params.RenewDeadline, grace: e.params.LeaseDuration - e.params.RenewDeadline}
+		if overdue := term.end(reason, electorEnded, bounds, e.log); overdue != nil {
+			return overdue
+		}
+	}
+	releaseLease()
+	return err
+}
+
+func (e *Election) newElector(
+	shutdown context.Context, workEnded chan<- struct{},
+) (*leaderelection.LeaderElector, error) {
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock:            e.lock,
+		LeaseDuration:   e.params.LeaseDuration,
+		RenewDeadline:   e.params.RenewDeadline,
+		RetryPeriod:     e.params.RetryPeriod,
+		Name:            e.params.LeaseName,
+		ReleaseOnCancel: true, // Safe only because contend cancels after the work has ended.
+		WatchDog:        e.watchDog,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(leading context.Context) {
+				term := e.beginTerm(leading, shutdown)
+				if term == nil {
+					return
+				}
+				if <-term.ended; term.working.Err() == nil {
+					close(workEnded)
+				}
+			},
+			OnStoppedLeading: func() {}, // Required, and called even if it never led. contend waits for Run instead.
+			OnNewLeader:      e.reportLeader,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.watchDog.SetLeaderElection(elector) // Only RunOrDie would do that for us.
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.elector = elector
+	return elector, nil
+}
+
+// beginTerm starts the work. client-go calls it in a goroutine that nobody waits for, so it may come when its term is
+// already over, or when the shutdown has begun: then there is no term. contend takes the term after either has
+// happened, under the same mutex, so it cannot miss one.
+func (e *Election) beginTerm(leading, shutdown context.Context) *term {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if leading.Err() != nil || shutdown.Err() != nil {
+		return nil
+	}
+	e.term = startTerm(leading, e.work)
+	return e.term
+}
+
+// takeTerm ends what Leading says, and returns the term that is to be waited for.
+func (e *Election) takeTerm() *term {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	taken := e.term
+	e.term = nil
+	return taken
+}
+
+func (e *Election) reportLeader(identity string) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	// Empty when a released lease was seen. Known already when a new LeaderElector meets the leader its predecessor saw.
+	if identity == "" || identity == e.reported {
+		return
+	}
+	e.reported = identity
+	e.log.Info("new leader", "leader", identity)
+}
+
+func (e *Election) currentElector() *leaderelection.LeaderElector {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.elector
+}
+
+// errWorkEnded is a failure: a leader that does nothing would keep every other replica from working.
+var errWorkEnded = errors.New("the work ended by itself")
+
+// term is one unbroken spell of leadership and its work.
+type term struct {
+	working context.Context
+	cancel  context.CancelFunc
+	ended   chan struct{}
+}
+
+func startTerm(leading context.Context, work func(context.Context)) *term {
+	working, cancel := context.WithCancel(leading)
+	t := &term{working: working, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(t.ended)
+		work(working)
+	}()
+	return t
+}
+
+// limits say how long work may take to end: drain while the lease is renewed, grace from when it was lost.
+type limits struct{ drain, grace time.Duration }
+
+// end cancels the work and waits for it. An error means that the work still runs.
+func (t *term) end(reason string, lost <-chan struct{}, bounds limits, log *slog.Logger) error {
+	t.cancel()
+	select {
+	case <-t.ended:
+	case <-lost:
+		select {
+		case <-t.ended:
+		case <-time.After(bounds.grace):
+			return fmt.Errorf("the work did not end within %s after the lease was lost", bounds.grace)
+		}
+	case <-time.After(bounds.drain):
+		return fmt.Errorf("the work did not end within %s (%s)", bounds.drain, reason)
+	}
+	log.Info("stopped leading", "reason", reason)
+	return nil
+}

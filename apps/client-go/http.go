@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// status is what a replica can say about itself. Neither health nor readiness depends on the API server being up, or an
+// outage of it would restart every replica at once.
+type status interface {
+	Leader() string
+	Leading() bool
+	Ready() bool
+	Healthy() error
+}
+
+// serveHTTP answers for as long as the process lives, and tells where: port 0 lets the kernel choose.
+func serveHTTP(listen string, handler http.Handler, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (%w); choose another address with --listen", listen, err)
+	}
+	log.Info("serving http", "address", listener.Addr().String())
+	// Without a bound, a client that never finishes its headers holds its connection for ever.
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), // Otherwise it writes to stderr.
+	}
+	go func() { log.Error("http ended", "error", server.Serve(listener)) }()
+	return nil
+}
+
+func routes(identity string, s status, registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.Healthy(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	// True on standbys too: were readiness leadership, a rollout would wait for ever.
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !s.Ready() {
+			http.Error(w, "no leader has been seen yet", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /leader", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(leaderAnswer(identity, s))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// leaderBody has two fields that are always null here: client-go tells neither the term's fencing token nor its end.
+type leaderBody struct {
+	Identity string   `json:"identity"`
+	Leader   *string  `json:"leader"`
+	Leading  bool     `json:"leading"`
+	Epoch    *string  `json:"epoch"`
+	ValidFor *float64 `json:"valid_for_s"`
+}
+
+func leaderAnswer(identity string, s status) leaderBody {
+	body := leaderBody{Identity: identity, Leading: s.Leading()}
+	if leader := s.Leader(); leader != "" {
+		body.Leader = &leader
+	}
+	return body
+}

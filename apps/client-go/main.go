@@ -1,0 +1,102 @@
+// still-leading with client-go: three replicas run, one of them acts. election.go is the part to copy.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/tools/leaderelection"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	cfg, err := parseConfig(args, os.LookupEnv)
+	var identity string
+	if err == nil {
+		identity, err = cfg.newIdentity()
+	}
+	if errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprint(stdout, helpText())
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "error: %s\n", err)
+		return 2
+	}
+	log := newLogger(stdout, cfg.logFormat, identity)
+	// Before anything that takes time: a process with id 1, as in a container, ignores signals it has no handler for.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	shutdown := bridgeKlog(shutdownOn(signals, os.Exit, log), log)
+	if err := lead(shutdown, cfg, identity, log); err != nil {
+		log.Error("exiting", "reason", err)
+		return 1
+	}
+	return 0
+}
+
+// lead serves HTTP and does the work whenever this replica leads, until shutdown.
+func lead(shutdown context.Context, cfg *config, identity string, log *slog.Logger) error {
+	registry := prometheus.NewRegistry()
+	work := tickWhileLeading(cfg.tick, log)
+	var replica interface {
+		status
+		Run(context.Context) error
+	}
+	if cfg.enableLeaderElection {
+		kube, namespace, err := loadKube()
+		if err != nil {
+			return err
+		}
+		if cfg.leaseNamespace != "" {
+			namespace = cfg.leaseNamespace
+		}
+		// Before the first LeaderElector, which asks for it once. Without an election there is nothing to report.
+		leaderelection.SetProvider(newLeaderMetrics(registry, cfg.leaseName))
+		replica, err = NewElection(ElectionParams{
+			LeaseName: cfg.leaseName, LeaseNamespace: namespace, Identity: identity,
+			LeaseDuration: cfg.leaseDuration, RenewDeadline: cfg.renewDeadline, RetryPeriod: cfg.retryPeriod,
+		}, kube, work, log)
+		if err != nil {
+			return err
+		}
+	} else {
+		replica = &forLife{identity: identity, drain: cfg.renewDeadline, work: work, log: log}
+	}
+	if cfg.listen != "" {
+		if err := serveHTTP(cfg.listen, routes(identity, replica, registry), log); err != nil {
+			return err
+		}
+	}
+	return replica.Run(shutdown)
+}
+
+// shutdownOn returns what the first signal cancels. Whoever sends a second one has lost patience with the orderly way,
+// so nothing may delay it.
+func shutdownOn(signals <-chan os.Signal, exit func(int), log *slog.Logger) context.Context {
+	shutdown, cancel := context.WithCancel(context.Background())
+	go func() {
+		log.Info("shutting down", "signal", name(<-signals))
+		cancel()
+		second := <-signals
+		log.Warn("exiting at once", "signal", name(second))
+		exit(128 + int(second.(syscall.Signal))) // As a shell reports it.
+	}()
+	return shutdown
+}
+
+func name(s os.Signal) string {
+	if s == syscall.SIGTERM {
+		return "SIGTERM"
+	}
+	return "SIGINT"
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// tickWhileLeading is the work that only the leader does: here, one log line each tick. This is the part to replace by
+// your own. What stays is the shape: it asks before each act, and it returns once its context is cancelled.
+func tickWhileLeading(tick time.Duration, log *slog.Logger) func(context.Context) {
+	return func(ctx context.Context) {
+		// A term can be over before its first line of code has run, and then it should not be announced.
+		if ctx.Err() != nil {
+			return
+		}
+		log.Info("leading", "tick", tick)
+		// Logged by the work itself: whoever reads this line can be sure that no act follows.
+		defer log.Info("leading cancelled")
+		ticker := time.NewTicker(tick)
+		defer ticker.Stop()
+		for n := 1; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			// select picks at random when both are ready, so the tick alone is no permission.
+			if ctx.Err() != nil {
+				return
+			}
+			log.Info("still leading", "n", n)
+		}
+	}
+}
+
+// forLife is the election switched off: one replica, no cluster, and a term that only a shutdown ends.
+type forLife struct {
+	identity string
+	drain    time.Duration
+	work     func(context.Context)
+	log      *slog.Logger
+	stopping atomic.Bool
+}
+
+// Run leads until shutdown is cancelled, and returns an error if the work does not end then, or ends before.
+func (f *forLife) Run(shutdown context.Context) error {
+	f.log.Info("leader election is off, this replica leads for life", "hint", "--enable-leader-election")
+	term := startTerm(context.WithoutCancel(shutdown), f.work)
+	select {
+	case <-term.ended:
+		return errWorkEnded
+	case <-shutdown.Done():
+		f.stopping.Store(true)
+		return term.end("shutting down", nil, limits{drain: f.drain}, f.log)
+	}
+}
+
+// What there is to say when nobody else can lead.
+
+func (f *forLife) Leader() string { return f.identity }
+func (f *forLife) Leading() bool  { return !f.stopping.Load() }
+func (f *forLife) Ready() bool    { return true }
+func (f *forLife) Healthy() error { return nil }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// What client-go does not promise. These tests hold its behaviour, not ours: one that fails after an update of client-go
+// is good news, and then election.go's opening comment and the README have a line to lose.
+
+func TestClientGoLeadsOnForTheRenewDeadlineOnSightOfAnotherHolder(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Second)
+		server.become(&resourcelock.LeaderElectionRecord{HolderIdentity: "other", LeaseDurationSeconds: 15})
+		after(params.RetryPeriod)
+		if a.Leader() != "other" || !a.Leading() {
+			t.Errorf("sees %q lead, leading itself %t", a.Leader(), a.Leading())
+		}
+		after(params.RenewDeadline - 2*time.Second)
+		if !a.Leading() {
+			t.Error("stopped before the renew deadline")
+		}
+		after(2 * time.Second)
+		if a.Leading() {
+			t.Error("leads on after the renew deadline")
+		}
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoCancelsTheWorkOnlyAfterItHasTriedToReleaseWhichOutlastsTheLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Millisecond) // Renewed just now, at the same moment for all.
+		a.lock.partitioned.Store(true)
+		// 2 s until the next renewal, 10 s of the renew deadline, 5 s for the request to release: 17 s, with a lease of 15 s.
+		after(params.LeaseDuration + time.Second)
+		if !a.Leading() || a.Healthy() == nil {
+			t.Errorf("16 s after the last renewal: leading %t, healthy %v", a.Leading(), a.Healthy())
+		}
+		after(2 * time.Second)
+		if a.Leading() || a.Healthy() != nil {
+			t.Errorf("18 s after the last renewal: leading %t, healthy %v", a.Leading(), a.Healthy())
+		}
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoCountsValidityFromTheAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Second)
+		a.lock.latency.Store(int64(4 * time.Second))
+		after(2 * time.Second) // Renewed at 2 s, answered at 6 s.
+		a.lock.partitioned.Store(true)
+		after(15 * time.Second) // At 18 s, the others' patience with the renewal of 2 s has ended at 17 s.
+		if !a.Leading() || a.Healthy() != nil {
+			t.Errorf("16 s after the last renewal: leading %t, healthy %v", a.Leading(), a.Healthy())
+		}
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoCreatesADeletedLeaseAtOnceThoughItsHolderStillLeads(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Second)
+		b := startReplica("b", server, nil)
+		after(time.Second)
+		a.lock.partitioned.Store(true)
+		server.become(nil)
+		after(4400 * time.Millisecond) // The longest that client-go's jitter makes of a retry period.
+		if !a.Leading() || !b.Leading() {
+			t.Errorf("leading: the old holder %t, the new one %t", a.Leading(), b.Leading())
+		}
+		a.stop()
+		b.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoDoesNotReleaseWhatItAcquiredInTheMomentOfItsShutdown(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		a.lock.latency.Store(int64(time.Second)) // The write is done, its answer is on the way.
+		after(500 * time.Millisecond)
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		after(time.Minute)
+		if server.holder() != "a" {
+			t.Errorf("held by %q", server.holder())
+		}
+	})
+}
