@@ -1,0 +1,212 @@
+//! A real control plane on loopback: etcd and kube-apiserver, with RBAC, and nothing else. No controllers run, so a
+//! Deployment makes no pods and a deleted namespace stays in `Terminating`.
+
+mod daemon;
+mod files;
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use hyper::Request;
+use kube::{Client, Config};
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::assets::Assets;
+use crate::guard::TempDir;
+use crate::tls::Authority;
+use daemon::Daemon;
+
+/// From the start of a process until it serves. Seen: four seconds on two cores.
+const READY_BOUND: Duration = Duration::from_secs(60);
+/// How often readiness is asked for, since no event tells of it.
+const READY_PERIOD: Duration = Duration::from_millis(100);
+/// A port that was free may be taken by the time it is used.
+const ATTEMPTS_MAX: usize = 3;
+
+/// A running control plane. Dropping it ends it and removes what it stored.
+///
+/// It needs no async runtime to live, so tests that have one each may share it.
+pub struct ControlPlane {
+    // In the order in which they are to end: the API server, etcd, their folder.
+    api_server: Mutex<Option<Daemon>>,
+    etcd: Daemon,
+    dir: TempDir,
+    assets: Assets,
+    authority: Authority,
+    token: String,
+    etcd_address: SocketAddr,
+    address: SocketAddr,
+}
+
+impl ControlPlane {
+    /// Starts etcd and kube-apiserver on free ports of loopback and waits until they are ready.
+    ///
+    /// # Errors
+    /// When one of them does not start within a minute, with the last lines of its log.
+    pub async fn start(assets: &Assets) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(assets).await {
+                Err(error) if attempt < ATTEMPTS_MAX && format!("{error:#}").contains("address already in use") => {
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Where the API server listens.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The certificate that clients have to trust, in PEM.
+    pub fn ca_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// An administrator's client. It belongs to the async runtime that it is first used on, so each test gets its own.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn client(&self) -> Result<Client> {
+        self.client_with_token(&self.token)
+    }
+
+    /// Ends the API server (SIGKILL) and leaves etcd as it is.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn stop_api_server(&self) -> Result<()> {
+        let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let api_server = api_server.context("the API server does not run")?;
+        api_server.process.signal(Signal::KILL)?;
+        api_server.process.wait(Duration::from_secs(10)).await.map(drop)
+    }
+
+    /// Starts the API server again, with the same port and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs already, or does not get ready within a minute.
+    pub async fn start_api_server(&self) -> Result<()> {
+        if self.api_server.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            bail!("the API server runs already");
+        }
+        let api_server = self.spawn_api_server()?;
+        self.wait_ready(&api_server).await?;
+        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = Some(api_server);
+        Ok(())
+    }
+
+    /// Ends everything and removes what was stored, as dropping it does.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client that retries nothing by itself: what the testbed asks for either works or is an error to show.
+    pub(crate) fn client_with_token(&self, token: &str) -> Result<Client> {
+        let mut config = Config::new(self.url().parse()?);
+        config.root_cert = Some(vec![self.authority.der().to_vec()]);
+        config.auth_info.token = Some(token.to_owned().into());
+        config.default_retry = false;
+        Client::try_from(config).context("setting up a client")
+    }
+
+    async fn start_once(assets: &Assets) -> Result<Self> {
+        let dir = TempDir::new("still-leading-control-plane-")?;
+        let authority = Authority::new()?;
+        let token = random_hex(32)?;
+        files::write(dir.path(), &authority, &token)?;
+        let [etcd_address, peer_address, address] = free_addresses()?;
+        let mut command = Command::new(&assets.etcd);
+        command.args(files::etcd_flags(dir.path(), etcd_address, peer_address));
+        let etcd = Daemon::start("etcd", command, dir.path())?;
+        let (assets, api_server) = (assets.clone(), Mutex::new(None));
+        let control_plane = Self { api_server, etcd, dir, assets, authority, token, etcd_address, address };
+        control_plane.start_api_server().await?;
+        Ok(control_plane)
+    }
+
+    fn spawn_api_server(&self) -> Result<Daemon> {
+        let mut command = Command::new(&self.assets.kube_apiserver);
+        command.args(files::api_server_flags(self.dir.path(), self.etcd_address, self.address));
+        Daemon::start("kube-apiserver", command, self.dir.path())
+    }
+
+    async fn wait_ready(&self, api_server: &Daemon) -> Result<()> {
+        let client = self.client()?;
+        let deadline = Instant::now() + READY_BOUND;
+        loop {
+            let request = Request::get("/readyz").body(Vec::new())?;
+            // An API server that has just begun to listen may leave a request without an answer.
+            if let Ok(Ok(answer)) = timeout(Duration::from_secs(1), client.request_text(request)).await
+                && answer == "ok"
+            {
+                return Ok(());
+            }
+            self.etcd.still_running()?;
+            api_server.still_running()?;
+            if Instant::now() > deadline {
+                bail!("the API server is not ready after {READY_BOUND:?}\n{}\n{}", api_server.log(), self.etcd.log());
+            }
+            sleep(READY_PERIOD).await;
+        }
+    }
+}
+
+/// Holds a token and a private key, so it shows where it is and no more.
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlane").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Addresses of loopback that nobody listens on. They are released when this returns, so somebody else may come first;
+/// and a child that is being started at this moment holds them until it has become another program.
+fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+    // All held until all are known, so that they differ.
+    let held = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)));
+    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for (address, listener) in addresses.iter_mut().zip(held) {
+        *address = listener.and_then(|listener| listener.local_addr()).context("looking for a free port")?;
+    }
+    Ok(addresses)
+}
+
+/// So many bytes of randomness, in hexadecimal digits.
+pub(crate) fn random_hex(bytes: usize) -> Result<String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no randomness to give: {error}"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_addresses_differ() {
+        let [a, b, c] = free_addresses().unwrap();
+        assert!(a != b && b != c && a != c);
+    }
+
+    #[test]
+    fn random_digits_are_two_a_byte_and_never_the_same() {
+        let (one, other) = (random_hex(16).unwrap(), random_hex(16).unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+    }
+}

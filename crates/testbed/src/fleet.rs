@@ -1,0 +1,278 @@
+//! What a test works with: the replicas of one variant in a namespace of their own, each with its own credentials and
+//! its own proxy, and one history of what they said and did.
+
+mod lease_watch;
+mod setup;
+
+pub use lease_watch::LeaseRecord;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject};
+
+use crate::control_plane::ControlPlane;
+use crate::guard::TempDir;
+use crate::history::{Event, History, terms};
+use crate::proxy::Proxy;
+use crate::replica::{Launch, Replica};
+use crate::variant::Variant;
+use lease_watch::LeaseWatch;
+
+/// The election's three durations, in client-go's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How long a standby waits after the last renewal that it saw.
+    pub lease_duration: Duration,
+    /// How long a leader goes on without a renewal.
+    pub renew_deadline: Duration,
+    /// The time between two attempts.
+    pub retry_period: Duration,
+}
+
+impl Default for Timings {
+    /// client-go's: 15 s, 10 s and 2 s.
+    fn default() -> Self {
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        Self { lease_duration, renew_deadline, retry_period }
+    }
+}
+
+/// What a fleet is made of.
+#[derive(Clone, Debug)]
+pub struct FleetOptions {
+    /// Which variant: for the names of its objects and its manifest.
+    pub variant: Variant,
+    /// Its executable; see [`Variant::build`].
+    pub program: PathBuf,
+    /// How many replicas to start at once.
+    pub replicas: usize,
+    /// Whole milliseconds; what is shorter is cut off. So is `tick`.
+    pub timings: Timings,
+    /// How often the leader acts.
+    pub tick: Duration,
+    /// Objects to apply in place of [`Variant::install_yaml`]; see [`crate::manifests::parse`].
+    pub manifests: Option<Vec<DynamicObject>>,
+    /// Further arguments of each replica. They come last.
+    pub args: Vec<String>,
+}
+
+impl FleetOptions {
+    /// Three replicas with the default durations and the shipped manifest.
+    pub fn new(variant: Variant, program: PathBuf) -> Self {
+        let (timings, tick) = (Timings::default(), Duration::from_secs(5));
+        Self { variant, program, replicas: 3, timings, tick, manifests: None, args: Vec::new() }
+    }
+}
+
+/// Replicas of one variant on a control plane. Dropping it kills them.
+///
+/// Needs the async runtime that it was started on.
+pub struct Fleet {
+    options: FleetOptions,
+    members: Vec<Member>,
+    history: History,
+    lease_watch: LeaseWatch,
+    setup: setup::Setup,
+    dir: TempDir,
+}
+
+#[derive(Debug)]
+struct Member {
+    // The replica first: it is to end before its connection does.
+    replica: Replica,
+    proxy: Proxy,
+}
+
+impl Fleet {
+    /// Installs the variant in a new namespace and starts its replicas, called `<variant>-0` and so on.
+    ///
+    /// # Errors
+    /// When the manifest is missing or refused, or a replica cannot be started.
+    pub async fn start(control_plane: &ControlPlane, options: FleetOptions) -> Result<Self> {
+        let dir = TempDir::new("still-leading-fleet-")?;
+        let setup = setup::install(control_plane, &options).await?;
+        let lease_watch = LeaseWatch::start(setup.client.clone(), &setup.namespace, &setup.name);
+        let mut fleet = Self { options, members: Vec::new(), history: History::default(), lease_watch, setup, dir };
+        for _ in 0..fleet.options.replicas {
+            fleet.start_replica(control_plane).await?;
+        }
+        Ok(fleet)
+    }
+
+    /// Starts one more replica, under the next name, and returns its index.
+    ///
+    /// # Errors
+    /// When it gets no credentials or cannot be started.
+    pub async fn start_replica(&mut self, control_plane: &ControlPlane) -> Result<usize> {
+        let index = self.members.len();
+        let name = format!("{}-{index}", self.options.variant);
+        let proxy = Proxy::start(control_plane.authority(), control_plane.address()).await?;
+        let kubeconfig = self.setup.write_kubeconfig(control_plane, self.dir.path(), &name, &proxy.url()).await?;
+        let program = self.options.program.clone();
+        let launch = Launch { program, args: self.args(&name), name, kubeconfig, env: Vec::new() };
+        let replica = Replica::start(launch, &self.history)?;
+        self.members.push(Member { replica, proxy });
+        Ok(index)
+    }
+
+    /// How many replicas were started, the ended ones included.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether it was started without replicas.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// One of the replicas, by the order of their start. Panics where there is none, like a slice.
+    pub fn replica(&self, index: usize) -> &Replica {
+        &self.members[index].replica
+    }
+
+    /// That replica's way to the API server.
+    pub fn proxy(&self, index: usize) -> &Proxy {
+        &self.members[index].proxy
+    }
+
+    /// What all replicas said and what was done to them.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The namespace that only this fleet uses.
+    pub fn namespace(&self) -> &str {
+        &self.setup.namespace
+    }
+
+    /// The name of its Lease, and of its other objects.
+    pub fn lease_name(&self) -> &str {
+        &self.setup.name
+    }
+
+    /// Who takes itself for the leader now, by its own log; of several, the one that began last.
+    pub fn leader_index(&self) -> Option<usize> {
+        self.leader_among(&self.history.events())
+    }
+
+    /// Waits until a replica leads, and returns its index; at once if one does.
+    ///
+    /// # Errors
+    /// When none does within `bound`, with the whole history.
+    pub async fn wait_for_leader(&self, bound: Duration) -> Result<usize> {
+        self.history.wait_for(bound, |events| self.leader_among(events)).await
+    }
+
+    /// Waits until another replica than `old` leads; its index, and when its term began, in monotonic nanoseconds.
+    ///
+    /// # Errors
+    /// When none does within `bound`, with the whole history.
+    pub async fn wait_for_successor(&self, old: usize, bound: Duration) -> Result<(usize, u64)> {
+        let successor = |events: &[Event]| {
+            let terms = terms(events);
+            let term = terms.iter().rfind(|term| term.until.is_none() && term.replica != self.replica(old).name())?;
+            Some((self.members.iter().position(|member| member.replica.name() == term.replica)?, term.from))
+        };
+        self.history.wait_for(bound, successor).await
+    }
+
+    /// Waits until replica `index` has told that `leader` leads: then it stands by, with nothing else to do.
+    ///
+    /// # Errors
+    /// When it has not within `bound`, with the whole history.
+    pub async fn wait_until_known(&self, index: usize, leader: usize, bound: Duration) -> Result<()> {
+        let (name, leader) = (self.replica(index).name(), format!("{}_", self.replica(leader).name()));
+        let told = |event: &&Event| event.replica == name && event.message == "new leader";
+        let last = |events: &[Event]| events.iter().rfind(told)?.fields.get("leader")?.as_str().map(str::to_owned);
+        let knows = |events: &[Event]| last(events)?.starts_with(&leader).then_some(());
+        self.history.wait_for(bound, knows).await
+    }
+
+    /// The Lease as it is now, read with an administrator's credentials and not through a proxy.
+    ///
+    /// # Errors
+    /// When the API server does not answer within ten seconds, or there is no Lease.
+    pub async fn lease(&self) -> Result<Lease> {
+        let leases: Api<Lease> = Api::namespaced(self.setup.client.clone(), &self.setup.namespace);
+        let lease = tokio::time::timeout(Duration::from_secs(10), leases.get(&self.setup.name)).await;
+        lease.context("the API server does not answer")?.context("reading the Lease")
+    }
+
+    /// Every state of the Lease that the API server told of since the start, oldest first.
+    pub fn lease_history(&self) -> Vec<LeaseRecord> {
+        self.lease_watch.records()
+    }
+
+    /// An administrator's client on this fleet's runtime.
+    pub fn client(&self) -> &Client {
+        &self.setup.client
+    }
+
+    /// Kills the replicas and deletes the namespace. That is a courtesy: without controllers it stays in `Terminating`,
+    /// and it ends with the control plane.
+    pub async fn stop(self) {
+        let namespaces: Api<Namespace> = Api::all(self.setup.client.clone());
+        let namespace = self.setup.namespace.clone();
+        drop(self);
+        let delete = DeleteParams::default();
+        tokio::time::timeout(Duration::from_secs(5), namespaces.delete(&namespace, &delete)).await.ok();
+    }
+
+    fn leader_among(&self, events: &[Event]) -> Option<usize> {
+        let terms = terms(events);
+        let term = terms.iter().rfind(|term| term.until.is_none())?;
+        self.members.iter().position(|member| member.replica.name() == term.replica)
+    }
+
+    fn args(&self, name: &str) -> Vec<String> {
+        let FleetOptions { timings, tick, args, .. } = &self.options;
+        let flags = [
+            ("--log-format", "json".to_owned()),
+            ("--listen", "127.0.0.1:0".to_owned()),
+            ("--lease-name", self.setup.name.clone()),
+            ("--identity", name.to_owned()),
+            ("--lease-duration", in_flag(timings.lease_duration)),
+            ("--renew-deadline", in_flag(timings.renew_deadline)),
+            ("--retry-period", in_flag(timings.retry_period)),
+            ("--tick", in_flag(*tick)),
+        ];
+        let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+        ["--enable-leader-election".to_owned()].into_iter().chain(flags).chain(args.iter().cloned()).collect()
+    }
+}
+
+/// Without the client, which carries an administrator's token.
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("namespace", &self.setup.namespace)
+            .field("members", &self.members)
+            .field("history", &self.history)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One number with one unit, which humantime and Go read alike.
+fn in_flag(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_so_that_rust_and_go_read_them() {
+        let written = [15_000, 500, 1_500].map(|millis| in_flag(Duration::from_millis(millis)));
+        assert_eq!(written, ["15s", "500ms", "1500ms"]);
+    }
+}

@@ -1,0 +1,231 @@
+//! Everything that the replicas said and everything that was done to them, on one monotonic clock.
+
+mod table;
+mod terms;
+
+pub use terms::{Act, Overlap, Term, acts, overlaps, terms};
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+/// Whose event it is when the harness did something: a signal, a fault.
+pub const HARNESS: &str = "harness";
+/// Event of a replica whose process has ended, however it ended. The harness adds it, under the replica's name.
+pub const EXITED: &str = "exited";
+
+/// One line of a replica's log, or one deed of the harness.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When, in nanoseconds of `CLOCK_MONOTONIC`; by the replica's own account where it is a line of its log.
+    pub at: u64,
+    /// Whose event: a replica by the name that the testbed gave it, or [`HARNESS`].
+    pub replica: String,
+    /// The log message, such as `still leading`.
+    pub message: String,
+    /// The other fields of the line.
+    pub fields: Map<String, Value>,
+}
+
+/// A line that is no event of the log contract, as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// Who printed it.
+    pub replica: String,
+    /// What.
+    pub line: String,
+}
+
+/// The events of all replicas of a test, in the order of their times. A clone is a handle to the same history.
+#[derive(Clone, Default)]
+pub struct History(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    changes: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Event>,
+    malformed: Vec<Malformed>,
+}
+
+impl History {
+    /// The events so far, by time.
+    pub fn events(&self) -> Vec<Event> {
+        self.state().events.clone()
+    }
+
+    /// Lines on a replica's standard output that were no events. A test that ends well should find none.
+    pub fn malformed(&self) -> Vec<Malformed> {
+        self.state().malformed.clone()
+    }
+
+    /// Notes something that the harness did now, and returns that time.
+    pub fn record(&self, message: &str, fields: Map<String, Value>) -> u64 {
+        self.record_at(now(), HARNESS, message, fields)
+    }
+
+    /// Notes something under a time and a name of the caller's choice.
+    pub(crate) fn record_at(&self, at: u64, replica: &str, message: &str, fields: Map<String, Value>) -> u64 {
+        self.add(Event { at, replica: replica.to_owned(), message: message.to_owned(), fields });
+        at
+    }
+
+    /// Takes in one line of a replica's standard output.
+    pub(crate) fn record_line(&self, replica: &str, line: &str) {
+        match parse(replica, line) {
+            Some(event) => self.add(event),
+            None => {
+                let malformed = Malformed { replica: replica.to_owned(), line: line.to_owned() };
+                self.state().malformed.push(malformed);
+                self.0.changes.send_replace(());
+            }
+        }
+    }
+
+    /// Waits until `find` finds what it looks for in the events, which it is shown after every change.
+    ///
+    /// # Errors
+    /// After `bound`, with the whole history as a table, so that a test that fails explains itself.
+    pub async fn wait_for<T>(&self, bound: Duration, mut find: impl FnMut(&[Event]) -> Option<T>) -> Result<T> {
+        let deadline = Instant::now() + bound;
+        let mut changes = self.0.changes.subscribe();
+        loop {
+            // A copy, so that `find` may ask the history other things without a deadlock. What changes meanwhile is not
+            // missed: `changed` reports it at once.
+            if let Some(found) = find(&self.events()) {
+                return Ok(found);
+            }
+            if timeout_at(deadline, changes.changed()).await.is_err() {
+                bail!("what was waited for did not happen within {bound:?}; what did:\n{}", self.table());
+            }
+        }
+    }
+
+    /// The whole history for a person to read: seconds since its first event, whose, what, and the fields.
+    pub fn table(&self) -> String {
+        let state = self.state();
+        table::render(&state.events, &state.malformed)
+    }
+
+    fn add(&self, event: Event) {
+        let mut state = self.state();
+        // Lines of several processes arrive in any order, though almost always at the end.
+        let place = state.events.partition_point(|other| other.at <= event.at);
+        state.events.insert(place, event);
+        drop(state);
+        self.0.changes.send_replace(());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every replica has a handle, so it shows its size only; [`History::table`] shows the rest.
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("History")
+            .field("events", &state.events.len())
+            .field("malformed", &state.malformed.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time on `CLOCK_MONOTONIC`, in nanoseconds: the clock of every `at` here and of the replicas' log lines.
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    // The clock counts from the start of the machine, so neither part is ever negative.
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// An event, if the line is one of the log contract: a flat JSON object with a message and a time.
+fn parse(replica: &str, line: &str) -> Option<Event> {
+    let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let at = fields.remove("monotonic_ns")?.as_u64()?;
+    let Value::String(message) = fields.remove("message")? else { return None };
+    Some(Event { at, replica: replica.to_owned(), message, fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    fn line(at: u64, message: &str) -> String {
+        format!(
+            r#"{{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","message":"{message}","monotonic_ns":{at},"n":7}}"#
+        )
+    }
+
+    #[test]
+    fn a_line_of_the_contract_becomes_an_event_with_its_fields() {
+        let history = History::default();
+        history.record_line("a", &line(5, "still leading"));
+        let events = history.events();
+        assert_eq!((events[0].at, events[0].replica.as_str(), events[0].message.as_str()), (5, "a", "still leading"));
+        assert_eq!(events[0].fields["n"], 7);
+        assert_eq!(history.malformed(), []);
+    }
+
+    #[test]
+    fn any_other_line_is_kept_as_it_was() {
+        let lines = ["", "panicked at", "[1]", r#"{"message":"x"}"#, r#"{"message":"x","monotonic_ns":"1"}"#];
+        let history = History::default();
+        for line in lines {
+            history.record_line("a", line);
+        }
+        let kept: Vec<String> = history.malformed().into_iter().map(|it| it.line).collect();
+        assert_eq!(kept, lines);
+        assert_eq!(history.events(), []);
+    }
+
+    #[test]
+    fn events_are_in_the_order_of_their_times_and_otherwise_of_their_arrival() {
+        let history = History::default();
+        for (at, message) in [(3, "c"), (1, "a"), (2, "b"), (3, "d")] {
+            history.record_line("a", &line(at, message));
+        }
+        let order: Vec<String> = history.events().into_iter().map(|it| it.message).collect();
+        assert_eq!(order, ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_event_that_was_waited_for() {
+        let history = History::default();
+        let writer = history.clone();
+        let waiting = history.wait_for(BOUND, |events| events.iter().find(|it| it.message == "b").cloned());
+        let writing = async {
+            // Lets the wait begin, so that it has to be woken.
+            tokio::task::yield_now().await;
+            std::thread::spawn(move || ["a", "b"].map(|message| writer.record(message, Map::new())));
+        };
+        let (found, ()) = tokio::join!(waiting, writing);
+        assert_eq!(found.unwrap().message, "b");
+    }
+
+    #[tokio::test]
+    async fn waiting_in_vain_ends_with_the_whole_history() {
+        let history = History::default();
+        history.record_line("a", &line(5, "leading"));
+        let error = history.wait_for(Duration::from_millis(1), |_| None::<()>).await.unwrap_err().to_string();
+        assert!(error.contains("within 1ms") && error.contains("leading"), "{error}");
+    }
+
+    #[test]
+    fn the_clock_goes_forward() {
+        let before = now();
+        assert!(before > 0 && now() >= before);
+    }
+}

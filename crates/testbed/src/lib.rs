@@ -1,0 +1,30 @@
+//! The ground on which variants are tried: one real API server, a proxy per replica, replicas as OS processes, and a
+//! history of everything that they said, on one monotonic clock.
+//!
+//! A variant under test is the shipped binary: it is spoken to through flags, environment, signals, standard output and
+//! HTTP only, and nothing in it knows of the testbed. A test starts a [`ControlPlane`] and, for each case, a [`Fleet`].
+//!
+//! What is started here ends with the process that started it, however that ends: see [`guard`]. Times called `at` are
+//! nanoseconds of `CLOCK_MONOTONIC`, the clock that the replicas put into their log lines.
+
+pub mod assets;
+pub mod control_plane;
+pub mod fleet;
+pub mod guard;
+pub mod history;
+pub mod manifests;
+mod process;
+pub mod proxy;
+pub mod replica;
+pub mod tls;
+pub mod variant;
+mod verb;
+
+pub use assets::Assets;
+pub use control_plane::ControlPlane;
+pub use fleet::{Fleet, FleetOptions, Timings};
+pub use history::{Event, History};
+pub use proxy::{Mode, Proxy};
+pub use replica::Replica;
+pub use variant::{Profile, Variant};
+pub use verb::Verb;

@@ -1,0 +1,49 @@
+//! The requests that went through a proxy.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::{Method, Uri};
+
+use crate::history::now;
+use crate::verb::Verb;
+
+/// One request of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// When its head had arrived, in monotonic nanoseconds.
+    pub at: u64,
+    /// What it asks for.
+    pub verb: Verb,
+    /// Path and query.
+    pub path: String,
+    /// Status of the response, none as long as (or if) none came.
+    pub status: Option<u16>,
+}
+
+/// A clone is a handle to the same record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record(Arc<Mutex<Vec<Request>>>);
+
+impl Record {
+    /// Notes a request, and returns its place for [`Record::answered`].
+    pub(super) fn arrived(&self, method: &Method, uri: &Uri) -> usize {
+        let request = Request { at: now(), verb: Verb::of(method, uri), path: uri.to_string(), status: None };
+        let mut requests = self.lock();
+        requests.push(request);
+        requests.len() - 1
+    }
+
+    pub(super) fn answered(&self, place: usize, status: u16) {
+        if let Some(request) = self.lock().get_mut(place) {
+            request.status = Some(status);
+        }
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Request>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

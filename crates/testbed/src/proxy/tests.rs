@@ -1,0 +1,165 @@
+//! The proxy before a stand-in for the API server that answers in chunks, so that streaming shows.
+
+use super::*;
+use hyper::body::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::client::TlsStream;
+
+const BOUND: Duration = Duration::from_secs(10);
+const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases?watch=true";
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/mine";
+
+type Stream = tokio_rustls::server::TlsStream<TcpStream>;
+
+struct Setup {
+    authority: Authority,
+    proxy: Proxy,
+    server: TcpListener,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        let authority = Authority::new().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(&authority, server.local_addr().unwrap()).await.unwrap();
+        Self { authority, proxy, server }
+    }
+
+    async fn client(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.proxy.address).await.unwrap();
+        let name = ServerName::from(self.proxy.address.ip());
+        self.authority.connector().unwrap().connect(name, stream).await.unwrap()
+    }
+
+    async fn accept(&self) -> Stream {
+        let (stream, _) = self.server.accept().await.unwrap();
+        self.authority.acceptor().unwrap().accept(stream).await.unwrap()
+    }
+
+    /// A client and a server with a proxy between them.
+    async fn connected(&self) -> (TlsStream<TcpStream>, Stream) {
+        tokio::join!(self.client(), self.accept())
+    }
+}
+
+async fn send(stream: &mut (impl AsyncWriteExt + Unpin), text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+}
+
+/// Reads until `end` has come.
+async fn read_until(stream: &mut (impl AsyncReadExt + Unpin), end: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(end) {
+        let byte = timeout(BOUND, stream.read_u8()).await.unwrap_or_else(|_| panic!("no {end:?} in {read:?}")).unwrap();
+        read.push(char::from(byte));
+    }
+    read
+}
+
+/// What else comes until the connection ends, however it ends.
+async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> Bytes {
+    let mut read = Vec::new();
+    timeout(BOUND, stream.read_to_end(&mut read)).await.expect("the connection did not end").ok();
+    read.into()
+}
+
+async fn start_watch(client: &mut TlsStream<TcpStream>, server: &mut Stream) {
+    send(client, &format!("GET {WATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\r\n")).await;
+    let request = read_until(server, "\r\n\r\n").await;
+    assert!(request.contains("Bearer secret"), "{request}");
+    send(server, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
+    read_until(client, "one").await;
+}
+
+#[tokio::test]
+async fn a_watch_is_passed_on_event_by_event_and_recorded_without_its_token() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    let before = crate::history::now();
+    start_watch(&mut client, &mut server).await;
+    send(&mut server, "3\r\ntwo\r\n").await;
+    read_until(&mut client, "two").await;
+
+    let requests = setup.proxy.requests();
+    assert_eq!((requests[0].verb, requests[0].path.as_str(), requests[0].status), (Verb::Watch, WATCH, Some(200)));
+    assert!(requests[0].at >= before);
+    assert!(!format!("{requests:?}{:?}", setup.proxy).contains("secret"));
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_verb() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    for method in ["PUT", "GET", "PUT"] {
+        send(&mut client, &format!("{method} {LEASE} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")).await;
+        read_until(&mut server, "\r\n\r\n").await;
+        send(&mut server, "HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\nok").await;
+        read_until(&mut client, "\r\n\r\nok").await;
+    }
+    assert_eq!(setup.proxy.counts(), BTreeMap::from([(Verb::Update, 2), (Verb::Get, 1)]));
+    assert!(setup.proxy.requests().iter().all(|request| request.status == Some(409)));
+}
+
+#[tokio::test]
+async fn a_cut_tears_down_a_watch_in_flight_on_both_sides_and_turns_away_the_next_connection() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+
+    setup.proxy.set_mode(Mode::Cut);
+    rest(&mut client).await;
+    rest(&mut server).await;
+
+    let mut stream = TcpStream::connect(setup.proxy.address).await.unwrap();
+    assert_eq!(rest(&mut stream).await, Bytes::new());
+    assert_eq!(setup.proxy.requests().len(), 1);
+
+    setup.proxy.set_mode(Mode::Pass);
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn a_cut_ends_what_is_in_flight_however_short_it_is() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+    // Nothing runs between the two: the connection only ever sees the second.
+    setup.proxy.set_mode(Mode::Cut);
+    setup.proxy.set_mode(Mode::Pass);
+    rest(&mut client).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_upstream_connection_ends_an_idle_one_and_a_watch() {
+    let setup = Setup::new().await;
+    let (mut idle, idle_server) = setup.connected().await;
+    let (mut watching, mut server) = setup.connected().await;
+    start_watch(&mut watching, &mut server).await;
+    drop((idle_server, server));
+    assert_eq!(rest(&mut idle).await, Bytes::new());
+    // No last chunk: the replica must not take it for the watch's regular end.
+    let tail = rest(&mut watching).await;
+    assert!(!tail.ends_with(b"0\r\n\r\n"), "{tail:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_the_replicas_connection_ends_the_upstream_watch() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+    drop(client);
+    rest(&mut server).await;
+}
+
+#[tokio::test]
+async fn without_an_upstream_the_connection_ends_without_an_answer() {
+    let Setup { authority, proxy, server } = Setup::new().await;
+    drop(server);
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let connecting = authority.connector().unwrap().connect(ServerName::from(proxy.address.ip()), stream).await;
+    if let Ok(mut client) = connecting {
+        assert_eq!(rest(&mut client).await, Bytes::new());
+    }
+}

@@ -1,0 +1,215 @@
+//! One process of a variant: started, signalled, and listened to.
+
+use std::collections::VecDeque;
+use std::env;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde_json::{Map, Value};
+
+use crate::history::{EXITED, Event, HARNESS, History, now};
+use crate::process::Process;
+
+/// How much of standard error is kept for the report of a failure.
+const STDERR_LINES_MAX: usize = 50;
+
+/// How long after a replica's end its output is still read.
+const READ_BOUND: Duration = Duration::from_secs(2);
+
+/// What a replica sees of the machine besides what the launch says. POD_NAME, KUBERNETES_SERVICE_HOST and the like stay
+/// out: with them a test would depend on where it runs.
+const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
+
+/// How a replica is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The executable.
+    pub program: PathBuf,
+    /// What the testbed and the history call it.
+    pub name: String,
+    /// What it gets as `KUBECONFIG`.
+    pub kubeconfig: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment on top of `PATH`, `HOME`, `KUBECONFIG` and `RUST_BACKTRACE`; it sees nothing else.
+    pub env: Vec<(String, String)>,
+}
+
+/// A started replica. Dropping it kills it.
+pub struct Replica {
+    name: String,
+    history: History,
+    stderr: Arc<Mutex<VecDeque<String>>>,
+    process: Process,
+}
+
+impl Replica {
+    /// Starts it; the lines of its standard output go to `history` from then on.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(launch: Launch, history: &History) -> Result<Self> {
+        let Launch { program, name, kubeconfig, args, env } = launch;
+        let mut command = Command::new(program);
+        command.args(args).env_clear();
+        command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        command.env("KUBECONFIG", kubeconfig).envs(env);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+        // Each reader holds a sender until its pipe ends: with the last one gone, everything has been read.
+        let (reading, read) = mpsc::channel();
+        let at_exit = note_exit(name.clone(), history.clone(), read);
+        let mut process = Process::spawn(command, at_exit).with_context(|| format!("starting replica {name}"))?;
+        let stdout = process.stdout.take().context("a replica has no standard output")?;
+        let errors = process.stderr.take().context("a replica has no standard error")?;
+        let stderr = Arc::default();
+        let (into, of) = (history.clone(), name.clone());
+        read_lines(stdout, reading.clone(), move |line| into.record_line(&of, line));
+        let kept = Arc::clone(&stderr);
+        read_lines(errors, reading, move |line| keep(&kept, line));
+        Ok(Self { name, history: history.clone(), stderr, process })
+    }
+
+    /// What the testbed calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw_pid()
+    }
+
+    /// Asks it to end (SIGTERM). Returns the monotonic nanoseconds right before.
+    ///
+    /// # Errors
+    /// When it has ended already; so for every signal.
+    pub fn terminate(&self) -> Result<u64> {
+        self.signal(Signal::TERM, "SIGTERM")
+    }
+
+    /// Ends it (SIGKILL). Returns the monotonic nanoseconds right before.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn kill(&self) -> Result<u64> {
+        self.signal(Signal::KILL, "SIGKILL")
+    }
+
+    /// Freezes it (SIGSTOP). Returns the monotonic nanoseconds right before.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn stop(&self) -> Result<u64> {
+        self.signal(Signal::STOP, "SIGSTOP")
+    }
+
+    /// Lets it go on (SIGCONT). Returns the monotonic nanoseconds right before.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn cont(&self) -> Result<u64> {
+        self.signal(Signal::CONT, "SIGCONT")
+    }
+
+    /// Waits until it has ended; everything that it printed is in the history then.
+    ///
+    /// # Errors
+    /// When it still runs after `bound`.
+    pub async fn wait(&self, bound: Duration) -> Result<ExitStatus> {
+        let ended = self.process.wait(bound).await;
+        ended.with_context(|| {
+            format!("{} did not end within {bound:?}; its standard error:\n{}", self.name, self.stderr())
+        })
+    }
+
+    /// How it ended, once it has.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.process.exit_status()
+    }
+
+    /// Where it serves HTTP, as soon as it has said so in its log.
+    ///
+    /// # Errors
+    /// When it has not said so within `bound`.
+    pub async fn http_address(&self, bound: Duration) -> Result<SocketAddr> {
+        let serving = |event: &Event| event.replica == self.name && event.message == "serving http";
+        let address = |event: &Event| event.fields.get("address")?.as_str()?.parse().ok();
+        self.history.wait_for(bound, |events| events.iter().rev().find(|it| serving(it)).and_then(address)).await
+    }
+
+    /// Resident memory in bytes, where the system tells (Linux) and while it runs.
+    pub fn rss_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        resident_bytes(&status)
+    }
+
+    /// The last lines of its standard error.
+    pub fn stderr(&self) -> String {
+        let lines = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    fn signal(&self, signal: Signal, name: &str) -> Result<u64> {
+        let at = now();
+        self.process.signal(signal).with_context(|| format!("{name} to {}", self.name))?;
+        let to = Map::from_iter([("to".to_owned(), Value::from(self.name.as_str()))]);
+        Ok(self.history.record_at(at, HARNESS, name, to))
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid())
+    }
+}
+
+/// Notes the end in the history, after all that the replica had printed before.
+fn note_exit(name: String, history: History, read: Receiver<()>) -> impl FnOnce(ExitStatus) + Send + 'static {
+    move |status| {
+        let at = now();
+        // Ends with the last sender; the bound is for a process that left a child behind which holds the pipe.
+        read.recv_timeout(READ_BOUND).ok();
+        let fields = Map::from_iter([("status".to_owned(), Value::from(status.to_string()))]);
+        history.record_at(at, &name, EXITED, fields);
+    }
+}
+
+/// Calls `take` with each line until the pipe ends; bytes that are no text are replaced, not lost with their line.
+fn read_lines(pipe: impl Read + Send + 'static, reading: Sender<()>, mut take: impl FnMut(&str) + Send + 'static) {
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            take(String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).as_ref());
+            line.clear();
+        }
+        drop(reading);
+    });
+}
+
+fn keep(lines: &Mutex<VecDeque<String>>, line: &str) {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.len() == STDERR_LINES_MAX {
+        lines.pop_front();
+    }
+    lines.push_back(line.to_owned());
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests;

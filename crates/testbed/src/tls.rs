@@ -1,0 +1,89 @@
+//! The certificate authority of one control plane: it signs for the API server and for every proxy, so that a replica
+//! that trusts it needs no other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// What a certificate is made out to: the testbed listens on loopback only.
+const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// Every proxied connection speaks HTTP/1.1: faults are put on single requests, and one of them has a connection to itself.
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// A certificate authority that lives in memory only.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.distinguished_name.push(DnType::CommonName, "still-leading testbed");
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("making a certificate authority")?))
+    }
+
+    /// Its certificate, which a client has to trust, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// The same in DER.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        self.0.der()
+    }
+
+    /// A certificate for a server on this machine, and its private key.
+    pub(crate) fn issue(&self) -> Result<(rcgen::Certificate, KeyPair)> {
+        let key = KeyPair::generate()?;
+        let params = CertificateParams::new(NAMES.map(String::from))?;
+        let certificate = params.signed_by(&key, &self.0).context("signing a certificate")?;
+        Ok((certificate, key))
+    }
+
+    /// For a server with a certificate of its own.
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+        let (certificate, key) = self.issue()?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)?;
+        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// For a client that trusts this authority and no other.
+    pub(crate) fn connector(&self) -> Result<TlsConnector> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der().clone())?;
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+/// Holds the private key, so it shows nothing.
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+/// Named, because the choice that rustls makes by itself panics once some crate of the build enables a second provider.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
