@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -56,6 +57,7 @@ struct Inner {
 struct State {
     events: Vec<Event>,
     malformed: Vec<Malformed>,
+    followers: Vec<UnboundedSender<Event>>,
 }
 
 impl History {
@@ -67,6 +69,16 @@ impl History {
     /// Lines on a replica's standard output that were no events. A test that ends well should find none.
     pub fn malformed(&self) -> Vec<Malformed> {
         self.state().malformed.clone()
+    }
+
+    /// The events so far by time, then every other one as it arrives, which may be before one of an earlier time.
+    pub fn follow(&self) -> UnboundedReceiver<Event> {
+        let (sender, events) = unbounded_channel();
+        let mut state = self.state();
+        if state.events.iter().all(|event| sender.send(event.clone()).is_ok()) {
+            state.followers.push(sender);
+        }
+        events
     }
 
     /// Notes something that the harness did now, and returns that time.
@@ -119,6 +131,7 @@ impl History {
 
     fn add(&self, event: Event) {
         let mut state = self.state();
+        state.followers.retain(|follower| follower.send(event.clone()).is_ok());
         // Lines of several processes arrive in any order, though almost always at the end.
         let place = state.events.partition_point(|other| other.at <= event.at);
         state.events.insert(place, event);
@@ -199,6 +212,18 @@ mod tests {
         }
         let order: Vec<String> = history.events().into_iter().map(|it| it.message).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_follower_gets_each_event_once_as_it_arrives() {
+        let history = History::default();
+        history.record_line("a", &line(1, "before"));
+        let mut events = history.follow();
+        for (at, message) in [(3, "c"), (2, "b")] {
+            history.record_line("a", &line(at, message));
+        }
+        let arrived: Vec<String> = std::iter::from_fn(|| events.try_recv().ok()).map(|it| it.message).collect();
+        assert_eq!(arrived, ["before", "c", "b"]);
     }
 
     #[tokio::test]

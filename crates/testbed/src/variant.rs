@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -81,6 +82,28 @@ impl Variant {
         workspace().join("deploy").join(format!("install-{}.yaml", self.name()))
     }
 }
+
+/// By its name, for command lines.
+impl FromStr for Variant {
+    type Err = UnknownVariant;
+
+    fn from_str(name: &str) -> Result<Self, UnknownVariant> {
+        Self::ALL.iter().copied().find(|variant| variant.name() == name).ok_or(UnknownVariant)
+    }
+}
+
+/// There is no variant of that name. Displays the names there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownVariant;
+
+impl fmt::Display for UnknownVariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
+        write!(f, "the variants are {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownVariant {}
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,6 +191,13 @@ mod tests {
         assert_eq!(missing, BuildError::Unavailable(remedy.to_owned()));
         let failed = run(&mut Command::new("false"), "go", "https://go.dev/dl").unwrap_err();
         assert!(matches!(failed, BuildError::Failed(_)), "{failed:?}");
+    }
+
+    #[test]
+    fn a_variant_is_found_by_its_name_and_a_wrong_name_learns_the_right_ones() {
+        assert_eq!("client-go".parse(), Ok(Variant::ClientGo));
+        let error = "nativ".parse::<Variant>().unwrap_err().to_string();
+        assert!(error.starts_with("the variants are native, "), "{error}");
     }
 
     #[test]

@@ -1,0 +1,24 @@
+//! Measures the variants side by side, on a real kube-apiserver: release builds, the shipped manifests, client-go's
+//! timings. A number comes with its n, and the variants that it is compared between ran at the same time.
+
+pub mod handover;
+pub mod stats;
+
+use anyhow::{Context, Result};
+use still_leading_testbed::{Assets, ControlPlane, FleetOptions, Profile, Variant};
+
+/// Builds `variants` for release, telling of each, and starts a control plane.
+///
+/// # Errors
+/// There is no control plane to start, or a variant does not build; the message says what to do.
+pub async fn prepare(variants: &[Variant]) -> Result<(ControlPlane, Vec<FleetOptions>)> {
+    let assets = Assets::find()?;
+    let mut options = Vec::new();
+    for variant in variants {
+        eprintln!("building {variant} for release");
+        let program = variant.build(Profile::Release).with_context(|| format!("building {variant}"))?;
+        options.push(FleetOptions::new(*variant, program));
+    }
+    eprintln!("starting etcd and kube-apiserver");
+    Ok((ControlPlane::start(&assets).await?, options))
+}
