@@ -1,0 +1,42 @@
+# `just` lists what there is. Everything here is a command that also works without just.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Three replicas, one leader, what happens when it stops and when it is killed
+demo *ARGS:
+    cargo demo {{ ARGS }}
+
+# All tests; those on the real API server show as ignored until `just control-plane` has built one
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# Build kube-apiserver, etcd and kubectl from their Go modules (six minutes once; nothing when up to date)
+control-plane:
+    @control-plane/build
+
+# How long nobody leads after SIGTERM and after SIGKILL, all variants side by side (three minutes)
+handover *ARGS: control-plane
+    cargo run --quiet --package still-leading-evaluation --bin handover -- {{ ARGS }}
+
+# What each variant weighs: executable, memory, requests per retry period
+footprint *ARGS: control-plane
+    cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
+
+# Render each overlay into deploy/install-<variant>.yaml
+manifests:
+    @deploy/render
+
+# Format everything
+fmt:
+    cargo fmt
+    gofmt -w apps/client-go
+
+# Formatting, clippy, go vet, manifests, links: what CI checks besides the tests
+lint:
+    @.ci/lint
+
+# Exactly what CI runs
+ci:
+    @.ci/run
