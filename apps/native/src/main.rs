@@ -41,7 +41,6 @@ async fn run() -> Result<()> {
     let client = election::client(config, &timing)?;
     let lease_name = app.args.lease_name.clone();
     let lease = Some(format!("{namespace}/{lease_name}"));
-
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
     let params = Params { namespace, lease_name, timing, on_attempt };

@@ -159,7 +159,11 @@ pub fn exit(result: Result<()>) -> ! {
     match result {
         Ok(()) => process::exit(0),
         Err(error) => {
-            error!(reason = format!("{error:#}"), "exiting");
+            if tracing::dispatcher::has_been_set() {
+                error!(reason = format!("{error:#}"), "exiting");
+            } else {
+                eprintln!("error: {error:#}");
+            }
             process::exit(1)
         }
     }

@@ -16,8 +16,8 @@ const JITTER_FACTOR: f64 = 1.2;
 
 const AFTER_HELP: &str = "\
 Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 1.2 x retry period are
-checked at start. lease duration - renew deadline is what a pause of the leader or a difference in clock speed may cost
-before two replicas could act at once; the lease duration is how long nobody leads after a crash.
+checked at start. The lease duration is how long nobody leads after a crash; what it exceeds the renew deadline by is
+what work that is slow to stop, or a clock that is slow, may cost before two replicas could act at once.
 
 Exit codes: 0 after a shutdown that was asked for, 1 when the election or the work failed (the last line says why),
 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.";
@@ -39,8 +39,10 @@ pub struct Args {
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = not_empty)]
     pub lease_namespace: Option<String>,
 
-    /// This replica's name [default: the host name]. A random part is added, since a restarted container keeps its
-    /// pod's name and must not mistake the lease of its predecessor for its own
+    /// This replica's name [default: the host name]
+    ///
+    /// A random part is added, since a restarted container keeps its pod's name and must not mistake the lease of its
+    /// predecessor for its own.
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = not_empty)]
     pub identity: Option<String>,
 

@@ -3,6 +3,7 @@
 //! What stays is the shape. The work asks before each act whether it still may, it ends when it is cancelled, and
 //! somebody else waits for that end: a lease must not be given away while the work still runs.
 
+use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -49,7 +50,7 @@ async fn work(term: Term, tick: Duration, cancelled: CancellationToken) {
 /// wait for a term.
 ///
 /// # Errors
-/// The work ended by itself or overstayed, or the elector's channel closed.
+/// The work ended by itself or overstayed.
 pub async fn lead<S>(
     mut beliefs: watch::Receiver<S>,
     view: fn(&S) -> Status,
@@ -61,14 +62,14 @@ pub async fn lead<S>(
         contending();
         let term = select! {
             () = shutdown.cancelled() => return Ok(()),
-            term = begin_of_term(&mut beliefs, view) => term?,
+            term = begin_of_term(&mut beliefs, view) => term,
         };
         info!(tick = %humantime::format_duration(limits.tick), epoch = term.epoch(), "leading");
         let cancel = CancellationToken::new();
         let mut task = tokio::spawn(work(term.clone(), limits.tick, cancel.clone()));
         let (reason, bound) = select! {
             () = shutdown.cancelled() => ("shutting down".to_owned(), limits.at_shutdown),
-            reason = end_of_term(&mut beliefs, view, &term) => (reason?, limits.after_loss),
+            reason = end_of_term(&mut beliefs, view, &term) => (reason, limits.after_loss),
             // The work also asks, and may come first to the end of its term.
             end = &mut task => {
                 end?;
@@ -96,39 +97,41 @@ async fn stop(task: JoinHandle<()>, bound: Duration, reason: &str) -> Result<()>
     }
 }
 
-async fn begin_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status) -> Result<Term> {
+async fn begin_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status) -> Term {
     loop {
         if let Some(term) = view(&beliefs.borrow_and_update()).term.filter(Term::may_act) {
-            return Ok(term);
+            return term;
         }
-        changed(beliefs).await?;
+        changed(beliefs).await;
     }
 }
 
 /// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
-async fn end_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status, term: &Term) -> Result<String> {
+async fn end_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status, term: &Term) -> String {
     loop {
         let status = view(&beliefs.borrow_and_update());
         let unspecified = || status.lost.clone().unwrap_or_else(|| "the election was lost".to_owned());
         if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
-            return Ok(unspecified());
+            return unspecified();
         }
         // Read anew, since a renewal has moved the end.
         let remaining = term.remaining();
         if remaining.is_zero() {
-            return Ok("the term ran out".to_owned());
+            return "the term ran out".to_owned();
         }
         select! {
-            change = changed(beliefs) => change?,
+            () = changed(beliefs) => {}
             () = sleep(remaining) => {}
         }
     }
 }
 
-async fn changed<S>(beliefs: &mut watch::Receiver<S>) -> Result<()> {
-    // The elector's task ends at the same moment, and the caller, who watches it, knows why.
+/// An elector that is gone says nothing more. The caller watches its task and ends the process with the reason.
+async fn changed<S>(beliefs: &mut watch::Receiver<S>) {
     if beliefs.changed().await.is_err() {
-        bail!("the elector is gone");
+        pending().await
     }
-    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

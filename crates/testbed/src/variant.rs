@@ -66,7 +66,7 @@ impl Variant {
     /// [`BuildError`], which tells a missing tool from broken code.
     pub fn build(self, profile: Profile) -> Result<PathBuf, BuildError> {
         let root = workspace();
-        let app = root.join("apps").join(self.name());
+        let app = self.folder();
         let package = format!("still-leading-{}", self.name());
         if app.join("go.mod").is_file() {
             build_with_go(&app, &root.join("target").join(self.name()).join(package))
@@ -75,6 +75,11 @@ impl Variant {
         } else {
             Err(BuildError::Failed(format!("there is no variant in {}", app.display())))
         }
+    }
+
+    /// Where it stands.
+    pub fn folder(self) -> PathBuf {
+        workspace().join("apps").join(self.name())
     }
 
     /// What installs it: one flat manifest, in which every object is called `still-leading-<variant>`.
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn every_variant_has_a_folder_of_its_name() {
         for variant in Variant::ALL {
-            assert!(workspace().join("apps").join(variant.name()).is_dir(), "{variant}");
+            assert!(variant.folder().is_dir(), "{variant}");
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::Value;
 use still_leading_testbed::history::{self, Event, acts, overlaps, terms};
 use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Mode, Timings, Verb};
@@ -179,5 +181,21 @@ pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) 
     fleet.history().wait_for(LONG, |_| renewed(&fleet).then_some(())).await?;
     let leader = fleet.wait_for_leader(LONG).await?;
     wait_for_acts(&fleet, leader, history::now(), 10).await?;
+    check_history(&fleet)
+}
+
+pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(ground: Ground) -> Result<()> {
+    let (fleet, old) = ground.led_fleet().await?;
+    wait_for_acts(&fleet, old, 0, 3).await?;
+    // As somebody does who deletes everything and applies it again.
+    fleet.proxy(old).set_mode(Mode::Cut);
+    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
+    leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
+    let mut empty = Lease::default();
+    empty.metadata.name = Some(fleet.lease_name().to_owned());
+    leases.create(&PostParams::default(), &empty).await?;
+
+    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
+    wait_for_acts(&fleet, new, leading, 3).await?;
     check_history(&fleet)
 }

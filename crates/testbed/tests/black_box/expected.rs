@@ -11,6 +11,12 @@ const FAILURES: &[(Variant, &str, &str)] = &[
     ),
     (
         Variant::ClientGo,
+        "a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader",
+        "tools/leaderelection/leaderelection.go, tryAcquireOrRenew(): a Lease without holder is taken at once, also one \
+         that was made anew while somebody led on its predecessor",
+    ),
+    (
+        Variant::ClientGo,
         "a_standby_sends_nothing_while_somebody_leads",
         "tools/leaderelection/leaderelection.go, acquire(): a standby gets the Lease every retry period",
     ),

@@ -1,0 +1,143 @@
+//! The terms of a replica, on paused time. What the work does shows in how long `lead` takes and how it ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::Instant;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIMITS: Limits =
+    Limits { tick: SECOND, after_loss: Duration::from_secs(5), at_shutdown: Duration::from_secs(10) };
+
+fn view(status: &Status) -> Status {
+    status.clone()
+}
+
+/// A term that runs out at `until`, whenever it is asked.
+fn term(epoch: &str, until: Instant) -> Term {
+    Term::new(Some(epoch.to_owned()), move || until.saturating_duration_since(Instant::now()))
+}
+
+fn status(term: Option<Term>) -> Status {
+    Status { ready: true, leader: None, term, lost: Some("another replica leads".to_owned()) }
+}
+
+struct Lead {
+    publish: watch::Sender<Status>,
+    shutdown: CancellationToken,
+    contended: Arc<AtomicUsize>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Lead {
+    fn start() -> Self {
+        let (publish, beliefs) = watch::channel(status(None));
+        let (shutdown, contended) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+        let (token, count) = (shutdown.clone(), Arc::clone(&contended));
+        let task = tokio::spawn(lead(beliefs, view, token, LIMITS, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        Self { publish, shutdown, contended, task }
+    }
+
+    fn contended(&self) -> usize {
+        self.contended.load(Ordering::Relaxed)
+    }
+}
+
+/// Collects the messages of the events logged while it is the default of this thread.
+#[derive(Clone, Default)]
+struct Messages(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Messages {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        let mut message = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            if field.name() == "message" {
+                message = format!("{value:?}");
+            }
+        });
+        self.0.lock().unwrap().push(message);
+    }
+}
+
+impl Messages {
+    fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
+        use tracing_subscriber::layer::SubscriberExt;
+        let messages = Self::default();
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(messages.clone()));
+        (messages, guard)
+    }
+
+    fn get(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_is_announced_acted_in_and_ended_in_this_order() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    lead.publish.send_replace(status(Some(term("1", Instant::now() + 60 * SECOND))));
+    sleep(SECOND * 5 / 2).await;
+    lead.shutdown.cancel();
+    lead.task.await.unwrap().unwrap();
+    assert_eq!(messages.get(), ["leading", "still leading", "still leading", "leading cancelled", "stopped leading"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_work_ends_with_its_term_even_if_the_elector_says_nothing() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    lead.publish.send_replace(status(Some(term("1", Instant::now() + SECOND * 3 / 2))));
+    sleep(10 * SECOND).await;
+    assert_eq!(messages.get(), ["leading", "still leading", "leading cancelled", "stopped leading"]);
+    assert_eq!(lead.contended(), 2, "contends again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_term_ends_the_work_at_once_and_another_one_starts_it_again() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    let far = Instant::now() + 60 * SECOND;
+    lead.publish.send_replace(status(Some(term("1", far))));
+    sleep(SECOND / 2).await;
+    lead.publish.send_replace(status(None));
+    sleep(SECOND / 2).await;
+    lead.publish.send_replace(status(Some(term("2", far))));
+    sleep(SECOND / 2).await;
+    let once = ["leading", "leading cancelled", "stopped leading", "leading"];
+    assert_eq!(messages.get(), once);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_that_follows_another_without_a_gap_is_not_mistaken_for_it() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    let far = Instant::now() + 60 * SECOND;
+    lead.publish.send_replace(status(Some(term("1", far))));
+    sleep(SECOND / 2).await;
+    lead.publish.send_replace(status(Some(term("2", far))));
+    sleep(SECOND / 2).await;
+    assert_eq!(messages.get(), ["leading", "leading cancelled", "stopped leading", "leading"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_that_is_over_starts_nothing() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    lead.publish.send_replace(status(Some(term("1", Instant::now()))));
+    sleep(5 * SECOND).await;
+    assert!(messages.get().is_empty(), "{:?}", messages.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_stop_is_an_error_with_a_reason_after_the_bound() {
+    let begin = Instant::now();
+    let stuck = tokio::spawn(sleep(3600 * SECOND));
+    let error = stop(stuck, LIMITS.after_loss, "another replica leads").await.unwrap_err().to_string();
+    assert_eq!(error, "the work did not stop within 5s (another replica leads)");
+    assert!(begin.elapsed() < 6 * SECOND);
+}
