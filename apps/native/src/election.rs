@@ -32,16 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::lease::{Action, Event, Moment, State, Timing, step};
-use crate::requests::{Attempt, Failure, Requests, Watch, attempt_timeout};
-
-/// Which Lease, and what to tell of the requests.
-pub struct Params {
-    pub namespace: String,
-    pub lease_name: String,
-    pub timing: Timing,
-    /// Called after each request for the Lease, for metrics.
-    pub on_attempt: Box<dyn Fn(Attempt) + Send + Sync>,
-}
+use crate::requests::{Failure, Params, Requests, Watch, attempt_timeout};
 
 /// What this replica knows about the election. Published whenever it changes.
 #[derive(Clone, Debug, Default)]

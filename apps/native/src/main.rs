@@ -10,9 +10,9 @@ use still_leading_scaffold::{self as scaffold, App, Election};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use election::{Params, Status};
+use election::Status;
 use lease::Timing;
-use requests::Attempt;
+use requests::{Attempt, Params};
 
 // Two threads: the election goes on while the work occupies one of them.
 #[tokio::main(worker_threads = 2)]

@@ -15,8 +15,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
-use crate::election::Params;
 use crate::lease::{Event, Timing};
+
+/// Which Lease, and what to tell of the requests.
+pub struct Params {
+    pub namespace: String,
+    pub lease_name: String,
+    pub timing: Timing,
+    /// Called after each request for the Lease, for metrics.
+    pub on_attempt: Box<dyn Fn(Attempt) + Send + Sync>,
+}
 
 /// How a request for the Lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
