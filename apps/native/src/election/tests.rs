@@ -39,6 +39,7 @@ struct Server {
     lease: Lease,
     /// Bodies of all puts, accepted or not.
     puts: Vec<Lease>,
+    requests: usize,
 }
 
 impl Server {
@@ -66,7 +67,7 @@ impl FakeApi {
         let mut lease = Lease::default();
         lease.metadata.uid = Some("uid-1".to_owned());
         lease.metadata.resource_version = Some("10".to_owned());
-        Self(Arc::new(Mutex::new(Server { mood: Mood::Well, lease, puts: Vec::new() })))
+        Self(Arc::new(Mutex::new(Server { mood: Mood::Well, lease, puts: Vec::new(), requests: 0 })))
     }
 
     fn set(&self, mood: Mood) {
@@ -82,7 +83,13 @@ impl FakeApi {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let method = request.method().clone();
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        let mood = self.0.lock().unwrap().mood;
+        let mood = {
+            let mut server = self.0.lock().unwrap();
+            server.requests += 1;
+            // Paused time stands still for whoever never waits: without this, such a bug would hang the test.
+            assert!(server.requests < 1000, "the API server is hammered");
+            server.mood
+        };
         let (status, body) = match (mood, method) {
             (Mood::Hanging, _) => std::future::pending().await,
             _ if is_watch => std::future::pending().await,

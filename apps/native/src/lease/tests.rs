@@ -189,6 +189,16 @@ fn the_sight_of_another_holder_ends_a_term_at_once() {
 }
 
 #[test]
+fn a_leader_whose_claim_somebody_cleared_steps_down() {
+    for cleared in [Some(""), None] {
+        let mut leader = Elector::that_leads();
+        leader.at(1.0, Event::Watched(lease(12, cleared)));
+        assert!(leader.state.term().is_none());
+        assert_eq!(leader.state.lost(), Some("the lease was released by somebody else"));
+    }
+}
+
+#[test]
 fn a_success_that_somebody_has_overwritten_already_gives_no_term() {
     let (mut elector, _) = Elector::that_read(Some(lease(10, None)));
     elector.at(0.1, Event::Watched(lease(12, Some(OTHER))));
