@@ -322,12 +322,11 @@ fn wrote(timing: &Timing, state: &mut State, lease: Lease, now: Moment) {
     let uid = lease.metadata.uid.clone();
     let epoch = lease.metadata.resource_version.clone().unwrap_or_default();
     state.observe(timing, lease, now, false);
-    // Somebody may have written in between, and the watch may have told: then this success is history already.
-    let held = state.lease().is_some_and(|lease| holder(lease) == Some(&timing.identity) && lease.metadata.uid == uid);
     let valid_until = sent.saturating_add(timing.renew_deadline);
-    if !held || valid_until <= now || now < state.settled {
+    if valid_until <= now || now < state.settled {
         return;
     }
+    // If the watch has shown a later state already, `demote` takes back what is begun here before anybody is told.
     match &mut state.term {
         Some(term) if now < term.valid_until => term.valid_until = valid_until,
         // An expired term is over even if its renewal succeeds in the end: this is another one.

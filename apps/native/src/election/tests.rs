@@ -74,6 +74,12 @@ impl FakeApi {
         self.0.lock().unwrap().mood = mood;
     }
 
+    fn give_to(&self, holder: &str) {
+        let mut server = self.0.lock().unwrap();
+        server.lease.metadata.resource_version = Some("77".to_owned());
+        server.lease.spec.as_mut().unwrap().holder_identity = Some(holder.to_owned());
+    }
+
     fn client(&self) -> Client {
         let api = self.clone();
         Client::new(service_fn(move |request| api.clone().answer(request)), "default")
@@ -215,6 +221,15 @@ async fn no_answer_of_an_api_server_ends_the_elector() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_clone_of_a_term_is_over_at_the_sight_of_another_holder() {
+    let mut running = Running::start(FakeApi::new());
+    let term = running.leads().await;
+    running.api.give_to("other_2");
+    assert_eq!(running.lost().await, "the lease is held by other_2");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
 async fn release_gives_the_lease_up_with_one_guarded_write() {
     let mut running = Running::start(FakeApi::new());
     let term = running.leads().await;
@@ -242,11 +257,7 @@ async fn release_happens_although_somebody_has_put_a_label_on_the_lease() {
 async fn release_leaves_a_successors_claim_alone() {
     let mut running = Running::start(FakeApi::new());
     running.leads().await;
-    {
-        let mut server = running.api.0.lock().unwrap();
-        server.lease.metadata.resource_version = Some("77".to_owned());
-        server.lease.spec.as_mut().unwrap().holder_identity = Some("other_2".to_owned());
-    }
+    running.api.give_to("other_2");
     running.release.cancel();
     running.task.await.unwrap().unwrap();
     assert_eq!(running.api.0.lock().unwrap().lease.spec.as_ref().unwrap().holder_identity.as_deref(), Some("other_2"));

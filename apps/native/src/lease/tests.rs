@@ -372,6 +372,15 @@ fn a_standby_asks_when_its_watch_is_silent_and_distrusts_it_when_there_was_news(
 }
 
 #[test]
+fn a_lost_race_is_no_reason_to_distrust_the_watch() {
+    let mut standby = Elector::that_stands_by();
+    assert_eq!(standby.at(1.0, Event::Watched(lease(12, None))), Action::Write);
+    assert_eq!(standby.at(1.1, Event::Refused), Action::Read);
+    standby.at(1.2, Event::Read(Some(lease(13, Some(OTHER)))));
+    assert!(standby.state.is_watching());
+}
+
+#[test]
 fn a_claim_replaces_exactly_what_was_seen_and_keeps_what_others_wrote() {
     let mut free = lease(10, None);
     free.metadata.labels = Some([("team".to_owned(), "a".to_owned())].into());
