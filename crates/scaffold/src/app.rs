@@ -168,3 +168,6 @@ pub fn exit(result: Result<()>) -> ! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! How a replica ends, on paused time.
+
+use std::future::pending;
+
+use tokio::time::{Instant, sleep};
+
+use super::*;
+
+fn app() -> App {
+    let args = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
+    let (metrics, shutdown) = (Metrics::new("my-lease"), CancellationToken::new());
+    App { args, identity: "pod-0_1".to_owned(), metrics, shutdown }
+}
+
+fn election(task: impl Future<Output = Result<()>> + Send + 'static, release: &CancellationToken) -> Election<Status> {
+    let (publish, beliefs) = watch::channel(Status { term: Some(Term::for_life()), ..Status::default() });
+    let task = tokio::spawn(async move {
+        let end = task.await;
+        drop(publish);
+        end
+    });
+    Election { lease: None, beliefs, view: Clone::clone, task, release: release.clone() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elector_that_fails_ends_the_replica_with_its_reason() {
+    let election = election(async { bail!("the network is gone") }, &CancellationToken::new());
+    let error = app().run(election).await.unwrap_err().to_string();
+    assert_eq!(error, "the elector ended by itself: the network is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elector_that_returns_or_panics_ends_the_replica_too() {
+    let returned = app().run(election(async { Ok(()) }, &CancellationToken::new())).await;
+    assert!(returned.unwrap_err().to_string().contains("it returned"));
+    let panicked = app().run(election(async { panic!("a bug") }, &CancellationToken::new())).await;
+    assert!(panicked.unwrap_err().to_string().contains("panic"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_releases_the_lease_and_succeeds() {
+    let (app, release) = (app(), CancellationToken::new());
+    let (shutdown, asked) = (app.shutdown.clone(), release.clone());
+    let elector = async move {
+        asked.cancelled().await;
+        Ok(())
+    };
+    let running = tokio::spawn(app.run(election(elector, &release)));
+    sleep(Duration::from_secs(12)).await;
+    assert!(!release.is_cancelled(), "nobody asked to release");
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(release.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_hangs_delays_the_end_by_the_renew_deadline_at_most() {
+    let app = app();
+    app.shutdown.cancel();
+    let begin = Instant::now();
+    app.run(election(pending(), &CancellationToken::new())).await.unwrap();
+    assert!(begin.elapsed() <= Duration::from_secs(11), "{:?}", begin.elapsed());
+}
