@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::Value;
-use still_leading_testbed::history::{self, Event, acts, overlaps, terms};
+use still_leading_testbed::history::{self, EXITED, Event, HARNESS, acts, overlaps, terms};
 use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Mode, Timings, Verb};
 
 use crate::ground::{Ground, LONG, TIMINGS, get, promise};
@@ -30,6 +30,16 @@ fn check_history(fleet: &Fleet) -> Result<()> {
     promise!(overlaps.is_empty(), "two led at once: {overlaps:?}\n{}", fleet.history().table());
     let malformed = fleet.history().malformed();
     promise!(malformed.is_empty(), "lines that are no events: {malformed:?}");
+    let said = fleet.history().events().into_iter().filter(|event| event.replica != HARNESS && event.message != EXITED);
+    for event in said {
+        let identity = format!("{}_", event.replica);
+        let is_whole =
+            ["timestamp", "level"].iter().all(|field| event.fields.get(*field).is_some_and(Value::is_string))
+                && event.fields.get("identity").and_then(Value::as_str).is_some_and(|it| it.starts_with(&identity));
+        promise!(is_whole, "a line without timestamp, level or identity: {event:?}");
+        let is_flat = event.fields.values().all(|value| !value.is_object() && !value.is_array());
+        promise!(is_flat, "a line that is not flat: {event:?}");
+    }
     Ok(())
 }
 
