@@ -16,9 +16,10 @@ test *ARGS:
 control-plane:
     @control-plane/build
 
+# A release build, since the replicas' requests go through the harness's proxies.
 # How long nobody leads after SIGTERM and after SIGKILL, all variants side by side (three minutes)
 handover *ARGS: control-plane
-    cargo run --quiet --package still-leading-evaluation --bin handover -- {{ ARGS }}
+    cargo run --quiet --release --package still-leading-evaluation --bin handover -- {{ ARGS }}
 
 # What each variant weighs: executable, memory, requests per retry period
 footprint *ARGS: control-plane
