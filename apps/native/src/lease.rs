@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// A point of this process's own clock: time since the elector started.
@@ -181,7 +181,8 @@ impl State {
             return false;
         }
         self.learned = now;
-        self.transitions = self.transitions.max(spec(&lease).and_then(|spec| spec.lease_transitions).unwrap_or(0));
+        self.transitions =
+            self.transitions.max(lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0));
         let unchanged_since = match &self.known {
             Known::Present { lease: known, since } if known.metadata.uid == lease.metadata.uid && !is_older => {
                 Some(*since).filter(|_| known.spec == lease.spec)
@@ -225,21 +226,11 @@ impl State {
             Known::Nothing => timing.lease_duration,
         }
     }
-
-    fn lose(&mut self, reason: String) {
-        if self.term.take().is_some() {
-            self.lost = Some(reason);
-        }
-    }
-}
-
-fn spec(lease: &Lease) -> Option<&LeaseSpec> {
-    lease.spec.as_ref()
 }
 
 /// The holder; tools release a Lease by an empty string, by null, or by an empty spec.
 fn holder(lease: &Lease) -> Option<&str> {
-    spec(lease)?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
 fn is_held_by_other(lease: &Lease, timing: &Timing) -> bool {
@@ -248,7 +239,7 @@ fn is_held_by_other(lease: &Lease, timing: &Timing) -> bool {
 
 /// How long the holder asked for, or our own duration where it did not say.
 fn claimed_duration(lease: &Lease, timing: &Timing) -> Duration {
-    let seconds = spec(lease).and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
     match u64::try_from(seconds) {
         Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
         _ => timing.lease_duration,
@@ -350,7 +341,8 @@ fn demote(timing: &Timing, state: &mut State, now: Moment) {
         },
         _ => "the lease was deleted".to_owned(),
     };
-    state.lose(reason);
+    state.term = None;
+    state.lost = Some(reason);
 }
 
 fn decide(timing: &Timing, state: &State, now: Moment) -> Action {
@@ -386,9 +378,12 @@ fn decide(timing: &Timing, state: &State, now: Moment) -> Action {
 /// A standby waits for the watch to speak. Without a watch it asks every retry period; with one that has been silent
 /// for longer than a live leader can be, it asks too, since a stalled watch looks the same as a dead leader.
 fn poll(timing: &Timing, state: &State, now: Moment, expires: Moment) -> Action {
-    let patience = if state.watching { timing.renew_deadline } else { timing.retry_period };
-    let since = if state.watching { state.heard } else { state.last_read.unwrap_or(Moment::ZERO) };
-    let ask_at = since.max(state.last_read.unwrap_or(Moment::ZERO)).saturating_add(patience);
+    let asked = state.last_read.unwrap_or(Moment::ZERO);
+    let ask_at = if state.watching {
+        asked.max(state.heard).saturating_add(timing.renew_deadline)
+    } else {
+        asked.saturating_add(timing.retry_period)
+    };
     if ask_at <= now { Action::Read } else { Action::Wait(ask_at.min(expires)) }
 }
 

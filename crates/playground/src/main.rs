@@ -48,11 +48,7 @@ async fn story(variant: Variant) -> Result<()> {
     eprintln!("starting etcd and kube-apiserver");
     let control_plane = ControlPlane::start(&assets).await?;
     // A third of what one would run: what takes time here is waiting for a lease to run out.
-    let timings = Timings {
-        lease_duration: Duration::from_secs(5),
-        renew_deadline: Duration::from_secs(3),
-        retry_period: Duration::from_millis(500),
-    };
+    let timings = Timings::SHORT;
     let options = FleetOptions { timings, tick: Duration::from_secs(1), ..FleetOptions::new(variant, program) };
     let fleet = Fleet::start(&control_plane, options).await?;
     let printing = tokio::spawn(print::follow(fleet.history().follow()));

@@ -82,9 +82,9 @@ impl App {
     /// # Errors
     /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
     /// lease. The caller must end the process then: work may still be running.
-    pub async fn run<S: Send + Sync + 'static>(self, mut election: Election<S>) -> Result<()> {
+    pub async fn run<S: Send + Sync + 'static>(self, election: Election<S>) -> Result<()> {
         let Self { args, identity, metrics, shutdown } = self;
-        let (beliefs, view) = (election.beliefs.clone(), election.view);
+        let Election { lease, beliefs, view, mut task, release } = election;
         let believed = beliefs.clone();
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
         if let Some(address) = args.listen.0 {
@@ -102,7 +102,7 @@ impl App {
                 at_shutdown: args.renew_deadline,
             },
             || {
-                if let Some(lease) = &election.lease {
+                if let Some(lease) = &lease {
                     info!(lease, identity, "attempting to acquire leader lease");
                 }
             },
@@ -110,18 +110,18 @@ impl App {
         select! {
             // The elector first: when it has died, whatever the work says comes too late.
             biased;
-            end = &mut election.task => bail!("the elector ended by itself: {}", describe(end)),
+            end = &mut task => bail!("the elector ended by itself: {}", describe(end)),
             end = lead => end?,
         }
 
-        election.release.cancel();
-        release(election.task, args.renew_deadline).await;
+        release.cancel();
+        wait_for_release(task, args.renew_deadline).await;
         Ok(())
     }
 }
 
 /// A lease that cannot be released expires by itself: that delays a successor, and is no failure of this replica.
-async fn release(task: JoinHandle<Result<()>>, bound: Duration) {
+async fn wait_for_release(task: JoinHandle<Result<()>>, bound: Duration) {
     match timeout(bound, task).await {
         Ok(Ok(Ok(()))) => {}
         Ok(end) => warn!(reason = describe(end), "could not release the lease, it expires by itself"),

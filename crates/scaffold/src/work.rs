@@ -110,9 +110,8 @@ async fn begin_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Stat
 async fn end_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status, term: &Term) -> String {
     loop {
         let status = view(&beliefs.borrow_and_update());
-        let unspecified = || status.lost.clone().unwrap_or_else(|| "the election was lost".to_owned());
         if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
-            return unspecified();
+            return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
         }
         // Read anew, since a renewal has moved the end.
         let remaining = term.remaining();

@@ -35,6 +35,16 @@ pub struct Timings {
     pub retry_period: Duration,
 }
 
+impl Timings {
+    /// 5 s, 3 s and 0.5 s: short enough to wait for, long enough that a busy machine, which may hold a leader up for
+    /// three seconds, does not lose a lease.
+    pub const SHORT: Self = Self {
+        lease_duration: Duration::from_secs(5),
+        renew_deadline: Duration::from_secs(3),
+        retry_period: Duration::from_millis(500),
+    };
+}
+
 impl Default for Timings {
     /// client-go's: 15 s, 10 s and 2 s.
     fn default() -> Self {

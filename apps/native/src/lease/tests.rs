@@ -1,5 +1,7 @@
 //! The rules as tables. Times are seconds on the replica's own clock; timing is 15/10/2 s.
 
+use k8s_openapi::api::coordination::v1::LeaseSpec;
+
 use super::*;
 
 mod made_anew;

@@ -22,13 +22,7 @@ use crate::Outcome;
 /// Longer than anything here takes on a busy machine: a bug is to fail, not to hang.
 pub const LONG: Duration = Duration::from_secs(90);
 
-/// Short enough to wait for, long enough that a busy machine does not lose a lease: a leader may be held up for three
-/// seconds.
-pub const TIMINGS: Timings = Timings {
-    lease_duration: Duration::from_secs(5),
-    renew_deadline: Duration::from_secs(3),
-    retry_period: Duration::from_millis(500),
-};
+pub const TIMINGS: Timings = Timings::SHORT;
 
 pub const TICK: Duration = Duration::from_millis(100);
 
