@@ -10,16 +10,18 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::LogFormat;
 
-/// Starts logging for this process. `RUST_LOG` overrides the level `info`, as in `RUST_LOG=debug` or
-/// `RUST_LOG=info,kube=debug`.
+/// What begins the name of each crate of this application.
+const OWN_CRATES: &str = "still_leading";
+
+/// Starts logging for this process: `info` from the application, warnings from libraries, of which some tell of every
+/// request at `info`. `RUST_LOG` overrides both, as in `RUST_LOG=info` or `RUST_LOG=info,kube=debug`.
 ///
 /// # Errors
 /// A global subscriber is already set.
 pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
     // Targets, not EnvFilter: the regular expressions of the latter weigh a megabyte in the executable.
     let wanted = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse().ok());
-    let registry =
-        tracing_subscriber::registry().with(wanted.unwrap_or(Targets::new().with_default(LevelFilter::INFO)));
+    let registry = tracing_subscriber::registry().with(wanted.unwrap_or_else(default_targets));
     match format {
         LogFormat::Text => {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
@@ -27,6 +29,10 @@ pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
         }
         LogFormat::Json => registry.with(json_layer(identity, std::io::stdout)).try_init(),
     }
+}
+
+fn default_targets() -> Targets {
+    Targets::new().with_default(LevelFilter::WARN).with_target(OWN_CRATES, LevelFilter::INFO)
 }
 
 fn json_layer<S, W>(identity: &str, writer: W) -> json_subscriber::JsonLayer<S, W>
@@ -70,6 +76,15 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn libraries_are_heard_when_they_warn_and_the_application_always() {
+        let targets = default_targets();
+        assert!(targets.would_enable(module_path!(), &tracing::Level::INFO));
+        assert!(targets.would_enable("still_leading_kubert::election", &tracing::Level::INFO));
+        assert!(targets.would_enable("kube_coordinate", &tracing::Level::ERROR));
+        assert!(!targets.would_enable("kube_coordinate", &tracing::Level::INFO));
     }
 
     #[test]
