@@ -1,0 +1,145 @@
+//! Leader election with `kube-coordinate` 2.0.0-rc.0: the template, which knows nothing of the rest of the demo.
+//!
+//! Promised:
+//! - The crate ends a term on sight of another holder and on the first renewal that fails or hangs. Its time-outs are set
+//!   such that its last success is at most one renew deadline old then, so a leader that is cut off stops in time.
+//! - This process's own clocks end a term if no task has run for what the lease duration exceeds the renew deadline by,
+//!   as after a stop and a resume. The elector then starts anew, since the crate still believes what it believed before.
+//! - A win counts once it has lasted for a renewal and its time-out. On a Lease without holder the crate applies by force,
+//!   so several replicas may win at once; and a cut-off leader, whose Lease somebody deleted, has stopped by then.
+//! - No clock is compared with another one. The elector contends until `release` is cancelled.
+//!
+//! Not promised, because the crate cannot:
+//! - To survive a single failed renewal, or to release the Lease: a successor waits until it expires, and up to 1.2 times
+//!   the lease duration more, at random.
+//! - To tell who leads, until when, or in which epoch.
+//! - Periods under one second: shorter ones are raised to what it takes.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use kube::{Client, Config};
+use kube_coordinate::{LeaderElector, LeaderState};
+use tokio::select;
+use tokio::sync::watch::{self, Sender};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How often this process shows that it is running. A small part of the time for which that counts.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// What is contended for, in whose name (unique among all processes that ever were), and how fast.
+pub struct Params {
+    pub namespace: String,
+    pub lease_name: String,
+    pub identity: String,
+    pub lease_duration: Duration,
+    pub renew_deadline: Duration,
+    pub retry_period: Duration,
+}
+
+/// What this replica knows about the election. Published at each beat.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The API server has shown the Lease.
+    pub synced: bool,
+    /// The holder of the Lease, if it is this replica.
+    pub leader: Option<String>,
+    /// This replica's own term. Ask [`Term::remaining`] before each act.
+    pub term: Option<Term>,
+    /// Why the last term ended.
+    pub lost: Option<&'static str>,
+}
+
+/// One unbroken spell of leadership. A clone stays right for as long as the term lasts.
+#[derive(Clone, Debug)]
+pub struct Term {
+    end: watch::Receiver<(Instant, SystemTime)>,
+}
+
+impl Term {
+    /// How long this replica may still act; zero when the term is over.
+    pub fn remaining(&self) -> Duration {
+        // Without its sender the lease is lost, or the elector gone.
+        let goes_on = self.end.has_changed().is_ok();
+        // One clock stands still while the machine is suspended, the other can be set: the earlier end counts.
+        let (monotonic, wall) = *self.end.borrow();
+        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
+        if goes_on { monotonic.saturating_duration_since(Instant::now()).min(by_wall) } else { Duration::ZERO }
+    }
+}
+
+/// A client of the lease's own. `kube` 2 repeats no request, and the crate drops those that hang.
+///
+/// # Errors
+/// The configuration cannot be used.
+pub fn client(config: Config) -> Result<Client> {
+    Client::try_from(config).context("building the client for the lease")
+}
+
+/// Contends for the Lease until `release` is cancelled, then returns. Cancel it only after the work has ended.
+///
+/// # Errors
+/// The durations are too short for the crate, or its task has ended. After `release`: the Lease is still held in this
+/// replica's name, because the crate has no release. It expires by itself.
+pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
+    let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period } = params;
+    let renew_period = retry_period.max(Duration::from_millis(1250));
+    let api_timeout = (renew_deadline.saturating_sub(renew_period) / 2).max(Duration::from_secs(1));
+    // A renewal may be answered late, the next is due a period after that answer, and it may hang.
+    let belief_age_max = renew_period + 2 * api_timeout;
+    let slack = lease_duration.saturating_sub(belief_age_max);
+    ensure!(slack >= 4 * BEAT, "kube-coordinate needs a lease duration of {:?} or more", belief_age_max + 4 * BEAT);
+    let config = kube_coordinate::Config {
+        name: lease_name.clone(),
+        namespace,
+        identity: identity.clone(),
+        manager: lease_name,
+        lease_duration,
+        // Its word for the pause between renewals.
+        renew_deadline: renew_period,
+        retry_period: renew_period.div_f64(1.25),
+        api_timeout,
+    };
+    let mut elector = LeaderElector::spawn(config.clone(), client.clone())?;
+    let mut state = elector.state();
+    // Since when the Lease is in this replica's name, its term, and what moves its end.
+    let mut held: Option<(Instant, Term, Sender<_>)> = None;
+    let mut status = Status::default();
+    loop {
+        // The crate still believes what it believed before that: it has to ask anew.
+        if held.take_if(|(_, term, _)| term.remaining().is_zero()).is_some() {
+            status = Status { term: None, lost: Some("this process did not run"), ..status };
+            publish.send_replace(status.clone());
+            timeout(lease_duration, elector.shutdown()).await.context("the elector does not end")??;
+            elector = LeaderElector::spawn(config.clone(), client.clone())?;
+            state = elector.state();
+        }
+        let (now, believed) = (Instant::now(), state.borrow_and_update().clone());
+        if believed.is_leader() {
+            let end = (now + slack, SystemTime::now() + slack);
+            let (since, term, moves) = held.get_or_insert_with(|| {
+                let (moves, end) = watch::channel(end);
+                (now, Term { end }, moves)
+            });
+            moves.send_replace(end);
+            let lasted = now.duration_since(*since) >= renew_period + api_timeout;
+            status.term = lasted.then(|| term.clone());
+            status = Status { synced: true, leader: Some(identity.clone()), lost: None, ..status };
+        } else {
+            held = None;
+            let synced = status.synced || believed == LeaderState::Following;
+            status = Status { synced, leader: None, term: None, lost: Some("another holds it, or a renewal failed") };
+        }
+        publish.send_replace(status.clone());
+        select! {
+            () = release.cancelled() => break,
+            changed = state.changed() => changed.context("the task of kube-coordinate has ended")?,
+            () = sleep(BEAT) => {}
+        }
+    }
+    publish.send_modify(|status| status.term = None);
+    timeout(lease_duration, elector.shutdown()).await.context("the elector does not end")??;
+    ensure!(held.is_none(), "kube-coordinate has no release");
+    Ok(())
+}
