@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -21,7 +22,8 @@ const OWN_CRATES: &str = "still_leading";
 pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
     // Targets, not EnvFilter: the regular expressions of the latter weigh a megabyte in the executable.
     let wanted = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse().ok());
-    let registry = tracing_subscriber::registry().with(wanted.unwrap_or_else(default_targets));
+    let registry =
+        tracing_subscriber::registry().with(wanted.unwrap_or_else(default_targets)).with(FilterFn::new(has_message));
     match format {
         LogFormat::Text => {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
@@ -29,6 +31,11 @@ pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
         }
         LogFormat::Json => registry.with(json_layer(identity, std::io::stdout)).try_init(),
     }
+}
+
+/// An event is its message. `#[instrument(err)]` makes events that have none, beside the one that the library logs.
+fn has_message(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() || metadata.fields().field("message").is_some()
 }
 
 fn default_targets() -> Targets {
@@ -85,6 +92,22 @@ mod tests {
         assert!(targets.would_enable("still_leading_kubert::election", &tracing::Level::INFO));
         assert!(targets.would_enable("kube_coordinate", &tracing::Level::ERROR));
         assert!(!targets.would_enable("kube_coordinate", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn an_event_without_a_message_is_no_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::registry()
+            .with(FilterFn::new(has_message))
+            .with(json_layer("pod-0_1", move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(error = "of an instrumented function");
+            tracing::error!(error = "of a library", "it failed");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), 1, "{written}");
+        assert!(written.contains("it failed"), "{written}");
     }
 
     #[test]
