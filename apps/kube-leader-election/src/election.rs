@@ -143,3 +143,6 @@ async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<(String, String)> 
     let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
     Ok((holder, lease.metadata.resource_version.unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! What the template adds to the crate, against an API server with one Lease, on paused time.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tower::service_fn;
+
+use super::*;
+
+const ME: &str = "me_1";
+const BOUND: Duration = Duration::from_secs(60);
+
+/// How the API server treats requests.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Well,
+    Hanging,
+    Failing,
+    /// Somebody else takes the Lease right before each write.
+    Robbed,
+}
+
+/// The spec of the Lease, once there is one; how many requests came so far.
+type Server = Arc<Mutex<(Mood, Option<Value>, u64)>>;
+
+async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let method = request.method().clone();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    if server.lock().unwrap().0 == Mood::Hanging {
+        std::future::pending::<()>().await;
+    }
+    let (mood, lease, version) = &mut *server.lock().unwrap();
+    *version += 1;
+    let (status, answer) = match (&*mood, lease) {
+        (Mood::Failing, _) => (500, json!({"kind": "Status", "status": "Failure", "code": 500})),
+        (_, None) if method == Method::GET => (404, json!({"kind": "Status", "status": "Failure", "code": 404})),
+        (mood, lease) => {
+            if method != Method::GET {
+                let lease = lease.get_or_insert_default();
+                let written: Value = serde_json::from_slice(&body).unwrap();
+                if *mood == Mood::Robbed {
+                    lease["holderIdentity"] = json!("other_2");
+                }
+                for (key, value) in written["spec"].as_object().unwrap() {
+                    lease[key] = value.clone();
+                }
+            }
+            (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease}))
+        }
+    };
+    let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+    Ok(Response::builder().status(status).body(answer).unwrap())
+}
+
+struct Running {
+    server: Server,
+    status: watch::Receiver<Status>,
+    release: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let server: Server = Arc::new(Mutex::new((Mood::Well, None, 0)));
+        let serving = Arc::clone(&server);
+        let client = Client::new(service_fn(move |request| answer(Arc::clone(&serving), request)), "default");
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        let (publish, status) = watch::channel(Status::default());
+        let params = Params {
+            namespace: "default".to_owned(),
+            lease_name: "my-lease".to_owned(),
+            identity: ME.to_owned(),
+            lease_duration,
+            renew_deadline,
+            retry_period,
+            on_attempt: Box::new(|_| {}),
+        };
+        let release = CancellationToken::new();
+        let task = tokio::spawn(run(client, params, publish, release.clone()));
+        Self { server, status, release, task }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.server.lock().unwrap().0 = mood;
+    }
+
+    async fn term(&mut self) -> Term {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_some())).await;
+        status.expect("never led").unwrap().term.clone().unwrap()
+    }
+
+    /// Waits for the end of the term; why, and how long it lasted since `from`.
+    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
+        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+    }
+
+    fn holder(&self) -> Value {
+        self.server.lock().unwrap().1.as_ref().unwrap()["holderIdentity"].clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_win_counts_when_it_has_been_kept_for_two_retry_periods() {
+    let mut running = Running::start();
+    let started = Instant::now();
+    let first =
+        timeout(BOUND, running.status.wait_for(|status| status.leader.is_some())).await.unwrap().unwrap().clone();
+    assert_eq!(first.leader.as_deref(), Some(ME));
+    assert!(first.term.is_none(), "led on the acquiring write alone");
+    running.term().await;
+    assert_eq!(started.elapsed().as_secs(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_win_that_was_not_confirmed_does_not_count() {
+    let mut running = Running::start();
+    timeout(BOUND, running.status.wait_for(|status| status.leader.is_some())).await.unwrap().unwrap();
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    running.set(Mood::Well);
+    let healed = Instant::now();
+    running.term().await;
+    assert!(healed.elapsed().as_secs() >= 4, "led {:?} after an attempt had failed", healed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_api_server_ends_the_term_one_renew_deadline_after_the_last_renewal_was_begun() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    let renewed = Instant::now();
+    running.set(Mood::Hanging);
+    tokio::time::sleep(Duration::from_millis(9_900)).await;
+    assert!(!term.remaining().is_zero());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
+    let (reason, _) = running.lost(renewed).await;
+    assert_eq!(reason, "the renew deadline has passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_do_not_end_a_term_before_the_renew_deadline() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    running.set(Mood::Well);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!term.remaining().is_zero(), "the term ended");
+    assert_eq!(running.status.borrow().term.as_ref().unwrap().epoch, term.epoch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_meets_the_lease_of_another_ends_the_term_at_once() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Robbed);
+    let (reason, took) = running.lost(Instant::now()).await;
+    assert_eq!(reason, "another holds it");
+    assert!(took.as_secs() <= 2, "it took {took:?}");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_steps_down_and_a_dead_elector_leaves_no_term() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+    assert!(term.remaining().is_zero());
+    let server = running.server.lock().unwrap();
+    assert_eq!(server.1.as_ref().unwrap()["holderIdentity"], "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_of_a_lease_that_was_lost_writes_nothing() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::Robbed);
+    running.lost(Instant::now()).await;
+    running.release.cancel();
+    assert_eq!(running.holder(), "other_2");
+    running.task.await.unwrap().unwrap();
+}
