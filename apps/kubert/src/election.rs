@@ -141,3 +141,6 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

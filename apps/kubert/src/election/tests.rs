@@ -1,0 +1,201 @@
+//! What the template adds to the crate, against an API server with one Lease, on paused time.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tower::service_fn;
+
+use super::*;
+
+const ME: &str = "me_1";
+const BOUND: Duration = Duration::from_secs(60);
+
+/// How the API server treats requests.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Well,
+    Hanging,
+    Failing,
+}
+
+/// The spec of the Lease, which is shipped empty, and its version.
+type Server = Arc<Mutex<(Mood, Value, u64)>>;
+
+async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let method = request.method().clone();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    if server.lock().unwrap().0 == Mood::Hanging {
+        std::future::pending::<()>().await;
+    }
+    let (mood, lease, version) = &mut *server.lock().unwrap();
+    let written: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let expected = written["metadata"]["resourceVersion"].as_str();
+    let stale = expected.is_some_and(|expected| expected != version.to_string());
+    let conflict = method != Method::GET && stale;
+    if method != Method::GET && *mood != Mood::Failing && !conflict {
+        *version += 1;
+        for (key, value) in written["spec"].as_object().unwrap() {
+            lease[key] = value.clone();
+        }
+    }
+    let failure = |reason, code| json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code});
+    let (status, answer) = match mood {
+        Mood::Failing => (500, failure("InternalError", 500)),
+        _ if conflict => (409, failure("Conflict", 409)),
+        _ => (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease})),
+    };
+    let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+    Ok(Response::builder().status(status).body(answer).unwrap())
+}
+
+struct Running {
+    server: Server,
+    status: watch::Receiver<Status>,
+    release: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let server: Server = Arc::new(Mutex::new((Mood::Well, json!({}), 1)));
+        let serving = Arc::clone(&server);
+        let client = Client::new(service_fn(move |request| answer(Arc::clone(&serving), request)), "default");
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        let (publish, status) = watch::channel(Status::default());
+        let params = Params {
+            namespace: "default".to_owned(),
+            lease_name: "my-lease".to_owned(),
+            identity: ME.to_owned(),
+            lease_duration,
+            renew_deadline,
+            retry_period,
+            on_attempt: Box::new(|_| {}),
+        };
+        let release = CancellationToken::new();
+        let task = tokio::spawn(run(client, params, publish, release.clone()));
+        Self { server, status, release, task }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.server.lock().unwrap().0 = mood;
+    }
+
+    async fn term(&mut self) -> Term {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_some())).await;
+        status.expect("never led").unwrap().term.clone().unwrap()
+    }
+
+    /// Waits for the end of the term; why, and how long it lasted since `from`.
+    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
+        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+    }
+
+    fn give_to(&self, holder: &str) {
+        let (_, lease, version) = &mut *self.server.lock().unwrap();
+        lease["holderIdentity"] = json!(holder);
+        *version += 1;
+    }
+
+    fn holder(&self) -> Value {
+        self.server.lock().unwrap().1["holderIdentity"].clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_api_server_ends_the_term_one_renew_deadline_after_the_last_renewal_was_begun() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    let renewed = Instant::now();
+    running.set(Mood::Hanging);
+    tokio::time::sleep(Duration::from_millis(9_900)).await;
+    assert!(!term.remaining().is_zero());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
+    let (reason, _) = running.lost(renewed).await;
+    assert_eq!(reason, "the renew deadline has passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_is_given_up_in_time_for_another_try() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Hanging);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    running.set(Mood::Well);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!term.remaining().is_zero(), "the term ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_takes_over_within_a_retry_period_of_a_release() {
+    let mut running = Running::start();
+    running.term().await;
+    running.give_to("other_2");
+    running.lost(Instant::now()).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    running.server.lock().unwrap().1 = json!({});
+    let released = Instant::now();
+    running.term().await;
+    assert!(released.elapsed().as_secs() <= 2, "it took {:?}", released.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_do_not_end_a_term_before_the_renew_deadline() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    running.set(Mood::Well);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!term.remaining().is_zero(), "the term ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_errors_than_the_crate_takes_do_not_end_the_elector() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    running.set(Mood::Well);
+    running.lost(Instant::now()).await;
+    running.term().await;
+    assert!(!running.task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_holder_ends_the_term_at_the_next_renewal() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.give_to("other_2");
+    let (reason, took) = running.lost(Instant::now()).await;
+    assert_eq!(reason, "another holds it");
+    assert!(took.as_secs() <= 2, "it took {took:?}");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_vacates_the_lease_and_a_dead_elector_leaves_no_term() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+    assert!(term.remaining().is_zero());
+    assert!(running.server.lock().unwrap().1["holderIdentity"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_of_a_lease_that_was_lost_writes_nothing() {
+    let mut running = Running::start();
+    running.term().await;
+    running.give_to("other_2");
+    running.release.cancel();
+    // It may learn of the loss here only; either way the Lease stays with the other one.
+    let _outcome = timeout(BOUND, &mut running.task).await.expect("it does not end");
+    assert_eq!(running.holder(), "other_2");
+}
