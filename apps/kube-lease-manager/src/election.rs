@@ -13,7 +13,6 @@
 //! - That a leader which is cut off stops before a standby leads whose wall clock is ahead by more than lease duration
 //!   minus renew deadline; nor anything against a write that arrives later than the time for which a win has to last.
 
-use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -78,8 +77,7 @@ pub fn client(mut config: Config, renew_deadline: Duration) -> Result<Client> {
     let bound = Some(renew_deadline / 8);
     (config.connect_timeout, config.read_timeout, config.write_timeout) = (bound, bound, bound);
     // Otherwise the time that a connection was idle counts as waiting for the answer.
-    config.reset_reader_on_write = true;
-    config.default_retry = false;
+    (config.default_retry, config.reset_reader_on_write) = (false, true);
     Client::try_from(config).context("building the client for the lease")
 }
 
@@ -90,13 +88,12 @@ pub fn client(mut config: Config, renew_deadline: Duration) -> Result<Client> {
 /// The durations are too short for the crate, or, after `release`, the Lease could not be released and expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
     let Params { namespace, lease_name: lease, identity, lease_duration, renew_deadline, retry_period } = params;
-    let slack = lease_duration.saturating_sub(renew_deadline);
-    let long_enough = renew_deadline >= Duration::from_secs(2) && slack >= 4 * BEAT;
+    let long_enough = renew_deadline >= Duration::from_secs(2) && lease_duration >= renew_deadline + 4 * BEAT;
     ensure!(long_enough, "kube-lease-manager needs a renew deadline of 2s or more, and a lease duration 1s above it");
     let renew_period = Duration::from_secs(retry_period.min(renew_deadline / 2).as_secs().max(1));
     let lock = LeaseParams::new(identity.clone(), lease_duration.as_secs(), (lease_duration - renew_period).as_secs());
     let manager = || LeaseManager::new(client.clone(), lease.clone(), namespace.clone(), lock.clone(), UseExistent);
-    let pace = (slack, renew_period + renew_deadline / 4);
+    let pace = (lease_duration - renew_deadline, renew_period + renew_deadline / 4);
     let mut round = Instant::now();
     while timeout_at(round, release.cancelled()).await.is_err() {
         round = Instant::now() + retry_period;
@@ -134,7 +131,7 @@ async fn lead(
 ) -> kube_lease_manager::Result<&'static str> {
     let new_end = || (Instant::now() + slack, SystemTime::now() + slack);
     let (since, (moves, end)) = (Instant::now(), watch::channel(new_end()));
-    let (term, mut lost) = (Term { end }, pin!(manager.changed()));
+    let (term, mut lost) = (Term { end }, std::pin::pin!(manager.changed()));
     while !term.remaining().is_zero() {
         moves.send_replace(new_end());
         publish.send_modify(|status| status.term = (since.elapsed() >= settle).then(|| term.clone()));
@@ -148,3 +145,6 @@ async fn lead(
     }
     Ok("this process did not run")
 }
+
+#[cfg(test)]
+mod tests;
