@@ -143,3 +143,6 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     ensure!(held.is_none(), "kube-coordinate has no release");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

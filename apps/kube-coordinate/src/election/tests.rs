@@ -1,0 +1,170 @@
+//! What the template adds to the crate, against an API server with one Lease, on paused time.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tower::service_fn;
+
+use super::*;
+
+const ME: &str = "me_1";
+const BOUND: Duration = Duration::from_secs(60);
+
+/// How the API server treats requests.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Well,
+    Hanging,
+    Failing,
+}
+
+/// The spec of the Lease, which is shipped empty, and its version.
+type Server = Arc<Mutex<(Mood, Value, u64)>>;
+
+async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let method = request.method().clone();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    if server.lock().unwrap().0 == Mood::Hanging {
+        std::future::pending::<()>().await;
+    }
+    let (mood, lease, version) = &mut *server.lock().unwrap();
+    let written: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let expected = written["metadata"]["resourceVersion"].as_str();
+    let stale = expected.is_some_and(|expected| expected != version.to_string());
+    let conflict = method != Method::GET && stale;
+    if method != Method::GET && *mood != Mood::Failing && !conflict {
+        *version += 1;
+        for (key, value) in written["spec"].as_object().unwrap() {
+            lease[key] = value.clone();
+        }
+    }
+    let failure = |reason, code| json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code});
+    let (status, answer) = match mood {
+        Mood::Failing => (500, failure("InternalError", 500)),
+        _ if conflict => (409, failure("Conflict", 409)),
+        _ => (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease})),
+    };
+    let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+    Ok(Response::builder().status(status).body(answer).unwrap())
+}
+
+struct Running {
+    server: Server,
+    status: watch::Receiver<Status>,
+    release: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let server: Server = Arc::new(Mutex::new((Mood::Well, json!({}), 1)));
+        let serving = Arc::clone(&server);
+        let client = Client::new(service_fn(move |request| answer(Arc::clone(&serving), request)), "default");
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        let (publish, status) = watch::channel(Status::default());
+        let params = Params {
+            namespace: "default".to_owned(),
+            lease_name: "my-lease".to_owned(),
+            identity: ME.to_owned(),
+            lease_duration,
+            renew_deadline,
+            retry_period,
+        };
+        let release = CancellationToken::new();
+        let task = tokio::spawn(run(client, params, publish, release.clone()));
+        Self { server, status, release, task }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.server.lock().unwrap().0 = mood;
+    }
+
+    async fn term(&mut self) -> Term {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_some())).await;
+        status.expect("never led").unwrap().term.clone().unwrap()
+    }
+
+    /// Waits for the end of the term; why, and how long it lasted since `from`.
+    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+        let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
+        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+    }
+
+    fn give_to(&self, holder: &str) {
+        let (_, lease, version) = &mut *self.server.lock().unwrap();
+        lease["holderIdentity"] = json!(holder);
+        *version += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_win_counts_when_it_has_lasted_for_a_renewal_period_and_its_time_out() {
+    let mut running = Running::start();
+    timeout(BOUND, running.status.wait_for(|status| status.leader.is_some())).await.unwrap().unwrap();
+    let won = Instant::now();
+    assert!(running.status.borrow().term.is_none(), "led at once");
+    running.term().await;
+    assert!(won.elapsed() >= Duration::from_secs(6), "led after {:?}", won.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_api_server_ends_the_term_within_the_renew_deadline() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Hanging);
+    let (_, took) = running.lost(Instant::now()).await;
+    assert!(took <= Duration::from_secs(10), "it took {took:?}");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_renewal_that_fails_ends_the_term_and_the_elector_contends_again() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Failing);
+    let (_, took) = running.lost(Instant::now()).await;
+    assert!(took <= Duration::from_secs(3), "it took {took:?}");
+    assert!(term.remaining().is_zero());
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    running.set(Mood::Well);
+    running.term().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_says_that_the_lease_stays_and_a_dead_elector_leaves_no_term() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.release.cancel();
+    let error = running.task.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "kube-coordinate has no release");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_ends_without_complaint() {
+    let running = Running::start();
+    running.give_to("other_2");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn durations_that_the_crate_cannot_keep_are_refused() {
+    let api = Client::new(
+        service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>()),
+        "default",
+    );
+    let [lease_duration, renew_deadline, retry_period] = [3, 2, 1].map(Duration::from_secs);
+    let (publish, _status) = watch::channel(Status::default());
+    let (namespace, lease_name, identity) = ("default".to_owned(), "my-lease".to_owned(), ME.to_owned());
+    let params = Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period };
+    let error = run(api, params, publish, CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("needs a lease duration of 4.25s"), "{error}");
+}
