@@ -99,7 +99,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
         // A term that is over stays over: somebody else may have led meanwhile.
         held = held.filter(|(_, term, _)| !term.remaining().is_zero());
         match answer {
-            Ok((holder, version)) if holder == identity => {
+            Ok((Some(holder), version)) if holder == identity => {
                 on_attempt(Some(began.elapsed()));
                 let (since, term, moves) = held.get_or_insert_with(|| {
                     let (moves, end) = watch::channel(end);
@@ -109,9 +109,9 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
                 let kept = began.duration_since(*since) >= 2 * retry_period;
                 status = Status { synced: true, leader: Some(holder), term: kept.then(|| term.clone()), lost: None };
             }
-            Ok((holder, _)) => {
+            Ok((leader, _)) => {
                 held = None;
-                status = Status { synced: true, leader: Some(holder), term: None, lost: Some("another holds it") };
+                status = Status { synced: true, leader, term: None, lost: Some("another holds it") };
             }
             Err(error) => {
                 on_attempt(None);
@@ -135,12 +135,12 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     Ok(())
 }
 
-/// One attempt: the holder of the Lease after it, and the resourceVersion.
-async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<(String, String)> {
+/// One attempt: the holder of the Lease after it, if it was not released, and the resourceVersion.
+async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<(Option<String>, String)> {
     let answer = timeout(bound, lock.try_acquire_or_renew()).await.context("no answer within a retry period")??;
     // The holder decides, not the variant: a renewal that met the Lease of another says `Acquired` all the same.
     let (LeaseLockResult::Acquired(lease) | LeaseLockResult::NotAcquired(lease)) = answer;
-    let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    let holder = lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| !holder.is_empty());
     Ok((holder, lease.metadata.resource_version.unwrap_or_default()))
 }
 

@@ -178,6 +178,23 @@ async fn a_release_steps_down_and_a_dead_elector_leaves_no_term() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_another_has_released_has_no_leader() {
+    let mut running = Running::start();
+    // Not expired for a long time, so that it can be looked at.
+    let renewed = "2999-01-01T00:00:00.000000Z";
+    let released = json!({
+        "holderIdentity": "",
+        "renewTime": renewed,
+        "acquireTime": renewed,
+        "leaseDurationSeconds": 1,
+        "leaseTransitions": 3,
+    });
+    running.server.lock().unwrap().1 = Some(released);
+    let status = timeout(BOUND, running.status.wait_for(|status| status.synced)).await.unwrap().unwrap().clone();
+    assert_eq!(status.leader, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_of_a_lease_that_was_lost_writes_nothing() {
     let mut running = Running::start();
     running.term().await;
