@@ -29,7 +29,9 @@ async fn run() -> Result<()> {
         .manager(&app.args.lease_name)
         .lease_duration(app.args.lease_duration)
         .renew_deadline(app.args.renew_deadline)
-        .retry_period(app.args.retry_period);
+        .retry_period(app.args.retry_period)
+        // The default is five seconds, a third of the default lease duration; it is kept in proportion.
+        .api_timeout(app.args.lease_duration / 3);
     let handle = LeaderElector::spawn(config, client)?;
 
     let mut state = handle.state();

@@ -77,7 +77,7 @@ pub async fn measure(
         let (_, leading) = fleet.wait_for_successor(leader, BOUND).await?;
         let took = millis(signalled, leading);
         series.trials_ms.push(took);
-        let mut told = format!("{variant:<10} {fault:?} {:>2}/{trials}: {took:>9.1} ms", trial + 1);
+        let mut told = format!("{variant:<22} {fault:?} {:>2}/{trials}: {took:>9.1} ms", trial + 1);
         if fault == Fault::Sigkill {
             let expired = last_renewal(&fleet, leader)? + u64::try_from(lease_duration.as_nanos())?;
             let late = millis(expired, leading);

@@ -61,8 +61,8 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// The root of the workspace that this crate was compiled in.
-pub(crate) fn workspace() -> PathBuf {
+/// The root of the repository that this crate was compiled in.
+pub fn workspace() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     root.map(Path::to_owned).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
@@ -43,6 +43,17 @@ impl Timings {
         renew_deadline: Duration::from_secs(3),
         retry_period: Duration::from_millis(500),
     };
+
+    /// [`Timings::SHORT`], with a retry period that the variant can keep: kube-coordinate refuses less than a second,
+    /// and the other crates count in whole ones.
+    pub fn short_for(variant: Variant) -> Self {
+        match variant {
+            Variant::Native | Variant::ClientGo => Self::SHORT,
+            Variant::KubeLeaderElection | Variant::KubeCoordinate | Variant::Kubert | Variant::KubeLeaseManager => {
+                Self { retry_period: Duration::from_secs(1), ..Self::SHORT }
+            }
+        }
+    }
 }
 
 impl Default for Timings {
@@ -202,6 +213,24 @@ impl Fleet {
         let last = |events: &[Event]| events.iter().rfind(told)?.fields.get("leader")?.as_str().map(str::to_owned);
         let knows = |events: &[Event]| last(events)?.starts_with(&leader).then_some(());
         self.history.wait_for(bound, knows).await
+    }
+
+    /// Waits until replica `index` takes part in the election: the API server has answered a request of its about Leases
+    /// that was sent after `since`, in monotonic nanoseconds. Any elector shows that; not every one says who leads.
+    ///
+    /// # Errors
+    /// When it has not within `bound`, or has ended, with the whole history.
+    pub async fn wait_until_taking_part(&self, index: usize, since: u64, bound: Duration) -> Result<()> {
+        let takes_part = || {
+            let requests = self.proxy(index).requests();
+            requests.iter().any(|it| it.at > since && it.path.contains("/leases") && it.succeeded())
+        };
+        let has_ended = || self.replica(index).exit_status().is_some();
+        let find = |_: &[Event]| takes_part().then_some(true).or_else(|| has_ended().then_some(false));
+        match self.history.wait_for(bound, find).await? {
+            true => Ok(()),
+            false => bail!("{} has ended:\n{}", self.replica(index).name(), self.history.table()),
+        }
     }
 
     /// The Lease as it is now, read with an administrator's credentials and not through a proxy.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use k8s_openapi::jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,6 +19,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// Whose event it is when the harness did something: a signal, a fault.
 pub const HARNESS: &str = "harness";
+/// How often a wait looks again when no event has come.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
 /// Event of a replica whose process has ended, however it ended. The harness adds it, under the replica's name.
 pub const EXITED: &str = "exited";
 
@@ -104,7 +108,8 @@ impl History {
         }
     }
 
-    /// Waits until `find` finds what it looks for in the events, which it is shown after every change.
+    /// Waits until `find` finds what it looks for in the events, which it is shown after every change, and ten times a
+    /// second besides: it may look at other things too, such as the requests of a proxy, of which no event tells.
     ///
     /// # Errors
     /// After `bound`, with the whole history as a table, so that a test that fails explains itself.
@@ -117,9 +122,11 @@ impl History {
             if let Some(found) = find(&self.events()) {
                 return Ok(found);
             }
-            if timeout_at(deadline, changes.changed()).await.is_err() {
+            if Instant::now() >= deadline {
                 bail!("what was waited for did not happen within {bound:?}; what did:\n{}", self.table());
             }
+            // Either way it is time to look again.
+            timeout_at(deadline.min(Instant::now() + LOOK_PERIOD), changes.changed()).await.ok();
         }
     }
 
@@ -160,6 +167,15 @@ pub fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     // The clock counts from the start of the machine, so neither part is ever negative.
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// When a moment of the wall clock was, in monotonic nanoseconds: rather a little too early than too late, and zero for
+/// what no clock of this machine has seen. It holds as long as nobody sets the wall clock.
+pub fn monotonic(moment: Timestamp) -> u64 {
+    // This clock first: what time passes between the two readings makes the moment seem longer ago.
+    let monotonic = now();
+    let ago = Timestamp::now().duration_since(moment).as_nanos();
+    u64::try_from(i128::from(monotonic) - ago).unwrap_or(0)
 }
 
 /// An event, if the line is one of the log contract: a flat JSON object with a message and a time.
@@ -246,6 +262,31 @@ mod tests {
         history.record_line("a", &line(5, "leading"));
         let error = history.wait_for(Duration::from_millis(1), |_| None::<()>).await.unwrap_err().to_string();
         assert!(error.contains("within 1ms") && error.contains("leading"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_wait_sees_what_no_event_tells() {
+        let history = History::default();
+        let mut looks = 0;
+        let waiting = history.wait_for(BOUND, |_| {
+            looks += 1;
+            (looks > 2).then_some(())
+        });
+        waiting.await.unwrap();
+    }
+
+    #[test]
+    fn a_moment_of_the_wall_clock_becomes_one_of_the_monotonic_clock_and_never_a_later_one() {
+        let before = now();
+        let moment = Timestamp::now();
+        let converted = monotonic(moment);
+        assert!(converted <= now());
+        // Wide: between the readings this thread may have slept.
+        let error = Duration::from_nanos(before.abs_diff(converted));
+        assert!(error < Duration::from_secs(5), "{error:?}");
+        assert_eq!(monotonic(Timestamp::MIN), 0);
+        let ahead = Timestamp::now() + Duration::from_secs(3600);
+        assert!(monotonic(ahead) > now() + Duration::from_secs(3000).as_nanos() as u64);
     }
 
     #[test]

@@ -20,11 +20,11 @@ pub mod tls;
 pub mod variant;
 mod verb;
 
-pub use assets::Assets;
+pub use assets::{Assets, workspace};
 pub use control_plane::ControlPlane;
 pub use fleet::{Fleet, FleetOptions, Timings};
 pub use history::{Event, History};
 pub use proxy::{Mode, Proxy};
 pub use replica::Replica;
-pub use variant::{Profile, Variant};
+pub use variant::{Form, Profile, Variant, cargo};
 pub use verb::Verb;

@@ -1,4 +1,4 @@
-//! What stands between one replica and the API server: it passes, cuts and counts requests.
+//! What stands between one replica and the API server: it passes, cuts, swallows and counts requests.
 //!
 //! Each of the replica's connections has an upstream connection of its own, and the end of one is the end of the other:
 //! a restarted API server looks to the replica as it would without a proxy. Bodies are streamed, so a watch works.
@@ -44,11 +44,11 @@ pub struct Proxy {
     listening: AbortHandle,
 }
 
-/// The mode, and how often it was `Cut`: a connection has to end even if the mode is back to `Pass` when it looks.
+/// The mode, and how often it was another than `Pass`: a connection has to end even if it is back when it looks.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     mode: Mode,
-    cuts: usize,
+    faults: usize,
 }
 
 /// What the connections share.
@@ -85,7 +85,7 @@ impl Proxy {
     pub fn set_mode(&self, mode: Mode) {
         self.state.send_modify(|state| {
             state.mode = mode;
-            state.cuts += usize::from(mode == Mode::Cut);
+            state.faults += usize::from(mode != Mode::Pass);
         });
     }
 
@@ -133,16 +133,20 @@ async fn listen(listener: TcpListener, route: Arc<Route>, state: watch::Receiver
             continue;
         };
         let (route, mut state) = (Arc::clone(&route), state.clone());
-        let cuts = state.borrow().cuts;
+        let faults = state.borrow().faults;
         connections.spawn(async move {
+            let forwarding = forward(stream, &route);
+            tokio::pin!(forwarding);
             tokio::select! {
                 // First, so that no byte is read from a connection that is to be cut.
                 biased;
                 // An error means that the proxy is gone, which cuts as well.
-                _ = state.wait_for(|state| state.mode == Mode::Cut || state.cuts > cuts) => {}
+                _ = state.wait_for(|state| state.mode != Mode::Pass || state.faults > faults) => {}
                 // How a connection ended is for the replica to say; what matters here is in the record.
-                _ = forward(stream, &route) => {}
+                _ = &mut forwarding => return,
             }
+            // Nobody drives what was forwarded, so it neither moves nor ends before this does.
+            state.wait_for(|state| state.mode != Mode::BlackHole).await.ok();
         });
     }
 }

@@ -43,6 +43,11 @@ impl Verb {
         }
     }
 
+    /// Whether it makes or changes an object. Electors renew in one of three ways: PUT, PATCH, and the first time POST.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Patch)
+    }
+
     pub(crate) fn of(method: &Method, uri: &Uri) -> Self {
         let collection = is_collection(uri.path());
         match *method {
@@ -124,6 +129,13 @@ mod tests {
         assert_eq!(verb(Method::PATCH, &format!("{LEASES}/mine?fieldManager=x")), "patch");
         assert_eq!(verb(Method::DELETE, &format!("{LEASES}/mine")), "delete");
         assert_eq!(verb(Method::DELETE, LEASES), "deletecollection");
+    }
+
+    #[test]
+    fn whatever_may_renew_a_lease_is_a_write_and_nothing_else_is() {
+        use Verb::*;
+        assert!([Create, Update, Patch].into_iter().all(Verb::is_write));
+        assert!(![Get, List, Watch, Delete, DeleteCollection, Other].into_iter().any(Verb::is_write));
     }
 
     #[test]

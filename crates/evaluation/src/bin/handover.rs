@@ -57,12 +57,12 @@ async fn main() -> Result<()> {
 fn table(series: &[Series]) -> String {
     let mut text = String::from("from the signal to the successor's `leading`, in ms\n");
     text +=
-        &format!("{:<12}{:<9}{:>4}{:>11}{:>11}{:>11}{:>11}\n", "variant", "fault", "n", "min", "median", "p95", "max");
+        &format!("{:<22}{:<9}{:>4}{:>11}{:>11}{:>11}{:>11}\n", "variant", "fault", "n", "min", "median", "p95", "max");
     for one in series {
         let row = [0.0, 50.0, 95.0, 100.0].map(|percent| percentile(&one.trials_ms, percent));
         let (name, fault, n) = (&one.variant, format!("{:?}", one.fault), one.trials_ms.len());
         let middle = median(&one.trials_ms);
-        text += &format!("{name:<12}{fault:<9}{n:>4}{:>11.1}{middle:>11.1}{:>11.1}{:>11.1}\n", row[0], row[2], row[3]);
+        text += &format!("{name:<22}{fault:<9}{n:>4}{:>11.1}{middle:>11.1}{:>11.1}{:>11.1}\n", row[0], row[2], row[3]);
     }
     for one in series.iter().filter(|one| !one.after_expiry_ms.is_empty()) {
         let [median, p95] = [50.0, 95.0].map(|percent| percentile(&one.after_expiry_ms, percent));

@@ -8,4 +8,7 @@ pub enum Mode {
     Pass,
     /// Connections are torn down at once, watches in flight included, and new ones right after they were accepted.
     Cut,
+    /// Nothing passes and nothing ends, as when packets get lost: connections stall, and new ones are accepted and never
+    /// served. What stalled ends when the mode changes, and what it carried is lost.
+    BlackHole,
 }

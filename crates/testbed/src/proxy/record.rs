@@ -20,6 +20,13 @@ pub struct Request {
     pub status: Option<u16>,
 }
 
+impl Request {
+    /// Whether the API server did what was asked.
+    pub fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
 /// A clone is a handle to the same record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record(Arc<Mutex<Vec<Request>>>);

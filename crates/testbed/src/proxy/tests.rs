@@ -6,6 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::client::TlsStream;
 
 const BOUND: Duration = Duration::from_secs(10);
+/// How long nothing has to come for us to believe that nothing will.
+const SILENCE: Duration = Duration::from_millis(200);
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases?watch=true";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/mine";
 
@@ -64,12 +66,17 @@ async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> Bytes {
     read.into()
 }
 
+/// Fails if anything comes, the end included.
+async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) {
+    timeout(SILENCE, stream.read_u8()).await.expect_err("the black hole answered");
+}
+
 async fn start_watch(client: &mut TlsStream<TcpStream>, server: &mut Stream) {
     send(client, &format!("GET {WATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\r\n")).await;
     let request = read_until(server, "\r\n\r\n").await;
     assert!(request.contains("Bearer secret"), "{request}");
     send(server, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
-    read_until(client, "one").await;
+    read_until(client, "one\r\n").await;
 }
 
 #[tokio::test]
@@ -116,6 +123,29 @@ async fn a_cut_tears_down_a_watch_in_flight_on_both_sides_and_turns_away_the_nex
     assert_eq!(setup.proxy.requests().len(), 1);
 
     setup.proxy.set_mode(Mode::Pass);
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn in_a_black_hole_nothing_passes_and_nothing_ends_until_the_mode_changes() {
+    let setup = Setup::new().await;
+    let (mut client, mut server) = setup.connected().await;
+    start_watch(&mut client, &mut server).await;
+
+    setup.proxy.set_mode(Mode::BlackHole);
+    // Until the connections have seen the mode.
+    tokio::time::sleep(SILENCE).await;
+    send(&mut server, "3\r\ntwo\r\n").await;
+    send(&mut client, "x").await;
+    let mut stream = TcpStream::connect(setup.proxy.address).await.unwrap();
+    send(&mut stream, "a first byte of TLS").await;
+    tokio::join!(silent(&mut client), silent(&mut server), silent(&mut stream));
+
+    setup.proxy.set_mode(Mode::Pass);
+    assert_eq!(rest(&mut client).await, Bytes::new());
+    rest(&mut server).await;
+    assert_eq!(rest(&mut stream).await, Bytes::new());
     let (mut client, mut server) = setup.connected().await;
     start_watch(&mut client, &mut server).await;
 }

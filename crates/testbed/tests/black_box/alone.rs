@@ -3,13 +3,17 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use serde_json::Value;
 use still_leading_testbed::history::{Event, acts};
 use still_leading_testbed::replica::Launch;
 use still_leading_testbed::{History, Replica};
 
-use crate::ground::{Ground, LONG, get, promise};
+use crate::ground::{Ground, LONG};
+use crate::observe::{get, wait_until_ok};
+use crate::promise::{promise, promise_within};
 
 const ELECTION: &str = "--enable-leader-election";
 
@@ -55,14 +59,13 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(ground: Ground) -> Result<()
 
 pub async fn without_an_election_it_leads_for_life(ground: Ground) -> Result<()> {
     let (replica, history) = start(&ground, PathBuf::from("/nonexistent"), &[])?;
-    history.wait_for(LONG, |events| (acts(events).len() >= 3).then_some(())).await?;
-    let address = replica.http_address(LONG).await?;
-    let (status, _) = get(address, "/readyz").await?;
-    promise!(status == 200, "/readyz answers {status}");
-    let (_, body) = get(address, "/leader").await?;
+    let acting = history.wait_for(LONG, |events| (acts(events).len() >= 3).then_some(()));
+    promise_within(acting, "it does not act").await?;
+    wait_until_ok(&replica, "/readyz").await?;
+    let (_, body) = get(&replica, "/leader").await?;
     promise!(body.contains("\"leading\":true"), "/leader answers {body}");
     replica.terminate()?;
-    let status = replica.wait(LONG).await?;
+    let status = promise_within(replica.wait(LONG), "it does not end").await?;
     promise!(status.code() == Some(0), "it ended with {status}; {}", replica.stderr());
     let said = |message: &str| history.events().iter().any(|event| event.message == message);
     promise!(said("leading cancelled") && said("stopped leading"), "it did not end its term:\n{}", history.table());
@@ -82,26 +85,30 @@ fn kubeconfig(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Waits until it has complained `count` times that something does not work.
-async fn complaints(history: &History, count: usize) -> Result<()> {
-    let complains = |event: &&Event| matches!(event.fields["level"].as_str(), Some("WARN" | "ERROR"));
-    history.wait_for(LONG, |events| (events.iter().filter(complains).count() >= count).then_some(())).await
-}
-
 pub async fn without_an_api_server_it_keeps_trying_and_is_not_ready(ground: Ground) -> Result<()> {
+    /// How often it must have failed before it counts as going on.
+    const COMPLAINTS: usize = 5;
     let dir = tempfile::tempdir()?;
-    let short = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "200ms", ELECTION];
+    let timings = ground.timings();
+    let in_flag = |duration: Duration| format!("{}ms", duration.as_millis());
+    let [lease, deadline, retry] = [timings.lease_duration, timings.renew_deadline, timings.retry_period].map(in_flag);
+    let short = ["--lease-duration", &lease, "--renew-deadline", &deadline, "--retry-period", &retry, ELECTION];
     let (replica, history) = start(&ground, kubeconfig(dir.path())?, &short)?;
-    complaints(&history, 5).await?;
-    let address = replica.http_address(LONG).await?;
-    let (status, _) = get(address, "/readyz").await?;
+    let complains =
+        |event: &&Event| matches!(event.fields.get("level").and_then(Value::as_str), Some("WARN" | "ERROR"));
+    let has_ended = || replica.exit_status().is_some();
+    let going_on = history
+        .wait_for(LONG, |events| (events.iter().filter(complains).count() >= COMPLAINTS || has_ended()).then_some(()));
+    promise_within(going_on, "it does not say that something is wrong").await?;
+    let end = replica.exit_status().map_or_else(String::new, |status| status.to_string());
+    promise!(!has_ended(), "it gave up: {end}\n{}\n{}", history.table(), replica.stderr());
+    let (status, _) = get(&replica, "/readyz").await?;
     promise!(status == 503, "/readyz answers {status}");
-    let (status, _) = get(address, "/healthz").await?;
+    let (status, _) = get(&replica, "/healthz").await?;
     promise!(status == 200, "/healthz answers {status}");
-    promise!(replica.exit_status().is_none(), "it gave up: {:?}", replica.exit_status());
-    promise!(acts(&history.events()).is_empty(), "it acted:\n{}", history.table());
+    promise!(acts(&history.events()).is_empty(), "it acted\n{}", history.table());
     replica.terminate()?;
-    let status = replica.wait(LONG).await.context("it does not end without an API server")?;
+    let status = promise_within(replica.wait(LONG), "it does not end without an API server").await?;
     promise!(status.code() == Some(0), "it ended with {status}");
     Ok(())
 }

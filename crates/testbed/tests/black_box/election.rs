@@ -1,83 +1,73 @@
-//! Who leads, from when to when, under each thing that can happen to a leader.
+//! Who leads, from when to when, when replicas come, end and are held up.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, DeleteParams, PostParams};
+use anyhow::Result;
 use serde_json::Value;
-use still_leading_testbed::history::{self, EXITED, Event, HARNESS, acts, overlaps, terms};
-use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Mode, Timings, Verb};
+use still_leading_testbed::history::{acts, terms};
+use still_leading_testbed::{Fleet, Mode, history};
 
-use crate::ground::{Ground, LONG, TIMINGS, get, promise};
-
-/// Waits until `replica` has acted `count` times after `since`, in monotonic nanoseconds.
-async fn wait_for_acts(fleet: &Fleet, replica: usize, since: u64, count: usize) -> Result<()> {
-    let name = fleet.replica(replica).name();
-    let of_replica = |events: &[Event]| acts(events).iter().filter(|a| a.replica == name && a.at > since).count();
-    fleet.history().wait_for(LONG, |events| (of_replica(events) >= count).then_some(())).await
-}
-
-fn last_act(fleet: &Fleet, replica: usize) -> Result<u64> {
-    let name = fleet.replica(replica).name();
-    let acts = acts(&fleet.history().events());
-    acts.iter().rfind(|act| act.replica == name).map(|act| act.at).context("it never acted")
-}
-
-/// Nobody led beside anybody, and every line was an event.
-fn check_history(fleet: &Fleet) -> Result<()> {
-    let overlaps = overlaps(&terms(&fleet.history().events()));
-    promise!(overlaps.is_empty(), "two led at once: {overlaps:?}\n{}", fleet.history().table());
-    let malformed = fleet.history().malformed();
-    promise!(malformed.is_empty(), "lines that are no events: {malformed:?}");
-    let said = fleet.history().events().into_iter().filter(|event| event.replica != HARNESS && event.message != EXITED);
-    for event in said {
-        let identity = format!("{}_", event.replica);
-        let is_whole =
-            ["timestamp", "level"].iter().all(|field| event.fields.get(*field).is_some_and(Value::is_string))
-                && event.fields.get("identity").and_then(Value::as_str).is_some_and(|it| it.starts_with(&identity));
-        promise!(is_whole, "a line without timestamp, level or identity: {event:?}");
-        let is_flat = event.fields.values().all(|value| !value.is_object() && !value.is_array());
-        promise!(is_flat, "a line that is not flat: {event:?}");
-    }
-    Ok(())
-}
+use crate::ground::{Ground, LONG, TICK};
+use crate::observe::{check_history, expiry, get, last_act, wait_for_acts, wait_for_successor, wait_until_ok};
+use crate::promise::{promise, promise_within};
 
 pub async fn exactly_one_of_three_leads_and_ticks(ground: Ground) -> Result<()> {
-    let (fleet, leader) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, leader, 0, 10).await?;
+    // All at once, on the Lease as it is shipped: the moment in which most can go wrong.
+    let fleet = Fleet::start(ground.control_plane()?, ground.options()).await?;
+    let acting = fleet.history().wait_for(LONG, |events| (acts(events).len() >= 10).then_some(()));
+    promise_within(acting, "nobody led and acted").await?;
+    undisputed(&fleet)?;
+    let leader = promise_within(fleet.wait_for_leader(LONG), "nobody led").await?;
 
     let held_by = fleet.lease().await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
     let name = fleet.replica(leader).name();
     promise!(held_by.starts_with(&format!("{name}_")), "{name} leads, but the Lease is held by {held_by:?}");
     for index in 0..fleet.len() {
         let replica = fleet.replica(index);
-        fleet.wait_until_known(index, leader, LONG).await?;
-        let address = replica.http_address(LONG).await?;
         for path in ["/healthz", "/readyz"] {
-            let (status, body) = get(address, path).await?;
-            promise!(status == 200, "{} answers {path} with {status} {body}", replica.name());
+            wait_until_ok(replica, path).await?;
         }
-        let (_, body) = get(address, "/leader").await?;
+        let (_, body) = get(replica, "/leader").await?;
         let answer: Value = serde_json::from_str(&body)?;
-        promise!(answer["leader"] == held_by.as_str(), "{} names the wrong leader: {body}", replica.name());
         promise!(answer["leading"] == (index == leader), "{} is wrong about itself: {body}", replica.name());
-        let (_, metrics) = get(address, "/metrics").await?;
+        let (_, metrics) = get(replica, "/metrics").await?;
         let line =
             format!("leader_election_master_status{{name=\"{}\"}} {}", fleet.lease_name(), u8::from(index == leader));
         promise!(metrics.contains(&line), "{} lacks {line:?} in\n{metrics}", replica.name());
     }
+    undisputed(&fleet)?;
+    check_history(&fleet)
+}
+
+/// There was one term, and it goes on.
+fn undisputed(fleet: &Fleet) -> Result<()> {
     let terms = terms(&fleet.history().events());
-    promise!(terms.len() == 1 && terms[0].until.is_none(), "more than one term: {terms:?}");
+    let is_one = terms.len() == 1 && terms[0].until.is_none();
+    promise!(is_one, "there were {} terms, not one that goes on\n{}", terms.len(), fleet.history().table());
+    Ok(())
+}
+
+pub async fn every_replica_names_the_leader(ground: Ground) -> Result<()> {
+    // Telling takes a retry period where it is told at all, so two variants need not keep everybody waiting for long.
+    const TOLD_BOUND: Duration = Duration::from_secs(20);
+    let (fleet, leader) = ground.led_fleet().await?;
+    let held_by = fleet.lease().await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    for index in 0..fleet.len() {
+        let replica = fleet.replica(index);
+        let known = fleet.wait_until_known(index, leader, TOLD_BOUND);
+        promise_within(known, format!("{} does not say who leads", replica.name())).await?;
+        let (_, body) = get(replica, "/leader").await?;
+        let answer: Value = serde_json::from_str(&body)?;
+        promise!(answer["leader"] == held_by.as_str(), "{} names the wrong leader: {body}", replica.name());
+    }
     check_history(&fleet)
 }
 
 pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(ground: Ground) -> Result<()> {
     let (fleet, old) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, old, 0, 3).await?;
-    fleet.replica(old).terminate()?;
-    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
-    let status = fleet.replica(old).wait(LONG).await?;
+    let asked = fleet.replica(old).terminate()?;
+    let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
+    let status = promise_within(fleet.replica(old).wait(LONG), "the old leader did not end").await?;
     promise!(status.code() == Some(0), "the old leader ended with {status}; {}", fleet.replica(old).stderr());
     wait_for_acts(&fleet, new, leading, 3).await?;
 
@@ -89,55 +79,56 @@ pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(ground: Ground)
     let order = ["leading", "shutting down", "leading cancelled", "stopped leading"];
     let places: Vec<_> = order.iter().map(|message| said.iter().position(|it| it == message)).collect();
     promise!(places.iter().all(Option::is_some) && places.is_sorted(), "not in the order {order:?}: {said:?}");
-    // The lease was given up, not merely left to expire.
-    let released = fleet
-        .lease_history()
+    // The lease was given up, not merely left to expire: one who finds it expired may empty it too.
+    let expired = expiry(&fleet, old, ground.timings().lease_duration)?;
+    let history = fleet.lease_history();
+    let released = history
         .iter()
-        .any(|state| state.at < leading && state.transitions.is_some() && state.holder.is_none());
-    promise!(released, "the lease was never released: {:?}", fleet.lease_history());
+        .filter(|state| state.holder.is_none() && state.transitions.is_some())
+        .any(|state| (asked..leading.min(expired)).contains(&state.at));
+    promise!(released, "the lease was never released\n{history:?}");
     check_history(&fleet)
 }
 
 pub async fn sigkill_of_the_leader_is_survived_after_expiry_and_never_before(ground: Ground) -> Result<()> {
     let (fleet, old) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, old, 0, 3).await?;
     fleet.replica(old).kill()?;
-    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
+    let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
 
-    // A standby cannot have seen the last renewal before the leader sent it.
-    let requests = fleet.proxy(old).requests();
-    let renewed =
-        requests.iter().rfind(|it| it.verb == Verb::Update && it.status == Some(200)).context("never renewed")?;
-    let earliest = renewed.at + TIMINGS.lease_duration.as_nanos() as u64;
-    promise!(leading >= earliest, "took over {:?} before expiry", Duration::from_nanos(earliest - leading));
+    let earliest = expiry(&fleet, old, ground.timings().lease_duration)?;
+    let early = Duration::from_nanos(earliest.saturating_sub(leading));
+    promise!(early.is_zero(), "took over {early:?} before expiry\n{}", fleet.history().table());
     check_history(&fleet)
 }
 
 pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(ground: Ground) -> Result<()> {
     let (fleet, old) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, old, 0, 3).await?;
     fleet.replica(old).stop()?;
-    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
+    let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
+    // Cut off as it is resumed, so that it has its own clock to go by and no answer that might just come in time.
+    fleet.proxy(old).set_mode(Mode::Cut);
     let resumed = fleet.replica(old).cont()?;
     // As long as any elector could go on without another renewal, told by the acts of the one that leads.
-    let acts_meanwhile = (TIMINGS.renew_deadline.as_millis() / crate::ground::TICK.as_millis()) as usize + 10;
+    let acts_meanwhile = (ground.timings().renew_deadline.as_millis() / TICK.as_millis()) as usize + 10;
     wait_for_acts(&fleet, new, resumed, acts_meanwhile).await?;
+    fleet.proxy(old).set_mode(Mode::Pass);
+    wait_for_acts(&fleet, new, history::now(), 10).await?;
 
     let name = fleet.replica(old).name();
     let acts = acts(&fleet.history().events());
     let late = acts.iter().filter(|act| act.replica == name && act.at > resumed).count();
-    promise!(late == 0, "{name} acted {late} times after it was resumed, while another led");
+    let table = fleet.history().table();
+    promise!(late == 0, "acts of {name} after it was resumed, while another led: {late}\n{table}");
     Ok(())
 }
 
 pub async fn sigterm_of_a_standby_changes_nothing(ground: Ground) -> Result<()> {
     let (fleet, leader) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, leader, 0, 3).await?;
     let standby = (leader + 1) % fleet.len();
     let at = fleet.replica(standby).terminate()?;
-    let status = fleet.replica(standby).wait(LONG).await?;
+    let status = promise_within(fleet.replica(standby).wait(LONG), "the standby did not end").await?;
     promise!(status.code() == Some(0), "the standby ended with {status}; {}", fleet.replica(standby).stderr());
     wait_for_acts(&fleet, leader, at, 20).await?;
 
@@ -146,66 +137,6 @@ pub async fn sigterm_of_a_standby_changes_nothing(ground: Ground) -> Result<()> 
     let holders = fleet.lease_history();
     let holder = fleet.lease().await?.spec.and_then(|spec| spec.holder_identity);
     let after = holders.iter().filter(|state| state.at > at);
-    promise!(after.clone().all(|state| state.holder == holder), "the Lease changed hands: {holders:?}");
-    check_history(&fleet)
-}
-
-pub async fn a_leader_cut_off_stops_before_a_successor_starts(ground: Ground) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, old, 0, 3).await?;
-    fleet.proxy(old).set_mode(Mode::Cut);
-    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
-    wait_for_acts(&fleet, new, leading, 3).await?;
-    promise!(last_act(&fleet, old)? < leading, "it acted beside its successor\n{}", fleet.history().table());
-
-    // Healed, it stands by: it learns who leads, and the successor goes on.
-    fleet.proxy(old).set_mode(Mode::Pass);
-    fleet.wait_until_known(old, new, LONG).await?;
-    wait_for_acts(&fleet, new, history::now(), 3).await?;
-    check_history(&fleet)
-}
-
-pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) -> Result<()> {
-    // Its own: the other cases need theirs.
-    let control_plane = ControlPlane::start(&Assets::find()?).await?;
-    // Long enough for a leader to outlast the restart, which takes four seconds when the machine is quiet.
-    let timings = Timings {
-        lease_duration: Duration::from_secs(20),
-        renew_deadline: Duration::from_secs(15),
-        retry_period: Duration::from_secs(1),
-    };
-    let fleet = Fleet::start(&control_plane, FleetOptions { timings, ..ground.options() }).await?;
-    let leader = fleet.wait_for_leader(LONG).await?;
-    wait_for_acts(&fleet, leader, 0, 3).await?;
-    control_plane.stop_api_server().await?;
-    control_plane.start_api_server().await?;
-    let up = history::now();
-
-    // Somebody renews on the restarted server, and whoever it is acts on.
-    let renewed = |fleet: &Fleet| {
-        (0..fleet.len()).any(|index| {
-            let requests = fleet.proxy(index).requests();
-            requests.iter().any(|it| it.at > up && it.verb == Verb::Update && it.status == Some(200))
-        })
-    };
-    fleet.history().wait_for(LONG, |_| renewed(&fleet).then_some(())).await?;
-    let leader = fleet.wait_for_leader(LONG).await?;
-    wait_for_acts(&fleet, leader, history::now(), 10).await?;
-    check_history(&fleet)
-}
-
-pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(ground: Ground) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
-    wait_for_acts(&fleet, old, 0, 3).await?;
-    // As somebody does who deletes everything and applies it again.
-    fleet.proxy(old).set_mode(Mode::Cut);
-    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
-    leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
-    let mut empty = Lease::default();
-    empty.metadata.name = Some(fleet.lease_name().to_owned());
-    leases.create(&PostParams::default(), &empty).await?;
-
-    let (new, leading) = fleet.wait_for_successor(old, LONG).await?;
-    wait_for_acts(&fleet, new, leading, 3).await?;
+    promise!(after.clone().all(|state| state.holder == holder), "the Lease changed hands\n{holders:?}");
     check_history(&fleet)
 }

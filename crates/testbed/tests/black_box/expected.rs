@@ -1,28 +1,98 @@
-//! The cases that a variant cannot pass, each with the reason. Every row was seen to fail.
+//! The cases that a variant cannot pass, or not always, each with the reason. Every row was seen to fail.
+//!
+//! A row is a fact about a variant, not an excuse: the suite fails when a case with [`Verdict::Fails`] passes after all.
 
-use still_leading_testbed::Variant;
+mod client_go;
+mod kube_coordinate;
+mod kube_leader_election;
+mod kube_lease_manager;
+mod kubert;
 
-const FAILURES: &[(Variant, &str, &str)] = &[
-    (
-        Variant::ClientGo,
-        "a_leader_stopped_beyond_its_lease_acts_not_once_more",
-        "tools/leaderelection/leaderelection.go, renew(): on resume it begins another renew deadline, and it retries \
-         until that ends although it reads another holder; the work's context is cancelled only then",
-    ),
-    (
-        Variant::ClientGo,
-        "a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader",
-        "tools/leaderelection/leaderelection.go, tryAcquireOrRenew(): a Lease without holder is taken at once, also one \
-         that was made anew while somebody led on its predecessor",
-    ),
-    (
-        Variant::ClientGo,
-        "a_standby_sends_nothing_while_somebody_leads",
-        "tools/leaderelection/leaderelection.go, acquire(): a standby gets the Lease every retry period",
-    ),
-];
+use still_leading_testbed::{Form, Variant};
 
-/// Why `variant` cannot pass `case`, if it cannot.
-pub fn failure(variant: Variant, case: &str) -> Option<&'static str> {
-    FAILURES.iter().find(|(v, c, _)| *v == variant && *c == case).map(|(_, _, reason)| *reason)
+use crate::Id;
+
+/// What is said of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It breaks a promise, every time.
+    Fails,
+    /// It breaks a promise or not, depending on a moment that no test can choose. The reason says which moment.
+    Races,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub variant: Variant,
+    pub form: Form,
+    pub case: &'static str,
+    pub verdict: Verdict,
+    /// Where in the crate's source the behaviour comes from, and what it is.
+    pub reason: &'static str,
+}
+
+/// How a case is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Kept,
+    Broken,
+    Either,
+}
+
+impl Expected {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Broken => "broken",
+            Self::Either => "either",
+        }
+    }
+
+    /// Whether an outcome of this name is as expected. An error and a case that was ignored never are.
+    pub fn allows(self, outcome: &str) -> bool {
+        match self {
+            Self::Kept => outcome == "kept",
+            Self::Broken => outcome == "broken",
+            Self::Either => ["kept", "broken"].contains(&outcome),
+        }
+    }
+}
+
+impl Row {
+    pub fn expected(&self) -> Expected {
+        match self.verdict {
+            Verdict::Fails => Expected::Broken,
+            Verdict::Races => Expected::Either,
+        }
+    }
+}
+
+/// The whole table.
+pub fn table() -> Vec<Row> {
+    let tables: [&[Row]; 5] =
+        [kube_leader_election::ROWS, kube_coordinate::ROWS, kubert::ROWS, kube_lease_manager::ROWS, client_go::ROWS];
+    tables.concat()
+}
+
+/// The row about a case, if there is one.
+pub fn row(table: &[Row], id: Id) -> Option<&Row> {
+    table.iter().find(|row| is_about(row, id))
+}
+
+/// How a case is to end.
+pub fn expected(table: &[Row], id: Id) -> Expected {
+    row(table, id).map_or(Expected::Kept, Row::expected)
+}
+
+/// What is wrong with the table itself: rows about cases that do not exist, and second rows about the same case.
+pub fn defects(table: &[Row], ids: &[Id]) -> Vec<String> {
+    let name = |row: &Row| Id { variant: row.variant, form: row.form, case: row.case }.to_string();
+    let unknown = table.iter().filter(|row| !ids.iter().any(|id| is_about(row, *id)));
+    let unknown = unknown.map(|row| format!("there is no case {}", name(row)));
+    let repeated = table.iter().enumerate().filter(|(i, row)| table[..*i].iter().any(|other| name(other) == name(row)));
+    unknown.chain(repeated.map(|(_, row)| format!("there are two rows about {}", name(row)))).collect()
+}
+
+fn is_about(row: &Row, id: Id) -> bool {
+    (row.variant, row.form, row.case) == (id.variant, id.form, id.case)
 }

@@ -1,76 +1,69 @@
 //! What a case stands on: the built variant, and an API server that the cases share.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Profile, Timings, Variant};
-use tokio::net::TcpStream;
+use anyhow::{Context, Result, anyhow};
+use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Form, Profile, Timings, Variant};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use crate::Outcome;
+use crate::observe::wait_for_acts;
+use crate::promise::promise_within;
 
 /// Longer than anything here takes on a busy machine: a bug is to fail, not to hang.
 pub const LONG: Duration = Duration::from_secs(90);
 
-pub const TIMINGS: Timings = Timings::SHORT;
-
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// A promise that was not kept, as opposed to a case that could not be tried.
-#[derive(Debug)]
-pub struct Violation(pub String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-/// Fails the case with a [`Violation`] unless the promise is kept.
-macro_rules! promise {
-    ($kept:expr, $($broken:tt)+) => {
-        let kept: bool = $kept;
-        if !kept {
-            return Err(anyhow::Error::new($crate::ground::Violation(format!($($broken)+))));
-        }
-    };
-}
-pub(crate) use promise;
+/// A form of a variant: what a case is tried with.
+pub type Candidate = (Variant, Form);
 
 /// Everything the cases share.
 pub struct World {
     runtime: Mutex<Option<Arc<Runtime>>>,
-    programs: Mutex<BTreeMap<Variant, Result<PathBuf, String>>>,
+    programs: OnceLock<BTreeMap<Candidate, Result<PathBuf, String>>>,
     control_plane: tokio::sync::Mutex<Option<Arc<ControlPlane>>>,
 }
 
 impl World {
     pub fn new() -> Self {
-        let runtime = Runtime::new().ok().map(Arc::new);
-        Self { runtime: Mutex::new(runtime), programs: Mutex::default(), control_plane: tokio::sync::Mutex::default() }
+        let runtime = Mutex::new(Runtime::new().ok().map(Arc::new));
+        Self { runtime, programs: OnceLock::new(), control_plane: tokio::sync::Mutex::default() }
+    }
+
+    /// Builds all that the cases will need, once and before they run: a compiler beside a running case takes the time
+    /// that the case measures.
+    pub fn build(&self, candidates: BTreeSet<Candidate>) {
+        let build = |(variant, form): Candidate| {
+            eprintln!("building {variant} ({form})");
+            variant.build_form(form, Profile::Debug).map_err(|error| error.to_string())
+        };
+        self.programs.get_or_init(|| candidates.into_iter().map(|candidate| (candidate, build(candidate))).collect());
     }
 
     /// Runs one case on the calling thread.
-    pub fn run(&self, variant: Variant, needs_api_server: bool, case: fn(Ground) -> Outcome) -> Result<()> {
-        let program = self.program(variant)?;
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        runtime.context("there is no async runtime")?.block_on(async {
+    pub fn run(&self, candidate: Candidate, needs_api_server: bool, case: fn(Ground) -> Outcome) -> Result<()> {
+        let program = self.programs.get().and_then(|programs| programs.get(&candidate)).context("it was not built")?;
+        let program = program.clone().map_err(|error| anyhow!(error))?;
+        self.block_on(async {
             let control_plane = if needs_api_server { Some(self.control_plane().await?) } else { None };
-            let ground = Ground { variant, program, control_plane };
-            timeout(LONG * 3, case(ground)).await.context("the case hangs")?
+            let ground = Ground { variant: candidate.0, program, control_plane };
+            timeout(LONG * 4, case(ground)).await.context("the case hangs")?
         })
+    }
+
+    /// The version of the API server that cases were tried on, without its `v`; none if none was.
+    pub fn kubernetes(&self) -> Option<String> {
+        let version = self.block_on(async {
+            let control_plane = self.control_plane.lock().await.clone().context("there is no control plane")?;
+            let asking = async { Ok(control_plane.client()?.apiserver_version().await?.git_version) };
+            timeout(LONG, asking).await.context("the API server does not answer")?
+        });
+        version.ok().map(|version| version.trim_start_matches('v').to_owned())
     }
 
     /// Ends the API server. The runtime goes first, and with it whatever a failed case has left behind.
@@ -79,13 +72,9 @@ impl World {
         drop(self.control_plane.blocking_lock().take());
     }
 
-    fn program(&self, variant: Variant) -> Result<PathBuf> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let built = programs.entry(variant).or_insert_with(|| {
-            eprintln!("building {variant}");
-            variant.build(Profile::Debug).map_err(|error| error.to_string())
-        });
-        built.clone().map_err(|error| anyhow!(error))
+    fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        runtime.context("there is no async runtime")?.block_on(future)
     }
 
     async fn control_plane(&self) -> Result<Arc<ControlPlane>> {
@@ -109,32 +98,30 @@ impl Ground {
         self.control_plane.as_deref().context("this case was not declared to need an API server")
     }
 
-    pub fn options(&self) -> FleetOptions {
-        FleetOptions { timings: TIMINGS, tick: TICK, ..FleetOptions::new(self.variant, self.program.clone()) }
+    pub fn timings(&self) -> Timings {
+        Timings::short_for(self.variant)
     }
 
-    /// Three replicas of the variant, of which one leads; its index.
+    pub fn options(&self) -> FleetOptions {
+        let (timings, tick) = (self.timings(), TICK);
+        FleetOptions { timings, tick, ..FleetOptions::new(self.variant, self.program.clone()) }
+    }
+
+    /// Three replicas of the variant, of which one leads and acts while the others stand by; its index.
     pub async fn led_fleet(&self) -> Result<(Fleet, usize)> {
-        let fleet = Fleet::start(self.control_plane()?, self.options()).await?;
-        let leader = fleet.wait_for_leader(LONG).await?;
-        Ok((fleet, leader))
+        led_fleet(self.control_plane()?, self.options()).await
     }
 }
 
-/// Status and body of a GET.
-pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let ask = async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = hyper::Request::get(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    match timeout(LONG, ask).await {
-        Ok(answer) => answer,
-        Err(_) => bail!("{address}{path} does not answer"),
+/// The first replica leads and acts before the others come, so that a case begins with an undisputed leader: what happens
+/// when all come at once is a case of its own. It also keeps those that poll out of step with the leader.
+pub async fn led_fleet(control_plane: &ControlPlane, options: FleetOptions) -> Result<(Fleet, usize)> {
+    let mut fleet = Fleet::start(control_plane, FleetOptions { replicas: 1, ..options.clone() }).await?;
+    let leader = promise_within(fleet.wait_for_leader(LONG), "nobody led, although one was alone").await?;
+    wait_for_acts(&fleet, leader, 0, 3).await?;
+    for _ in 1..options.replicas {
+        let standby = fleet.start_replica(control_plane).await?;
+        promise_within(fleet.wait_until_taking_part(standby, 0, LONG), "a standby asked for no Lease").await?;
     }
+    Ok((fleet, leader))
 }

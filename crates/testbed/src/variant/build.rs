@@ -1,0 +1,161 @@
+//! How a variant becomes an executable: cargo or Go, by what stands in its folder.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::{Form, Variant};
+use crate::assets::workspace;
+
+/// How a Rust variant is compiled. Go has no such choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// For tests of behaviour.
+    #[default]
+    Debug,
+    /// For measurements.
+    Release,
+}
+
+/// Why there is no executable. Each displays as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// This machine lacks what it takes. A test of this variant is to be ignored, with this as the reason.
+    Unavailable(String),
+    /// It does not build. A test of this variant fails; the compiler has said why on standard error.
+    Failed(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unavailable(why) | Self::Failed(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Builds a form of a variant, or finds it up to date, and returns the executable.
+pub(super) fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
+    let app = variant.folder();
+    if !variant.forms().contains(&form) {
+        return Err(BuildError::Failed(format!("there is no {form} form in {}", app.display())));
+    }
+    let package = format!("still-leading-{variant}");
+    if app.join("go.mod").is_file() {
+        build_with_go(&app, &workspace().join("target").join(variant.name()).join(package))
+    } else if app.join("Cargo.toml").is_file() {
+        build_with_cargo(&app.join("Cargo.toml"), &package, form, profile)
+    } else {
+        Err(BuildError::Failed(format!("there is no variant in {}", app.display())))
+    }
+}
+
+/// A cargo command as a person would give it, at the root of this repository, so that its settings hold (one target
+/// directory for all). Without what `cargo test` says of the package it runs: build scripts that look at such variables
+/// would run again each time.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command.current_dir(workspace()).stdin(Stdio::null());
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Works for the root workspace and for a variant with a workspace of its own: cargo finds either from the manifest.
+fn build_with_cargo(manifest: &Path, package: &str, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
+    let (kind, target) = match form {
+        Form::Template => ("--bin", package.to_owned()),
+        // Named after its package: in the one target directory of all variants, equal names would be one file.
+        Form::AsDocumented => ("--example", format!("{package}-{form}")),
+    };
+    let mut command = cargo();
+    command.args(["build", "--package", package, kind, &target, "--message-format=json-render-diagnostics"]);
+    command.arg("--manifest-path").arg(manifest).stderr(Stdio::inherit());
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let messages = run(&mut command, "cargo", "https://rustup.rs")?;
+    executable(&messages, &target).ok_or_else(|| BuildError::Failed(format!("cargo built no executable {target}")))
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|prefix| variable.starts_with(prefix))
+}
+
+fn build_with_go(app: &Path, executable: &Path) -> Result<PathBuf, BuildError> {
+    let mut command = Command::new("go");
+    command.args(["build", "-trimpath", "-o"]).arg(executable).arg(".").current_dir(app).stderr(Stdio::inherit());
+    run(&mut command, "go", "https://go.dev/dl")?;
+    Ok(executable.to_owned())
+}
+
+/// Runs a build to its end and returns what it printed.
+fn run(command: &mut Command, tool: &str, source: &str) -> Result<String, BuildError> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            BuildError::Unavailable(format!("{tool} is not installed; this variant is built with it: {source}"))
+        }
+        _ => BuildError::Failed(format!("{tool} cannot be started: {error}")),
+    })?;
+    if !output.status.success() {
+        return Err(BuildError::Failed(format!("{tool} build failed ({}); its reasons are above", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The path of a target's executable among cargo's messages, which are one JSON object a line.
+fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let built = messages.filter(|it| it["reason"] == "compiler-artifact" && it["target"]["name"] == target);
+    built.filter_map(|it| it["executable"].as_str().map(PathBuf::from)).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_the_one_of_the_target() {
+        let messages = r#"
+{"reason":"compiler-artifact","target":{"name":"still-leading-scaffold"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"build-script-build"},"executable":"/t/build"}
+{"reason":"compiler-artifact","target":{"name":"still-leading-x"},"executable":"/t/debug/still-leading-x"}
+{"reason":"compiler-artifact","target":{"name":"still-leading-x-as-documented"},"executable":"/t/debug/examples/x"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "still-leading-x"), Some("/t/debug/still-leading-x".into()));
+        assert_eq!(executable(messages, "still-leading-x-as-documented"), Some("/t/debug/examples/x".into()));
+        assert_eq!(executable(messages, "still-leading-scaffold"), None);
+    }
+
+    #[test]
+    fn a_missing_tool_is_told_from_a_failed_build() {
+        let missing = run(&mut Command::new("no-such-tool"), "go", "https://go.dev/dl").unwrap_err();
+        let remedy = "go is not installed; this variant is built with it: https://go.dev/dl";
+        assert_eq!(missing, BuildError::Unavailable(remedy.to_owned()));
+        let failed = run(&mut Command::new("false"), "go", "https://go.dev/dl").unwrap_err();
+        assert!(matches!(failed, BuildError::Failed(_)), "{failed:?}");
+    }
+
+    #[test]
+    fn a_form_that_a_variant_has_not_is_no_executable() {
+        let failed = build(Variant::Native, Form::AsDocumented, Profile::Debug).unwrap_err();
+        assert!(matches!(&failed, BuildError::Failed(why) if why.contains("no as-documented form")), "{failed:?}");
+    }
+
+    #[test]
+    fn cargo_hears_nothing_of_the_package_under_test() {
+        let removed: Vec<_> = cargo()
+            .get_envs()
+            .filter_map(|(name, value)| value.is_none().then_some(name))
+            .map(ToOwned::to_owned)
+            .collect();
+        assert!(removed.contains(&OsString::from("CARGO_PKG_NAME")), "{removed:?}");
+    }
+}

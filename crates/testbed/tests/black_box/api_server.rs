@@ -1,0 +1,98 @@
+//! Who leads when the way to the API server, the API server itself, or the Lease on it is gone for a while.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, PostParams};
+use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Mode, Timings, history, manifests};
+
+use crate::ground::{Ground, LONG, led_fleet};
+use crate::observe::{
+    check_history, last_act, wait_for_acts, wait_for_acts_of_successors, wait_for_renewal, wait_for_successor,
+};
+use crate::promise::{promise, promise_within};
+
+pub async fn a_leader_cut_off_stops_before_a_successor_starts(ground: Ground) -> Result<()> {
+    a_leader_stops_before_a_successor_starts(ground, Mode::Cut).await
+}
+
+/// Without an error that would tell it.
+pub async fn a_leader_in_a_black_hole_stops_before_a_successor_starts(ground: Ground) -> Result<()> {
+    a_leader_stops_before_a_successor_starts(ground, Mode::BlackHole).await
+}
+
+async fn a_leader_stops_before_a_successor_starts(ground: Ground, fault: Mode) -> Result<()> {
+    let (fleet, old) = ground.led_fleet().await?;
+    fleet.proxy(old).set_mode(fault);
+    let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
+    wait_for_acts(&fleet, new, leading, 3).await?;
+    let last = last_act(&fleet, old)?;
+    promise!(last < leading, "it acted beside its successor\n{}", fleet.history().table());
+
+    // Healed, it takes part again, as a standby, and the successor goes on.
+    let healed = history::now();
+    fleet.proxy(old).set_mode(Mode::Pass);
+    let back = fleet.wait_until_taking_part(old, healed, LONG);
+    promise_within(back, "the old leader never came back to the election").await?;
+    wait_for_acts(&fleet, new, history::now(), 3).await?;
+    check_history(&fleet)
+}
+
+pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) -> Result<()> {
+    // Its own: the other cases need theirs.
+    let control_plane = ControlPlane::start(&Assets::find()?).await?;
+    // Long enough for a leader to outlast the restart, which takes four seconds when the machine is quiet.
+    let timings = Timings {
+        lease_duration: Duration::from_secs(20),
+        renew_deadline: Duration::from_secs(15),
+        retry_period: Duration::from_secs(1),
+    };
+    let (fleet, _) = led_fleet(&control_plane, FleetOptions { timings, ..ground.options() }).await?;
+    control_plane.stop_api_server().await?;
+    control_plane.start_api_server().await?;
+    let up = history::now();
+
+    // Somebody renews on the restarted server, and whoever it is acts on.
+    let renewed = |fleet: &Fleet| {
+        (0..fleet.len()).any(|index| {
+            let requests = fleet.proxy(index).requests();
+            requests.iter().any(|it| it.at > up && it.verb.is_write() && it.succeeded())
+        })
+    };
+    let renewal = fleet.history().wait_for(LONG, |_| renewed(&fleet).then_some(()));
+    promise_within(renewal, "nobody renewed on the restarted API server").await?;
+    let leader = promise_within(fleet.wait_for_leader(LONG), "nobody led any more").await?;
+    wait_for_acts(&fleet, leader, history::now(), 10).await?;
+    check_history(&fleet)
+}
+
+pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(ground: Ground) -> Result<()> {
+    /// Whoever wakes up at all does so when the lease would have expired.
+    const SUCCESSOR_BOUND: Duration = Duration::from_secs(45);
+    let shipped = manifests::parse(&std::fs::read_to_string(ground.variant.install_yaml())?)?;
+    let ships_a_lease = shipped.iter().any(|object| object.types.as_ref().is_some_and(|it| it.kind == "Lease"));
+    // A renew deadline of so many retry periods that whoever acts on its old term does so for long enough to be seen.
+    let [lease_duration, renew_deadline, retry_period] = [8, 6, 1].map(Duration::from_secs);
+    let timings = Timings { lease_duration, renew_deadline, retry_period };
+    let (fleet, old) = led_fleet(ground.control_plane()?, FleetOptions { timings, ..ground.options() }).await?;
+    // Right after a renewal, when the leader may go on for longest; as somebody does who deletes everything and applies it
+    // again.
+    wait_for_renewal(&fleet, old).await?;
+    fleet.proxy(old).set_mode(Mode::Cut);
+    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
+    leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
+    if ships_a_lease {
+        let mut empty = Lease::default();
+        empty.metadata.name = Some(fleet.lease_name().to_owned());
+        match leases.create(&PostParams::default(), &empty).await {
+            // A standby may have been faster.
+            Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => {}
+            created => drop(created?),
+        }
+    }
+
+    let (_, leading) = wait_for_successor(&fleet, old, SUCCESSOR_BOUND).await?;
+    wait_for_acts_of_successors(&fleet, old, leading, 3).await?;
+    check_history(&fleet)
+}

@@ -1,0 +1,45 @@
+//! kube-coordinate 2.0.0-rc.0.
+
+use still_leading_testbed::Form::{self, AsDocumented, Template};
+use still_leading_testbed::Variant;
+
+use super::Row;
+use super::Verdict::{self, Fails, Races};
+
+const fn row(form: Form, case: &'static str, verdict: Verdict, reason: &'static str) -> Row {
+    Row { variant: Variant::KubeCoordinate, form, case, verdict, reason }
+}
+
+const NO_RELEASE: &str = "src/lib.rs:380-386: the task ends without a release, so the Lease has to expire";
+
+pub const ROWS: &[Row] = &[
+    row(Template, "sigterm_of_the_leader_hands_over_after_its_last_act", Fails, NO_RELEASE),
+    row(
+        Template,
+        "every_replica_names_the_leader",
+        Fails,
+        "src/lib.rs:637: a standby is told that it follows; whom it follows is private (610)",
+    ),
+    row(
+        AsDocumented,
+        "exactly_one_of_three_leads_and_ticks",
+        Races,
+        "src/lib.rs:434-464: a Lease without holder is applied by force and without a resourceVersion, so every replica \
+         leads that read it before the first of them had written; how many do is a matter of milliseconds",
+    ),
+    row(AsDocumented, "sigterm_of_the_leader_hands_over_after_its_last_act", Fails, NO_RELEASE),
+    row(
+        AsDocumented,
+        "a_leader_stopped_beyond_its_lease_acts_not_once_more",
+        Races,
+        "src/lib.rs:370-378: the state that is read before each act is the one from before the stop until the task has \
+         run and handled the next event of its watch; whether an act comes before that is a matter of microseconds",
+    ),
+    row(
+        AsDocumented,
+        "a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader",
+        Fails,
+        "src/lib.rs:487-491 and 434-464: a Lease that is gone is applied anew at once, by force, also while somebody led \
+         on its predecessor",
+    ),
+];

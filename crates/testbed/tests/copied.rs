@@ -1,0 +1,74 @@
+//! Each folder of a crate's variant is complete: taken out of this repository and given a scaffold, both its forms compile
+//! and its own tests pass, with the versions that its lock file holds together. The scaffold stays here, since a reader
+//! replaces it by an application.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use still_leading_testbed::{Form, Variant, cargo, workspace};
+
+/// What is in such a folder, and so what is copied.
+const CONTENTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "README.md", "src", "examples"];
+
+/// As the manifest of a variant names the scaffold.
+const SCAFFOLD: &str = r#"path = "../../crates/scaffold""#;
+
+macro_rules! copied_alone_each_passes {
+    ($($name:ident: $variant:ident),+ $(,)?) => {
+        $(#[test] fn $name() -> Result<()> { passes_elsewhere(Variant::$variant) })+
+
+        #[test]
+        fn no_variant_that_comes_in_two_forms_is_left_out() {
+            let of_crates = Variant::ALL.iter().copied().filter(|it| it.forms().contains(&Form::AsDocumented));
+            assert_eq!(of_crates.collect::<Vec<_>>(), [$(Variant::$variant),+]);
+        }
+    };
+}
+
+copied_alone_each_passes! {
+    kube_leader_election_passes_its_tests_when_its_folder_is_copied: KubeLeaderElection,
+    kube_coordinate_passes_its_tests_when_its_folder_is_copied: KubeCoordinate,
+    kubert_passes_its_tests_when_its_folder_is_copied: Kubert,
+    kube_lease_manager_passes_its_tests_when_its_folder_is_copied: KubeLeaseManager,
+}
+
+fn passes_elsewhere(variant: Variant) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    // The folder keeps its name, as a reader's copy would.
+    let copy = dir.path().join(variant.name());
+    fs::create_dir(&copy)?;
+    for name in CONTENTS {
+        copy_all(&variant.folder().join(name), &copy.join(name))?;
+    }
+    let manifest = copy.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest)?;
+    ensure!(text.matches(SCAFFOLD).count() == 1, "the manifest of {variant} does not name the scaffold as {SCAFFOLD}");
+    let scaffold = workspace().join("crates/scaffold");
+    fs::write(&manifest, text.replace(SCAFFOLD, &format!("path = {:?}", scaffold.display().to_string())))?;
+
+    let mut test = cargo();
+    // Only targets that cargo names apart by folder, so that no executable of the original is overwritten.
+    test.args(["test", "--locked", "--bins", "--examples"]).current_dir(&copy);
+    // What the dependencies cost is paid once; nothing of the copy itself is worth keeping for another time.
+    test.env("CARGO_TARGET_DIR", workspace().join("target")).env("CARGO_INCREMENTAL", "0");
+    eprintln!("testing a copy of {variant}; its dependencies may take a minute the first time");
+    let output = test.output().context("starting cargo")?;
+    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
+    ensure!(output.status.success(), "a copy of {variant} fails ({}):\n{said}", output.status);
+    ensure!(said.contains("test election::tests::"), "the tests of a copy of {variant} did not run:\n{said}");
+    Ok(())
+}
+
+/// Copies a file, or a folder with all that is in it.
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()));
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy_all(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
