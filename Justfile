@@ -25,13 +25,25 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
+# About forty minutes on two cores, with nothing else running: builds, memory and what each variant passes.
+# Both records in docs/runs/ anew, then the tables (forty minutes); arguments are those of the bin artefacts
+record *ARGS: control-plane
+    STILL_LEADING_RECORD="{{ justfile_directory() }}/docs/runs/black-box.json" cargo test --package still-leading-testbed --test black_box
+    cargo run --quiet --package still-leading-evaluation --bin artefacts -- {{ ARGS }}
+    @just comparison
+
+# The tables of docs/comparison.md from docs/runs/*.json; --check only compares
+comparison *ARGS:
+    cargo run --quiet --package still-leading-evaluation --bin comparison -- {{ ARGS }}
+
 # Render each overlay into deploy/install-<variant>.yaml
 manifests:
     @deploy/render
 
-# Format everything
+# Format everything; each third-party variant is a workspace of its own
 fmt:
     cargo fmt
+    for app in apps/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
     gofmt -w apps/client-go
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests

@@ -1,7 +1,13 @@
 //! Measures the variants side by side, on a real kube-apiserver: release builds, the shipped manifests, client-go's
 //! timings. A number comes with its n, and the variants that it is compared between ran at the same time.
+//!
+//! Measuring and presenting are apart: what is measured goes to a [`record`], and [`comparison`] makes tables of records.
 
+pub mod artefact;
+pub mod comparison;
+pub mod footprint;
 pub mod handover;
+pub mod record;
 pub mod stats;
 
 use anyhow::{Context, Result};
