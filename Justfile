@@ -25,8 +25,8 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
-# About forty minutes on two cores, with nothing else running: builds, memory and what each variant passes.
-# Both records in docs/runs/ anew, then the tables (forty minutes); arguments are those of the bin artefacts
+# About half an hour on two cores, with nothing else running: builds, memory and what each variant passes.
+# Both records in docs/runs/ anew, then the tables (half an hour); arguments are those of the bin artefacts
 record *ARGS: control-plane
     STILL_LEADING_RECORD="{{ justfile_directory() }}/docs/runs/black-box.json" cargo test --package still-leading-testbed --test black_box
     cargo run --quiet --package still-leading-evaluation --bin artefacts -- {{ ARGS }}
