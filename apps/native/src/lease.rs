@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
 /// A point of this process's own clock: time since the elector started.
 pub type Moment = Duration;
@@ -62,7 +62,7 @@ pub enum Action {
 /// A spell of leadership, as decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The resourceVersion that the acquiring write was answered with: it grows with every term of any replica.
+    /// The resourceVersion that the acquiring write made, or was first seen with: it grows with every term of any replica.
     pub epoch: String,
     /// Not later than the renew deadline after the last successful renewal was sent.
     pub valid_until: Moment,
@@ -91,9 +91,12 @@ pub struct State {
     in_doubt: bool,
     last_read: Option<Moment>,
     last_write: Option<Moment>,
-    /// The resourceVersion that the last write was to replace, and whether it did.
+    /// The resourceVersion that the last write was to replace, and whether it was refused.
     attempted: Option<Option<String>>,
-    accepted: bool,
+    refused: bool,
+    /// The renewTime of the last claim, in microseconds, and when it was sent if its answer was lost.
+    drafted: Option<i64>,
+    unanswered: Option<Moment>,
     watching: bool,
     /// When the Lease was last heard of, through the watch or a read.
     heard: Moment,
@@ -133,7 +136,8 @@ impl State {
 
     /// The Lease that claims or renews for this replica, to replace exactly what is known: uid and resourceVersion make
     /// the write a compare-and-swap. Everything that others keep in the object stays.
-    pub fn claim(&self, timing: &Timing, wall_clock: MicroTime) -> Lease {
+    pub fn claim(&mut self, timing: &Timing, wall_clock: MicroTime) -> Lease {
+        self.drafted = Some(wall_clock.0.as_microsecond());
         let mut lease = self.lease().cloned().unwrap_or_default();
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(&timing.identity) {
@@ -167,6 +171,19 @@ impl State {
             Known::Present { lease, .. } => Some(lease),
             _ => None,
         }
+    }
+
+    /// The write whose answer was lost, if it has become the Lease: nobody else writes this identity, and it no other time.
+    fn found(&self, timing: &Timing) -> Option<(ObjectMeta, Moment)> {
+        let (lease, sent) = self.lease().zip(self.unanswered)?;
+        let renewed = lease.spec.as_ref()?.renew_time.as_ref()?.0.as_microsecond();
+        let is_ours = holder(lease) == Some(&timing.identity) && Some(renewed) == self.drafted && self.has_changed();
+        is_ours.then(|| (lease.metadata.clone(), sent))
+    }
+
+    /// Whether the Lease is another than the last write was to replace.
+    fn has_changed(&self) -> bool {
+        self.attempted.as_ref().map(Option::as_deref) != Some(self.resource_version())
     }
 
     fn resource_version(&self) -> Option<&str> {
@@ -203,17 +220,14 @@ impl State {
     /// as integers (documented since Kubernetes 1.35, true of etcd ever since); one that is no integer proves nothing.
     fn is_older(&self, lease: &Lease) -> bool {
         let number = |version: Option<&str>| version.and_then(|version| version.parse::<u128>().ok());
-        match (number(lease.metadata.resource_version.as_deref()), number(self.resource_version())) {
-            (Some(this), Some(known)) => this < known,
-            _ => false,
-        }
+        let versions = number(lease.metadata.resource_version.as_deref()).zip(number(self.resource_version()));
+        versions.is_some_and(|(this, known)| this < known)
     }
 
     /// Takes note that there is no Lease. Returns whether that is news.
     fn vanished(&mut self, timing: &Timing, now: Moment) -> bool {
-        self.heard = now;
+        (self.heard, self.learned) = (now, now);
         let news = self.lease().is_some();
-        self.learned = now;
         self.known = Known::Absent { claimed: self.claimed_before(timing) };
         news
     }
@@ -233,10 +247,6 @@ fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
-fn is_held_by_other(lease: &Lease, timing: &Timing) -> bool {
-    holder(lease).is_some_and(|holder| holder != timing.identity)
-}
-
 /// How long the holder asked for, or our own duration where it did not say.
 fn claimed_duration(lease: &Lease, timing: &Timing) -> Duration {
     let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
@@ -253,15 +263,11 @@ pub fn step(timing: &Timing, state: &mut State, event: Event, now: Moment) -> Ac
     let action = decide(timing, state, now);
     match action {
         Action::Wait(_) => {}
-        Action::Read => {
-            state.in_flight = Some(now);
-            state.last_read = Some(now);
-        }
+        Action::Read => (state.in_flight, state.last_read) = (Some(now), Some(now)),
         Action::Write => {
-            state.in_flight = Some(now);
-            state.last_write = Some(now);
+            (state.in_flight, state.last_write) = (Some(now), Some(now));
             state.attempted = Some(state.resource_version().map(str::to_owned));
-            state.accepted = false;
+            (state.refused, state.unanswered) = (false, None);
         }
     }
     action
@@ -298,21 +304,25 @@ fn note(timing: &Timing, state: &mut State, event: Event, now: Moment) {
                 state.watching = false;
             }
         }
-        Event::ReadFailed | Event::WriteFailed => state.in_flight = None,
-        Event::Wrote(lease) => wrote(timing, state, lease, now),
-        Event::Refused => {
-            state.in_flight = None;
-            state.in_doubt = true;
+        Event::ReadFailed => state.in_flight = None,
+        Event::WriteFailed => state.unanswered = state.in_flight.take(),
+        Event::Wrote(lease) => {
+            let sent = state.in_flight.take().unwrap_or(now);
+            let written = lease.metadata.clone();
+            state.observe(timing, lease, now, false);
+            wrote(timing, state, written, sent, now);
         }
+        Event::Refused => (state.in_flight, state.refused, state.in_doubt) = (None, true, true),
+    }
+    if let Some((written, sent)) = state.found(timing) {
+        state.unanswered = None;
+        wrote(timing, state, written, sent, now);
     }
 }
 
-fn wrote(timing: &Timing, state: &mut State, lease: Lease, now: Moment) {
-    let sent = state.in_flight.take().unwrap_or(now);
-    state.accepted = true;
-    let uid = lease.metadata.uid.clone();
-    let epoch = lease.metadata.resource_version.clone().unwrap_or_default();
-    state.observe(timing, lease, now, false);
+/// Takes note of a claim that was sent at `sent` and has become the Lease.
+fn wrote(timing: &Timing, state: &mut State, written: ObjectMeta, sent: Moment, now: Moment) {
+    let (uid, epoch) = (written.uid, written.resource_version.unwrap_or_default());
     let valid_until = sent.saturating_add(timing.renew_deadline);
     if valid_until <= now || now < state.settled {
         return;
@@ -360,18 +370,17 @@ fn decide(timing: &Timing, state: &State, now: Moment) -> Action {
         return at(retry_after(asked), Action::Read);
     }
     // At once where the Lease has changed since it was last tried for and the pace of renewals is not meant.
-    let changed = state.attempted.as_ref().map(Option::as_deref) != Some(state.resource_version());
-    let paced = retry_after(state.last_write);
-    let write_at = |at_once: bool| if at_once { Moment::ZERO } else { paced };
+    let changed = state.has_changed();
+    let write_at = |at_once: bool| if at_once { Moment::ZERO } else { retry_after(state.last_write) };
     match &state.known {
         Known::Nothing => at(retry_after(state.last_read), Action::Read),
         Known::Absent { .. } => at(write_at(changed), Action::Write),
-        Known::Present { lease, since } if is_held_by_other(lease, timing) => {
+        Known::Present { lease, since } if holder(lease).is_some_and(|holder| holder != timing.identity) => {
             let expires = since.saturating_add(claimed_duration(lease, timing));
             if expires <= now { at(write_at(changed), Action::Write) } else { poll(timing, state, now, expires) }
         }
         Known::Present { lease, .. } if holder(lease).is_none() => at(write_at(changed), Action::Write),
-        Known::Present { .. } => at(write_at(changed && !state.accepted), Action::Write),
+        Known::Present { .. } => at(write_at(changed && state.refused), Action::Write),
     }
 }
 

@@ -76,7 +76,7 @@ impl Elector {
         self.state.term().is_some_and(|term| term.valid_until > s(seconds))
     }
 
-    fn claim(&self) -> Lease {
+    fn claim(&mut self) -> Lease {
         self.state.claim(&self.timing, micro_time(99))
     }
 }
@@ -252,17 +252,65 @@ fn a_read_that_fails_in_doubt_is_repeated_every_retry_period() {
     assert_eq!(leader.at(4.0, Event::Tick), Action::Read);
 }
 
+/// What the server made of `claim`.
+fn written(version: u64, claim: Lease) -> Lease {
+    let mut lease = lease(version, Some(ME));
+    lease.spec = claim.spec;
+    lease
+}
+
 #[test]
-fn a_claim_whose_answer_was_lost_leads_only_after_another_write() {
+fn a_claim_whose_answer_was_lost_leads_from_its_sending_once_the_lease_shows_it() {
     let (mut elector, _) = Elector::that_read(Some(lease(10, None)));
+    let claim = elector.claim();
     elector.at(1.0, Event::WriteFailed);
     assert!(elector.state.term().is_none());
-    // The watch shows that it had happened.
-    assert_eq!(elector.at(1.1, Event::Watched(lease(11, Some(ME)))), Action::Write);
-    assert!(elector.state.term().is_none());
-    assert_eq!(elector.claim().spec.unwrap().lease_transitions, Some(3), "no other holder in between");
-    elector.at(1.2, Event::Wrote(lease(12, Some(ME))));
-    assert_eq!(elector.state.term().unwrap().epoch, "12");
+    let next = elector.at(1.5, Event::Watched(written(11, claim)));
+    assert_eq!(next, Action::Wait(s(2.0)), "at its pace");
+    assert_eq!(elector.state.term().unwrap().epoch, "11");
+    assert!(elector.leads_at(9.999) && !elector.leads_at(10.0));
+}
+
+#[test]
+fn a_renewal_whose_answer_was_lost_counts_from_its_sending_whoever_shows_it_first() {
+    for watched_first in [true, false] {
+        let mut leader = Elector::that_leads();
+        assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+        let shown = Event::Watched(written(12, leader.claim()));
+        let events = if watched_first { [shown, Event::WriteFailed] } else { [Event::WriteFailed, shown] };
+        for event in events {
+            leader.at(3.0, event);
+        }
+        assert!(leader.leads_at(11.999) && !leader.leads_at(12.0), "{watched_first}");
+        assert_eq!(leader.state.term().unwrap().epoch, "11", "the same term");
+    }
+}
+
+#[test]
+fn another_state_of_the_own_lease_is_no_answer() {
+    let mut leader = Elector::that_leads();
+    assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+    let mut labelled = written(12, leader.claim());
+    labelled.spec.as_mut().unwrap().renew_time = Some(micro_time(11));
+    leader.at(2.1, Event::WriteFailed);
+    assert_eq!(
+        leader.at(2.2, Event::Watched(labelled)),
+        Action::Wait(s(4.0)),
+        "written again at its pace, not at once"
+    );
+    assert!(!leader.leads_at(10.0));
+}
+
+#[test]
+fn a_time_that_two_claims_share_proves_nothing_about_the_second() {
+    let (mut leader, _) = Elector::that_read(Some(lease(10, None)));
+    let first = written(11, leader.claim());
+    leader.at(0.0, Event::Wrote(first.clone()));
+    assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+    leader.claim();
+    leader.at(2.1, Event::WriteFailed);
+    leader.at(2.2, Event::Watched(first));
+    assert!(!leader.leads_at(10.0));
 }
 
 #[test]
@@ -314,7 +362,7 @@ fn a_lost_race_is_no_reason_to_distrust_the_watch() {
 fn a_claim_replaces_exactly_what_was_seen_and_keeps_what_others_wrote() {
     let mut free = lease(10, None);
     free.metadata.labels = Some([("team".to_owned(), "a".to_owned())].into());
-    let (elector, _) = Elector::that_read(Some(free));
+    let (mut elector, _) = Elector::that_read(Some(free));
     let claim = elector.claim();
     assert_eq!(claim.metadata.resource_version.as_deref(), Some("10"));
     assert_eq!(claim.metadata.uid.as_deref(), Some("uid-1"));
@@ -327,7 +375,7 @@ fn a_claim_replaces_exactly_what_was_seen_and_keeps_what_others_wrote() {
 
 #[test]
 fn a_renewal_keeps_the_time_of_acquisition_and_the_number_of_transitions() {
-    let leader = Elector::that_leads();
+    let mut leader = Elector::that_leads();
     let spec = leader.claim().spec.unwrap();
     assert_eq!((spec.acquire_time, spec.lease_transitions), (None, Some(3)));
 }
@@ -336,7 +384,7 @@ fn a_renewal_keeps_the_time_of_acquisition_and_the_number_of_transitions() {
 fn the_largest_number_of_transitions_does_not_overflow() {
     let mut free = lease(10, None);
     free.spec.as_mut().unwrap().lease_transitions = Some(i32::MAX);
-    let (elector, _) = Elector::that_read(Some(free));
+    let (mut elector, _) = Elector::that_read(Some(free));
     assert_eq!(elector.claim().spec.unwrap().lease_transitions, Some(i32::MAX));
 }
 
