@@ -1,0 +1,109 @@
+//! What is wrong with single fields, in the words of kube-apiserver's validation.
+
+use crate::status::Cause;
+
+/// One field that is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    reason: &'static str,
+    field: String,
+    body: String,
+}
+
+impl FieldError {
+    /// `value` as it is to be shown: quoted if it is a string.
+    pub fn invalid(field: impl Into<String>, value: impl std::fmt::Display, detail: &str) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            field: field.into(),
+            body: format!("Invalid value: {value}{}", tail(detail)),
+        }
+    }
+
+    pub fn required(field: impl Into<String>, detail: &str) -> Self {
+        Self { reason: "FieldValueRequired", field: field.into(), body: format!("Required value{}", tail(detail)) }
+    }
+
+    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), body: format!("Forbidden{}", tail(detail)) }
+    }
+
+    pub fn too_long(field: impl Into<String>, max: usize) -> Self {
+        let body = format!("Too long: may not be more than {max} bytes");
+        Self { reason: "FieldValueTooLong", field: field.into(), body }
+    }
+
+    pub fn not_supported(field: impl Into<String>, value: impl std::fmt::Display, supported: &[&str]) -> Self {
+        let supported: Vec<_> = supported.iter().map(|one| quoted(one)).collect();
+        let body = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), body }
+    }
+
+    /// As one of the causes in a `Status`.
+    pub fn cause(&self) -> Cause {
+        Cause { reason: self.reason, message: self.body.clone(), field: self.field.clone() }
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.body)
+    }
+}
+
+fn tail(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+/// All of them in one text, each once.
+pub fn summary(errors: &[FieldError]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in errors.iter().map(ToString::to_string) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if texts.len() == 1 { texts.swap_remove(0) } else { format!("[{}]", texts.join(", ")) }
+}
+
+/// A string as Go's `%q` writes it.
+pub fn quoted(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 2);
+    shown.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => shown.push_str("\\\""),
+            '\\' => shown.push_str("\\\\"),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            '\u{7}' => shown.push_str("\\a"),
+            '\u{8}' => shown.push_str("\\b"),
+            '\u{b}' => shown.push_str("\\v"),
+            '\u{c}' => shown.push_str("\\f"),
+            c if c.is_ascii_control() => shown.push_str(&format!("\\x{:02x}", c as u32)),
+            c if c.is_control() || c.is_whitespace() && c != ' ' => shown.push_str(&format!("\\u{:04x}", c as u32)),
+            c => shown.push(c),
+        }
+    }
+    shown.push('"');
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_error_stands_alone_and_several_in_brackets_each_once() {
+        let (one, other) = (FieldError::invalid("a", 0, "b"), FieldError::required("c", ""));
+        assert_eq!(summary(std::slice::from_ref(&one)), "a: Invalid value: 0: b");
+        assert_eq!(summary(&[one.clone(), one.clone()]), "a: Invalid value: 0: b");
+        assert_eq!(summary(&[one, other]), "[a: Invalid value: 0: b, c: Required value]");
+    }
+
+    #[test]
+    fn strings_are_quoted_as_go_does() {
+        assert_eq!(quoted("a\"\\\n\u{1b}é"), "\"a\\\"\\\\\\n\\x1bé\"");
+    }
+}

@@ -1,0 +1,204 @@
+//! `metadata.managedFields`: one entry for each manager and kind of write.
+
+use serde_json::{Map, Value, json};
+
+use super::paths::Paths;
+use crate::invalid::quoted;
+
+/// How a manager came to own its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    Apply,
+    Update,
+}
+
+/// Who owns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Manager {
+    name: String,
+    operation: Operation,
+    version: String,
+    subresource: String,
+}
+
+impl Manager {
+    pub fn new(name: &str, operation: Operation, version: &str) -> Self {
+        let name = if name.is_empty() { "unknown" } else { name };
+        Self { name: name.to_owned(), operation, version: version.to_owned(), subresource: String::new() }
+    }
+}
+
+/// What a manager owns, and since when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    manager: Manager,
+    time: Option<String>,
+    paths: Paths,
+}
+
+impl Entry {
+    /// For a message about a conflict with it.
+    pub fn shown(&self) -> String {
+        let mut shown = quoted(&self.manager.name);
+        if !self.manager.subresource.is_empty() {
+            shown.push_str(&format!(" with subresource {}", quoted(&self.manager.subresource)));
+        }
+        if self.manager.operation == Operation::Update {
+            shown.push_str(&format!(" using {}", self.manager.version));
+        }
+        shown
+    }
+}
+
+/// All entries of one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Managed(Vec<Entry>);
+
+impl Managed {
+    /// Those of an object; none if they are not valid.
+    pub fn of(object: &Value) -> Option<Self> {
+        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let mut managed = Self::default();
+        for entry in entries.into_iter().flatten() {
+            let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let operation = match text("operation").as_str() {
+                "Apply" => Operation::Apply,
+                "Update" => Operation::Update,
+                _ => return None,
+            };
+            if text("apiVersion").is_empty() || text("fieldsType") != "FieldsV1" {
+                return None;
+            }
+            let manager = Manager {
+                name: text("manager"),
+                operation,
+                version: text("apiVersion"),
+                subresource: text("subresource"),
+            };
+            let paths = entry.get("fieldsV1").map_or_else(|| Some(Paths::default()), Paths::from_fields)?;
+            let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);
+            managed.0.retain(|entry| !same(&entry.manager, &manager));
+            managed.0.push(Entry { manager, time, paths });
+        }
+        Some(managed)
+    }
+
+    /// Writes them into an object, in the order of kube-apiserver.
+    pub fn write(mut self, object: &mut Value) {
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+        metadata.remove("managedFields");
+        if self.0.is_empty() {
+            return;
+        }
+        self.0.sort_by(|a, b| {
+            let key = |entry: &Entry| (entry.manager.operation, entry.time.clone(), entry.manager.clone());
+            key(a).cmp(&key(b))
+        });
+        let entries = self.0.iter().map(|Entry { manager, time, paths }| {
+            let mut entry = Map::new();
+            entry.insert("manager".to_owned(), json!(manager.name));
+            let operation = if manager.operation == Operation::Apply { "Apply" } else { "Update" };
+            entry.insert("operation".to_owned(), json!(operation));
+            entry.insert("apiVersion".to_owned(), json!(manager.version));
+            if let Some(time) = time {
+                entry.insert("time".to_owned(), json!(time));
+            }
+            entry.insert("fieldsType".to_owned(), json!("FieldsV1"));
+            entry.insert("fieldsV1".to_owned(), paths.to_fields());
+            if !manager.subresource.is_empty() {
+                entry.insert("subresource".to_owned(), json!(manager.subresource));
+            }
+            Value::Object(entry)
+        });
+        metadata.insert("managedFields".to_owned(), entries.collect());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn paths(&self, manager: &Manager) -> Option<&Paths> {
+        self.0.iter().find(|entry| same(&entry.manager, manager)).map(|entry| &entry.paths)
+    }
+
+    /// What anybody owns.
+    pub(super) fn all(&self) -> Paths {
+        self.0.iter().fold(Paths::default(), |all, entry| all.and(&entry.paths))
+    }
+
+    /// Fields of a version that is not served mean nothing here.
+    pub(super) fn retain_version(&mut self, version: &str) {
+        self.0.retain(|entry| entry.manager.version == version);
+    }
+
+    /// Takes from all but `except` what somebody else has changed, and from these what is gone.
+    pub(super) fn take_away(&mut self, except: Option<&Manager>, changed: &Paths, removed: &Paths) {
+        for entry in self.0.iter_mut().filter(|entry| except.is_none_or(|except| !same(&entry.manager, except))) {
+            entry.paths = entry.paths.minus(changed).minus(removed);
+        }
+        self.0.retain(|entry| !entry.paths.is_empty());
+    }
+
+    pub(super) fn add(&mut self, manager: Manager, paths: &Paths, now: &str) {
+        let mut owned = paths.clone();
+        if let Some(entry) = self.0.iter().find(|entry| same(&entry.manager, &manager)) {
+            owned = owned.and(&entry.paths);
+        }
+        self.set(manager.clone(), owned);
+        self.touch(&manager, now);
+    }
+
+    /// Leaves its time as it is.
+    pub(super) fn set(&mut self, manager: Manager, paths: Paths) {
+        match self.0.iter_mut().find(|entry| same(&entry.manager, &manager)) {
+            Some(entry) => *entry = Entry { manager, time: entry.time.take(), paths },
+            None => self.0.push(Entry { manager, time: None, paths }),
+        }
+    }
+
+    pub(super) fn touch(&mut self, manager: &Manager, now: &str) {
+        for entry in self.0.iter_mut().filter(|entry| same(&entry.manager, manager)) {
+            entry.time = Some(now.to_owned());
+        }
+    }
+
+    pub(super) fn strip(&mut self, manager: &Manager, strip: impl Fn(Paths) -> Paths) {
+        for entry in self.0.iter_mut().filter(|entry| same(&entry.manager, manager)) {
+            entry.paths = strip(std::mem::take(&mut entry.paths));
+        }
+        self.0.retain(|entry| !entry.paths.is_empty());
+    }
+
+    /// Who else owns some of these.
+    pub(super) fn conflicts(&self, manager: &Manager, changed: &Paths) -> Vec<(&Entry, Paths)> {
+        let others = self.0.iter().filter(|entry| !same(&entry.manager, manager));
+        let mut conflicts: Vec<_> = others.map(|entry| (entry, entry.paths.common(changed))).collect();
+        conflicts.retain(|(_, paths)| !paths.is_empty());
+        conflicts.sort_by(|(a, _), (b, _)| a.manager.cmp(&b.manager));
+        conflicts
+    }
+
+    /// Makes one manager of the oldest of those that update, so that there are no more than `max`.
+    pub(super) fn cap(&mut self, max: usize) {
+        let mut updaters: Vec<Entry> =
+            self.0.iter().filter(|entry| entry.manager.operation == Operation::Update).cloned().collect();
+        if updaters.len() <= max {
+            return;
+        }
+        updaters.sort_by_key(|entry| (entry.time.clone(), entry.manager.clone()));
+        // One more than are too many, because they become one.
+        updaters.truncate(updaters.len() - max + 1);
+        self.0.retain(|entry| !updaters.contains(entry));
+        let Some(last) = updaters.last() else { return };
+        let mut ancient = Entry { manager: last.manager.clone(), time: last.time.clone(), paths: Paths::default() };
+        ancient.manager.name = "ancient-changes".to_owned();
+        ancient.paths = updaters.iter().fold(Paths::default(), |all, entry| all.and(&entry.paths));
+        self.0.push(ancient);
+    }
+}
+
+/// What a manager has applied it has applied in any version.
+fn same(a: &Manager, b: &Manager) -> bool {
+    (&a.name, a.operation, &a.subresource) == (&b.name, b.operation, &b.subresource)
+        && (a.operation == Operation::Apply || a.version == b.version)
+}

@@ -1,0 +1,299 @@
+//! The parameters of a request.
+
+use axum::http::Uri;
+
+use crate::invalid::{FieldError, quoted};
+use crate::resource::Resource;
+use crate::select::Selection;
+use crate::status::{Result, Status, Subject};
+
+/// As kube-apiserver has it.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
+/// The parameters as they came.
+#[derive(Clone, Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn of(uri: &Uri) -> Self {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    /// Anything but `false` and `0` is true, as long as it is there.
+    pub fn flag(&self, name: &str) -> bool {
+        self.given(name).unwrap_or_default()
+    }
+
+    /// How long a client is ready to wait. Everything is answered sooner, but it has to be a duration.
+    ///
+    /// # Errors
+    /// 400, if it is none.
+    pub fn check_timeout(&self) -> Result<()> {
+        match self.get("timeout").filter(|text| !text.is_empty()).and_then(no_duration) {
+            Some(why) => {
+                Err(Status::bad_request(format!("invalid timeout specified in the request URL - time: {why}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn given(&self, name: &str) -> Option<bool> {
+        self.get(name).map(|value| !matches!(value.to_lowercase().as_str(), "false" | "0"))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<i64>> {
+        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let number = text
+            .parse()
+            .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", quoted(text))))?;
+        Ok(Some(number))
+    }
+}
+
+/// What Go finds wrong with a duration.
+fn no_duration(text: &str) -> Option<String> {
+    let invalid = || Some(format!("invalid duration {}", quoted(text)));
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return None;
+    }
+    if rest.is_empty() {
+        return invalid();
+    }
+    while !rest.is_empty() {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let number = &rest[..rest.len() - unit.len()];
+        if number.matches('.').count() > 1 || !number.contains(|c: char| c.is_ascii_digit()) {
+            return invalid();
+        }
+        rest = unit.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
+        let unit = &unit[..unit.len() - rest.len()];
+        match unit {
+            "" => return Some(format!("missing unit in duration {}", quoted(text))),
+            "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h" => {}
+            _ => return Some(format!("unknown unit {} in duration {}", quoted(unit), quoted(text))),
+        }
+    }
+    None
+}
+
+/// How strict to be with fields that nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+/// The parameters of a write.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    pub field_manager: String,
+    pub dry_run: bool,
+    pub field_validation: FieldValidation,
+    /// None unless it is given.
+    pub force: Option<bool>,
+}
+
+impl WriteOptions {
+    /// `kind` is what kube-apiserver calls them, and `apply` whether the write is a server-side apply.
+    ///
+    /// # Errors
+    /// 422, with all that is wrong.
+    pub fn of(query: &Query, kind: &str, apply: Option<bool>) -> Result<Self> {
+        let mut errors = Vec::new();
+        let field_manager = query.text("fieldManager").to_owned();
+        let force = query.given("force");
+        match apply {
+            Some(true) if field_manager.is_empty() => {
+                errors.push(FieldError::required("fieldManager", "is required for apply patch"));
+            }
+            Some(false) if force.is_some() => {
+                errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+            }
+            _ => {}
+        }
+        if field_manager.len() > FIELD_MANAGER_BYTES_MAX {
+            errors.push(FieldError::too_long("fieldManager", FIELD_MANAGER_BYTES_MAX));
+        }
+        for (at, c) in field_manager.char_indices().filter(|(_, c)| c.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", c as u32);
+            errors.push(FieldError::invalid("fieldManager", quoted(&field_manager), &detail));
+        }
+        let dry_run = dry_run(query.0.iter().filter(|(name, _)| name == "dryRun").map(|(_, value)| value), &mut errors);
+        let field_validation = match query.text("fieldValidation") {
+            "" | "Warn" => FieldValidation::Warn,
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                let supported = ["", "Ignore", "Strict", "Warn"];
+                errors.push(FieldError::not_supported("fieldValidation", quoted(other), &supported));
+                FieldValidation::Warn
+            }
+        };
+        invalid(kind, &errors)?;
+        Ok(Self { field_manager, dry_run, field_validation, force })
+    }
+}
+
+/// Whether nothing is to be stored.
+pub fn dry_run<'a>(values: impl Iterator<Item = &'a String>, errors: &mut Vec<FieldError>) -> bool {
+    let values: Vec<&String> = values.collect();
+    if values.iter().any(|value| *value != "All") {
+        let shown: Vec<_> = values.iter().map(|value| quoted(value)).collect();
+        errors.push(FieldError::not_supported("dryRun", format!("[{}]", shown.join(",")), &["All"]));
+    }
+    !values.is_empty()
+}
+
+/// Options that are wrong.
+///
+/// # Errors
+/// 422, if there are any.
+pub fn invalid(kind: &str, errors: &[FieldError]) -> Result<()> {
+    let subject = Subject { group: "meta.k8s.io", resource: kind };
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(subject, "", errors)) }
+}
+
+/// How a list relates to the `resourceVersion` that is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Match {
+    Unset,
+    Exact,
+    NotOlderThan,
+}
+
+/// The parameters of a list or a watch.
+#[derive(Clone, Debug)]
+pub struct ListOptions {
+    pub selection: Selection,
+    /// As given; empty is not the same as 0.
+    pub resource_version: String,
+    pub version_match: Match,
+    pub limit: usize,
+    pub resume: String,
+    pub bookmarks: bool,
+    pub initial_events: Option<bool>,
+    pub timeout_seconds: Option<u64>,
+}
+
+impl ListOptions {
+    /// # Errors
+    /// 400 or 422.
+    pub fn of(query: &Query, resource: Resource, watch: bool) -> Result<Self> {
+        let number = |name: &str| query.number(name);
+        let (timeout, limit) = (number("timeoutSeconds")?, number("limit")?);
+        let given = query.text("resourceVersionMatch");
+        let mut options = Self {
+            selection: Selection::of(query, resource)?,
+            resource_version: query.text("resourceVersion").to_owned(),
+            version_match: match given {
+                "Exact" => Match::Exact,
+                "NotOlderThan" => Match::NotOlderThan,
+                _ => Match::Unset,
+            },
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default(),
+            resume: query.text("continue").to_owned(),
+            bookmarks: query.flag("allowWatchBookmarks"),
+            initial_events: query.given("sendInitialEvents"),
+            timeout_seconds: timeout.and_then(|timeout| u64::try_from(timeout).ok()).filter(|timeout| *timeout > 0),
+        };
+        let legacy = matches!(options.resource_version.as_str(), "" | "0");
+        if watch && legacy && options.initial_events.is_none() && given.is_empty() {
+            // What a watch has always begun with if it is not told where.
+            (options.initial_events, options.version_match) = (Some(true), Match::NotOlderThan);
+            return Ok(options);
+        }
+        let errors = if watch { options.watch_errors(given) } else { options.list_errors(given) };
+        invalid("ListOptions", &errors)?;
+        Ok(options)
+    }
+
+    fn list_errors(&self, given: &str) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut forbidden = |when: bool, field: &str, why: &str| {
+            if when {
+                errors.push(FieldError::forbidden(field, why));
+            }
+        };
+        let (field, told) = ("resourceVersionMatch", !given.is_empty());
+        let unset = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        forbidden(told && self.resource_version.is_empty(), field, unset);
+        let resumed = "resourceVersionMatch is forbidden when continue is provided";
+        forbidden(told && !self.resume.is_empty(), field, resumed);
+        let exact_zero = self.version_match == Match::Exact && self.resource_version == "0";
+        forbidden(exact_zero, field, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        forbidden(self.initial_events.is_some(), "sendInitialEvents", "sendInitialEvents is forbidden for list");
+        if told && self.version_match == Match::Unset {
+            errors.push(FieldError::not_supported(field, quoted(given), &["Exact", "NotOlderThan", ""]));
+        }
+        errors
+    }
+
+    fn watch_errors(&self, given: &str) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let field = "resourceVersionMatch";
+        if self.initial_events.is_some() && self.version_match != Match::NotOlderThan {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(FieldError::forbidden(field, why));
+        }
+        if given.is_empty() {
+            return errors;
+        }
+        if self.initial_events.is_none() {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(FieldError::forbidden(field, why));
+        }
+        if self.version_match != Match::NotOlderThan {
+            errors.push(FieldError::not_supported(field, quoted(given), &["NotOlderThan"]));
+        }
+        if !self.resume.is_empty() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            errors.push(FieldError::forbidden(field, why));
+        }
+        errors
+    }
+}
+
+/// A `resourceVersion` as a number; unset is 0.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn revision(text: &str) -> std::result::Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let kind = if digits { "value out of range" } else { "invalid syntax" };
+    let number = if digits { text.parse().ok() } else { None };
+    number.ok_or_else(|| format!("strconv.ParseUint: parsing {}: {kind}", quoted(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_judged_as_go_does() {
+        for fine in ["5s", "1.5h", "1h30m", "-2ms", "0", ".5s"] {
+            assert_eq!(no_duration(fine), None, "{fine}");
+        }
+        for (text, why) in [
+            ("5", "missing unit in duration \"5\""),
+            ("soon", "invalid duration \"soon\""),
+            ("5x", "unknown unit \"x\" in duration \"5x\""),
+            (".s", "invalid duration \".s\""),
+        ] {
+            assert_eq!(no_duration(text).as_deref(), Some(why));
+        }
+    }
+}

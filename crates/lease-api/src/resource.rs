@@ -1,0 +1,212 @@
+//! The resources that are served, and in what they differ.
+
+use serde_json::Value;
+
+use crate::names::{self, Rule};
+use crate::ownership::Rules;
+use crate::schema::{self, Struct, Type};
+use crate::status::Subject;
+
+/// A resource that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    Leases,
+    ConfigMaps,
+    Events,
+    Namespaces,
+}
+
+impl Resource {
+    /// All of them, in the order of discovery.
+    pub const ALL: [Self; 4] = [Self::ConfigMaps, Self::Events, Self::Leases, Self::Namespaces];
+
+    pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
+        let matches = |one: &Self| (one.group(), "v1", one.plural()) == (group, version, plural);
+        Self::ALL.into_iter().find(matches)
+    }
+
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Leases => "coordination.k8s.io",
+            _ => "",
+        }
+    }
+
+    /// `group/version`.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Leases => "coordination.k8s.io/v1",
+            _ => "v1",
+        }
+    }
+
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Leases => "leases",
+            Self::ConfigMaps => "configmaps",
+            Self::Events => "events",
+            Self::Namespaces => "namespaces",
+        }
+    }
+
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Leases => "lease",
+            Self::ConfigMaps => "configmap",
+            Self::Events => "event",
+            Self::Namespaces => "namespace",
+        }
+    }
+
+    pub fn short_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Leases => &[],
+            Self::ConfigMaps => &["cm"],
+            Self::Events => &["ev"],
+            Self::Namespaces => &["ns"],
+        }
+    }
+
+    pub fn kind(self) -> &'static str {
+        self.object().go
+    }
+
+    pub fn object(self) -> &'static Struct {
+        match self {
+            Self::Leases => &schema::LEASE,
+            Self::ConfigMaps => &schema::CONFIG_MAP,
+            Self::Events => &schema::EVENT,
+            Self::Namespaces => &schema::NAMESPACE,
+        }
+    }
+
+    pub fn namespaced(self) -> bool {
+        self != Self::Namespaces
+    }
+
+    /// As discovery tells them.
+    pub fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Namespaces => &["create", "delete", "get", "list", "patch", "update", "watch"],
+            _ => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        }
+    }
+
+    /// Of what kube-apiserver stores; a hash of group, version and kind, so it never changes.
+    pub fn storage_version_hash(self) -> &'static str {
+        match self {
+            Self::Leases => "gqkMMb/YqFM=",
+            Self::ConfigMaps => "qFsyl6wFWjQ=",
+            Self::Events => "r2yiGXH7wu8=",
+            Self::Namespaces => "Q3oi5N2YM8M=",
+        }
+    }
+
+    /// Whether a PUT may create.
+    pub fn created_by_update(self) -> bool {
+        matches!(self, Self::Leases | Self::Events)
+    }
+
+    /// Whether a PUT may go without `resourceVersion`. A Lease without it would be no lock.
+    pub fn updated_unconditionally(self) -> bool {
+        self != Self::Leases
+    }
+
+    pub fn name_rule(self) -> Rule {
+        match self {
+            Self::Namespaces => names::dns_label,
+            Self::Events => names::path_segment,
+            _ => names::dns_subdomain,
+        }
+    }
+
+    /// For ownership of its fields.
+    pub fn rules(self) -> Rules {
+        let ignored = (self == Self::Namespaces).then_some("status");
+        Rules { of: Type::Struct(self.object()), version: self.version(), ignored }
+    }
+
+    /// As most messages name it.
+    pub fn subject(self) -> Subject<'static> {
+        Subject { group: self.group(), resource: self.plural() }
+    }
+
+    /// As some messages name it: by its kind.
+    pub fn kind_subject(self) -> Subject<'static> {
+        Subject { group: self.group(), resource: self.kind() }
+    }
+
+    /// Where kube-apiserver stores an object, which some messages tell.
+    pub fn storage_key(self, namespace: &str, name: &str) -> String {
+        match namespace {
+            "" => format!("/registry/{}/{name}", self.plural()),
+            _ => format!("/registry/{}/{namespace}/{name}", self.plural()),
+        }
+    }
+
+    /// The fields that a selector may name, besides those of the metadata.
+    pub fn selectable(self) -> &'static [&'static str] {
+        match self {
+            Self::Events => &[
+                "involvedObject.kind",
+                "involvedObject.namespace",
+                "involvedObject.name",
+                "involvedObject.uid",
+                "involvedObject.apiVersion",
+                "involvedObject.resourceVersion",
+                "involvedObject.fieldPath",
+                "reason",
+                "reportingComponent",
+                "source",
+                "type",
+            ],
+            Self::Namespaces => &["status.phase"],
+            _ => &[],
+        }
+    }
+
+    /// What the API server sets itself before it looks at a new object.
+    pub fn prepare(self, object: &mut Value) {
+        match self {
+            // Behind a feature gate that is off.
+            Self::Leases => drop_gated(object),
+            Self::Namespaces => {
+                object["status"] = serde_json::json!({"phase": "Active"});
+                let finalizers = object["spec"].get("finalizers").and_then(Value::as_array).cloned();
+                let mut finalizers = finalizers.unwrap_or_default();
+                if !finalizers.iter().any(|finalizer| finalizer == "kubernetes") {
+                    finalizers.push("kubernetes".into());
+                }
+                object["spec"]["finalizers"] = finalizers.into();
+            }
+            _ => {}
+        }
+    }
+
+    /// The same for a changed one.
+    pub fn prepare_update(self, object: &mut Value, live: &Value) {
+        match self {
+            Self::Leases => drop_gated(object),
+            Self::Namespaces => {
+                object["spec"] = live["spec"].clone();
+                object["status"] = live["status"].clone();
+            }
+            _ => {}
+        }
+    }
+
+    /// What every object of a kind has, even if nobody has said so. Whoever writes it owns that too.
+    pub fn default(self, object: &mut Value) {
+        let name = object["metadata"]["name"].clone();
+        if self == Self::Namespaces && name.is_string() {
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        }
+    }
+}
+
+fn drop_gated(object: &mut Value) {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("strategy");
+        spec.remove("preferredHolder");
+    }
+}

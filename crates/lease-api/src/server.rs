@@ -1,0 +1,156 @@
+//! The server: a listener and its connections.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::auth::User;
+use crate::serve::serve;
+use crate::store::Store;
+
+/// Whoever takes longer to say hello is not there.
+const HELLO_BOUND: Duration = Duration::from_secs(10);
+
+/// How a server is to run.
+#[derive(Clone)]
+pub struct Options {
+    /// Where to listen; a port of 0 is any that is free. It is for loopback: there is no defence here against a network.
+    pub listen: SocketAddr,
+    /// With TLS, if given. Only HTTP/1.1 is spoken, so it must offer no other protocol.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What it serves. Keep a clone to start another server on the same.
+    pub store: Store,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None, store: Store::default() }
+    }
+}
+
+/// Shows whether there is TLS, and none of its keys.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Options");
+        shown.field("listen", &self.listen).field("tls", &self.tls.is_some()).field("store", &self.store).finish()
+    }
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    address: SocketAddr,
+    tls: bool,
+    store: Store,
+    listening: Option<JoinHandle<()>>,
+    /// Stops by being dropped.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Server {
+    /// Starts to listen. Needs the async runtime for as long as it runs.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let Options { listen, tls, store } = options;
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let router = Router::new().fallback(serve).with_state(store.clone());
+        let acceptor = tls.clone().map(TlsAcceptor::from);
+        let listening = tokio::spawn(accept(listener, acceptor, router, stopped));
+        Ok(Self { address, tls: tls.is_some(), store, listening: Some(listening), stop: Some(stop) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a client finds it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Lets somebody in; whoever has the same token is replaced. Users are kept in the store.
+    pub fn add_user(&self, user: User) {
+        self.store.users().add(user);
+    }
+
+    /// What it serves.
+    pub fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// Stops it at once, as SIGKILL would: connections are cut where they are, watches too. When this returns, its port
+    /// is free.
+    pub async fn stop(mut self) {
+        self.stop.take();
+        if let Some(listening) = self.listening.take() {
+            // It cannot fail: it has no more to do than to end.
+            listening.await.ok();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, mut stopped: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        // Reaps what has ended, so that the set does not grow with every connection that ever was.
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely: accepting again at once would only spin.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        connections.spawn(connection(stream, tls.clone(), router.clone()));
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// Serves one connection until it ends; how is its client's matter.
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    match tls {
+        None => http(stream, router).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = timeout(HELLO_BOUND, tls.accept(stream)).await {
+                http(stream, router).await;
+            }
+        }
+    }
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
+    let service = TowerToHyperService::new(router);
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+}

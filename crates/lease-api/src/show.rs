@@ -1,0 +1,78 @@
+//! How objects are written: their type first, then their fields in the order of the Go types. A client does not mind, a
+//! reader does.
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::Value;
+
+use crate::schema::{Struct, Type};
+
+/// An object with its fields in order.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// `apiVersion` and `kind`; the items of a list go without.
+    pub kind: Option<(&'a str, &'a str)>,
+    pub of: &'static Struct,
+    pub value: &'a Value,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some((version, kind)) = self.kind {
+            map.serialize_entry("kind", kind)?;
+            map.serialize_entry("apiVersion", version)?;
+        }
+        fields(&mut map, self.of, self.value)?;
+        map.end()
+    }
+}
+
+fn fields<M: SerializeMap>(map: &mut M, of: &'static Struct, value: &Value) -> Result<(), M::Error> {
+    for field in of.fields {
+        if let Some(value) = value.get(field.name) {
+            map.serialize_entry(field.name, &Typed(field.of, value))?;
+        }
+    }
+    Ok(())
+}
+
+/// Any value, of a type.
+struct Typed<'a>(Type, &'a Value);
+
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0, self.1) {
+            (Type::Struct(of), Value::Object(_)) => {
+                let mut map = serializer.serialize_map(None)?;
+                fields(&mut map, of, self.1)?;
+                map.end()
+            }
+            (Type::List(of, _), Value::Array(items)) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&Typed(*of, item))?;
+                }
+                list.end()
+            }
+            _ => self.1.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::LEASE;
+
+    #[test]
+    fn fields_are_shown_in_the_order_of_the_go_types() {
+        let value = json!({"metadata": {"name": "a", "labels": {"z": "", "b": ""}, "uid": "u"}, "spec": {}});
+        let shown = Shown { kind: Some(("coordination.k8s.io/v1", "Lease")), of: &LEASE, value: &value };
+        assert_eq!(
+            serde_json::to_string(&shown).unwrap(),
+            r#"{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"a","uid":"u","labels":{"b":"","z":""}},"spec":{}}"#
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! Everything that is stored: objects, the latest events, and who may ask.
+//!
+//! One lock and one revision counter, so every read is linearizable and every write is a transaction.
+
+mod events;
+
+pub use events::{Event, TooOld};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::auth::Users;
+use crate::ownership::Managed;
+use crate::resource::Resource;
+use events::Events;
+
+/// Namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// How much is kept, so that memory is bounded whatever clients do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// So many of the latest changes can be watched again. A watch from before them ends with 410, so a small number
+    /// shows what a client makes of that.
+    pub watch_events: usize,
+    /// The size of one object, as JSON. The body of a request may be twice as long, as in kube-apiserver.
+    pub object_bytes: usize,
+    /// The number of objects, of all resources together.
+    pub objects: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { watch_events: 1000, object_bytes: 3 << 19, objects: 10_000 }
+    }
+}
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub resource: Resource,
+    /// Empty for what is in none.
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    pub fn new(resource: Resource, namespace: &str, name: &str) -> Self {
+        Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Of a namespace itself.
+    pub fn of_namespace(name: &str) -> Self {
+        Self::new(Resource::Namespaces, "", name)
+    }
+}
+
+/// Everything that is stored: a handle that is cheap to clone, and every clone shows the same. It survives its server,
+/// so that a restart can be tried.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    limits: Limits,
+    state: Mutex<State>,
+    users: Mutex<Users>,
+    revision: watch::Sender<u64>,
+}
+
+impl Store {
+    /// An empty store; but for the namespaces that every cluster has.
+    pub fn new(limits: Limits) -> Self {
+        let (revision, _) = watch::channel(0);
+        let mut state = State {
+            revision: 0,
+            objects: BTreeMap::new(),
+            events: Events::new(limits.watch_events),
+            changed: revision.clone(),
+        };
+        for name in NAMESPACES {
+            let now = crate::time::now();
+            let mut namespace = json!({"metadata": {"name": name, "uid": uuid::Uuid::new_v4().to_string(),
+                "creationTimestamp": now}, "spec": {}, "status": {}});
+            Resource::Namespaces.default(&mut namespace);
+            let rules = Resource::Namespaces.rules();
+            let managed = rules.updated(&rules.of.zero(), &namespace, Managed::default(), "kube-apiserver", &now);
+            managed.write(&mut namespace);
+            Resource::Namespaces.prepare(&mut namespace);
+            state.put(&Key::of_namespace(name), namespace);
+        }
+        Self(Arc::new(Inner { limits, state: Mutex::new(state), users: Mutex::default(), revision }))
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// A writer that panicked has committed or not, in one step: what is stored is whole.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn users(&self) -> MutexGuard<'_, Users> {
+        self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.revision.subscribe()
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// Shows no object and no token.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+/// What the lock protects.
+pub struct State {
+    revision: u64,
+    objects: BTreeMap<Key, Arc<Value>>,
+    events: Events,
+    changed: watch::Sender<u64>,
+}
+
+impl State {
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub fn count(&self) -> usize {
+        self.objects.len()
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
+        self.objects.get(key).cloned()
+    }
+
+    pub fn contains(&self, key: &Key) -> bool {
+        self.objects.contains_key(key)
+    }
+
+    /// All of a resource; of one namespace, if one is given.
+    pub fn list<'a>(
+        &'a self,
+        resource: Resource,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let from = Key::new(resource, namespace.unwrap_or_default(), "");
+        self.objects.range(from..).take_while(move |(key, _)| {
+            key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+        })
+    }
+
+    /// The same as it was at a revision.
+    ///
+    /// # Errors
+    /// When that is longer ago than the events that are kept.
+    pub fn list_at(
+        &self,
+        resource: Resource,
+        namespace: Option<&str>,
+        revision: u64,
+    ) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
+        let now = self.list(resource, namespace).map(|(key, object)| (key.clone(), Arc::clone(object)));
+        let mut then: BTreeMap<_, _> = now.collect();
+        let since: Vec<&Event> = self.events.since(revision)?.collect();
+        for event in since.into_iter().rev() {
+            let inside = namespace.is_none_or(|namespace| event.key.namespace == namespace);
+            if event.key.resource != resource || !inside {
+                continue;
+            }
+            match &event.before {
+                Some(before) => then.insert(event.key.clone(), Arc::clone(before)),
+                None => then.remove(&event.key),
+            };
+        }
+        Ok(then)
+    }
+
+    /// What has happened after a revision.
+    ///
+    /// # Errors
+    /// When that is longer ago than the events that are kept.
+    pub fn since(&self, revision: u64) -> Result<impl Iterator<Item = &Event>, TooOld> {
+        self.events.since(revision)
+    }
+
+    /// Creates or replaces; returns it with its new `resourceVersion`.
+    pub fn put(&mut self, key: &Key, mut object: Value) -> Arc<Value> {
+        self.revision += 1;
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".to_owned(), self.revision.to_string().into());
+        }
+        let object = Arc::new(object);
+        let before = self.objects.insert(key.clone(), Arc::clone(&object));
+        self.tell(Event { revision: self.revision, key: key.clone(), before, after: Some(Arc::clone(&object)) });
+        object
+    }
+
+    pub fn remove(&mut self, key: &Key) {
+        let Some(before) = self.objects.remove(key) else { return };
+        self.revision += 1;
+        self.tell(Event { revision: self.revision, key: key.clone(), before: Some(before), after: None });
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.events.push(event);
+        self.changed.send_replace(self.revision);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(state: &State, revision: u64) -> Vec<(String, String)> {
+        let then = state.list_at(Resource::Leases, Some("default"), revision).unwrap();
+        then.iter().map(|(key, object)| (key.name.clone(), object["spec"].to_string())).collect()
+    }
+
+    fn owned(names: &[(&str, &str)]) -> Vec<(String, String)> {
+        names.iter().map(|(name, spec)| ((*name).to_owned(), (*spec).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_past_can_be_listed() {
+        let store = Store::default();
+        let mut state = store.lock();
+        let (a, b) = (Key::new(Resource::Leases, "default", "a"), Key::new(Resource::Leases, "default", "b"));
+        state.put(&a, json!({"metadata": {}, "spec": 1}));
+        let first = state.revision();
+        state.put(&b, json!({"metadata": {}, "spec": 1}));
+        state.put(&a, json!({"metadata": {}, "spec": 2}));
+        let second = state.revision();
+        state.remove(&a);
+        assert_eq!(names(&state, first), owned(&[("a", "1")]));
+        assert_eq!(names(&state, second), owned(&[("a", "2"), ("b", "1")]));
+        assert_eq!(names(&state, state.revision()), owned(&[("b", "1")]));
+    }
+
+    #[test]
+    fn a_list_stays_in_its_namespace_and_resource() {
+        let store = Store::default();
+        let mut state = store.lock();
+        for (resource, namespace) in
+            [(Resource::Leases, "a"), (Resource::Leases, "b"), (Resource::Leases, "c"), (Resource::Events, "b")]
+        {
+            state.put(&Key::new(resource, namespace, "x"), json!({"metadata": {}}));
+        }
+        assert_eq!(state.list(Resource::Leases, Some("b")).count(), 1);
+        assert_eq!(state.list(Resource::Leases, None).count(), 3);
+        assert_eq!(state.list(Resource::Namespaces, None).count(), NAMESPACES.len());
+    }
+
+    #[test]
+    fn a_store_shows_nothing_of_what_is_in_it() {
+        let store = Store::default();
+        assert!(!format!("{store:?}").contains("kube-system"));
+    }
+}

@@ -1,0 +1,256 @@
+//! PATCH, in its four kinds.
+
+use axum::body::Bytes;
+use serde_json::Value;
+
+use super::json;
+use super::update::{Exchange, exchange};
+use super::{Write, Written, strategic, text};
+use crate::body::{check_type, kind_of, media_type, with_type, yaml};
+use crate::decode::{From, decode};
+use crate::invalid::{FieldError, quoted};
+use crate::ownership::{Applying, Managed, type_errors};
+use crate::query::{FieldValidation, WriteOptions};
+use crate::schema::Type;
+use crate::status::{Result, Status, Subject};
+
+/// As in kube-apiserver.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// A patch, by its media type.
+#[derive(Debug)]
+enum Patch {
+    Json(Vec<Value>),
+    Merge(Value),
+    Strategic(Value),
+    Apply(Value),
+}
+
+/// A PATCH.
+///
+/// # Errors
+/// A `Status`.
+pub fn patch(write: &mut Write<'_>) -> Result<Written> {
+    let kind = match media_type(write.headers) {
+        "application/json-patch+json" => Patch::Json(Vec::new()),
+        "application/merge-patch+json" => Patch::Merge(Value::Null),
+        "application/strategic-merge-patch+json" => Patch::Strategic(Value::Null),
+        "application/apply-patch+yaml" => Patch::Apply(Value::Null),
+        _ => return Err(Status::unsupported_patch_type()),
+    };
+    let applies = matches!(kind, Patch::Apply(_));
+    let options = WriteOptions::of(write.query, "PatchOptions", Some(applies))?;
+    let patch = kind.parsed(write.body)?;
+    let now = crate::time::now();
+    let mut warnings = Vec::new();
+    let done = exchange(write, &options, Exchange { uid: "", may_create: applies }, |live| {
+        let mut new = match &patch {
+            Patch::Apply(config) => apply(write, live, config, &options, &now, &mut warnings)?,
+            other => {
+                let live = live.ok_or_else(|| Status::not_found(write.resource.subject(), &write.info.name))?;
+                let mut new = other.onto(write, live, options.field_validation, &mut warnings)?;
+                write.track(Some(live), &mut new, &options, &now);
+                new
+            }
+        };
+        let uid = text(&new, "/metadata/uid");
+        if live.is_none() && !uid.is_empty() {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Status::conflict(write.resource.subject(), &write.info.name, &why));
+        }
+        write.settle(&mut new)?;
+        write.check_name(&new)?;
+        Ok(new)
+    });
+    write.warnings.append(&mut warnings);
+    done
+}
+
+impl Patch {
+    fn parsed(self, body: &Bytes) -> Result<Self> {
+        if let Self::Apply(_) = self {
+            let wrong = |why: &str| Status::bad_request(format!("error decoding patch: {why}"));
+            let config = yaml(body).map_err(|why| wrong(&format!("error converting YAML to JSON: yaml: {why}")))?;
+            return match config {
+                Value::Object(_) | Value::Null => Ok(Self::Apply(config)),
+                other => {
+                    let why = mismatch(&other, "map[string]interface {}");
+                    Err(wrong(&format!("error unmarshaling JSON: while decoding JSON: {why}")))
+                }
+            };
+        }
+        let value: Value = serde_json::from_slice(body).map_err(|_| Status::bad_request("invalid JSON patch"))?;
+        let wrong = |value: &Value, of: &str| {
+            Err(Status::bad_request(format!("error decoding patch: {}", mismatch(value, of))))
+        };
+        match (self, value) {
+            (Self::Json(_), Value::Array(operations)) if operations.len() > OPERATIONS_MAX => {
+                Err(Status::too_many_operations(OPERATIONS_MAX, operations.len()))
+            }
+            (Self::Json(_), Value::Array(operations)) => match operations.iter().find(|one| !one.is_object()) {
+                Some(other) => wrong(other, "handlers.jsonPatchOp"),
+                None => Ok(Self::Json(operations)),
+            },
+            (Self::Json(_), other) => wrong(&other, "[]handlers.jsonPatchOp"),
+            (Self::Merge(_), value @ Value::Object(_)) => Ok(Self::Merge(value)),
+            (Self::Merge(_), other) => wrong(&other, "map[string]interface {}"),
+            (_, value @ Value::Object(_)) => Ok(Self::Strategic(value)),
+            (_, other) => Err(Status::bad_request(mismatch(&other, "map[string]interface {}"))),
+        }
+    }
+
+    /// What a patch of the plain kinds makes of an object.
+    fn onto(
+        &self,
+        write: &Write<'_>,
+        live: &Value,
+        validation: FieldValidation,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value> {
+        let resource = write.resource;
+        let mut new = with_type(resource, live);
+        let mut strict = Vec::new();
+        let mut from = From::Json;
+        match self {
+            Self::Json(operations) => {
+                json::apply(&mut new, operations, &mut strict, write.store.limits().object_bytes * 2)?
+            }
+            Self::Strategic(patch) => {
+                from = From::Map;
+                let of = Type::Struct(resource.object());
+                new = strategic::merge(of, Some(&new), patch).map_err(Status::unexpected)?;
+            }
+            Self::Merge(patch) | Self::Apply(patch) => json_patch::merge(&mut new, patch),
+        }
+        let refused = |why: &str| {
+            let shown = match self {
+                Self::Strategic(patch) => go_map(patch),
+                _ => new.to_string(),
+            };
+            let error = FieldError::invalid("patch", quoted(&shown), why);
+            Status::invalid(Subject { group: "", resource: "" }, "", &[error])
+        };
+        let members = new.as_object().ok_or_else(Status::patch_does_not_apply)?;
+        for field in ["apiVersion", "kind"] {
+            let other = members.get(field).filter(|value| !value.is_string() && !value.is_null());
+            let Some(other) = other else { continue };
+            return Err(refused(&match from {
+                From::Map => "unrecognized type: string".to_owned(),
+                From::Json => format!(
+                    "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field \
+                     .{field} of type string",
+                    kind_of(other)
+                ),
+            }));
+        }
+        let said = |field: &str, default: &'static str| -> String {
+            members.get(field).and_then(Value::as_str).unwrap_or(default).to_owned()
+        };
+        if from == From::Json {
+            let (kind, version) = (said("kind", resource.kind()), said("apiVersion", resource.version()));
+            check_type(resource, &kind, &version).map_err(|why| refused(&why))?;
+        }
+        let decoded = decode(resource.object(), members, from);
+        let decoded = decoded.map_err(|mistakes| refused(&mistakes.told(|_| 0)))?;
+        strict.extend(decoded.strict);
+        if validation == FieldValidation::Strict && !strict.is_empty() {
+            return Err(refused(&format!("strict decoding error: {}", strict.join(", "))));
+        }
+        if validation == FieldValidation::Warn {
+            warnings.append(&mut strict);
+        }
+        let mut new = decoded.value;
+        resource.default(&mut new);
+        Ok(new)
+    }
+}
+
+/// What Go says of JSON that is of another type.
+fn mismatch(value: &Value, of: &str) -> String {
+    format!("json: cannot unmarshal {} into Go value of type {of}", kind_of(value))
+}
+
+/// Server-side apply.
+fn apply(
+    write: &Write<'_>,
+    live: Option<&Value>,
+    config: &Value,
+    options: &WriteOptions,
+    now: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Value> {
+    let resource = write.resource;
+    let (version, kind) = (text(config, "/apiVersion"), text(config, "/kind"));
+    if (version, kind) != (resource.version(), resource.kind()) {
+        let group_version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+        return Err(Status::bad_request(format!("invalid object type: {group_version}, Kind={kind}")));
+    }
+    if config.pointer("/metadata/managedFields").is_some_and(|entries| !entries.is_null()) {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let rules = resource.rules();
+    let group_version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+    let (namespace, name) = (text(config, "/metadata/namespace"), text(config, "/metadata/name"));
+    let (of, shown) = (format!("{group_version}, Kind={kind}"), format!("{namespace}/{name}"));
+    let wrong = type_errors(rules.of, config);
+    if !wrong.is_empty() {
+        let wrong = match &wrong[..] {
+            [one] => one.clone(),
+            many => format!("errors:\n  {}", many.join("\n  ")),
+        };
+        return Err(Status::unexpected(format!("failed to create typed patch object ({shown}; {of}): {wrong}")));
+    }
+    let zero = rules.of.zero();
+    let current = live.unwrap_or(&zero);
+    let managed = Managed::of(current).ok_or_else(|| Status::unexpected("failed to decode managed fields"))?;
+    let by = Applying { manager: &options.field_manager, force: options.force.unwrap_or_default(), now };
+    let mut config = config.clone();
+    if let Some(members) = config.as_object_mut() {
+        members.remove("apiVersion");
+        members.remove("kind");
+    }
+    let applied = rules.applied(current, &config, managed, by)?;
+    let merged = applied.value.unwrap_or_else(|| current.clone());
+    let members = merged.as_object().cloned().unwrap_or_default();
+    // The type has been checked, but not whether a time is one.
+    let decoded = decode(resource.object(), &members, From::Map).map_err(|mistakes| {
+        let why = mistakes.told(|_| 0);
+        Status::unexpected(format!(
+            "failed to convert new object ({shown}; {of}) to proper version: unable to convert unstructured object to \
+             {of}: {why}"
+        ))
+    })?;
+    warnings.extend(decoded.strict);
+    let mut new = decoded.value;
+    resource.default(&mut new);
+    applied.managed.write(&mut new);
+    Ok(new)
+}
+
+/// A JSON object as Go's `%+v` writes a map.
+pub(super) fn go_map(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{}", go_map(value))).collect();
+            members.sort();
+            format!("map[{}]", members.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_map_is_shown_as_go_does() {
+        assert_eq!(go_map(&json!({"b": {"c": [1, null]}, "a": "x"})), "map[a:x b:map[c:[1 <nil>]]]");
+    }
+}

@@ -1,0 +1,157 @@
+//! Strategic merge patches: as merge patches, but lists that have a key merge item by item.
+//!
+//! Of the directives it knows `$patch` and `$deleteFromPrimitiveList`; `$setElementOrder` and `$retainKeys`, which only
+//! `kubectl apply` sends, are read over.
+
+use serde_json::{Map, Value};
+
+use crate::schema::{Merge, Type};
+
+/// Merges `patch` into `live`.
+///
+/// # Errors
+/// What is wrong with the patch.
+pub fn merge(of: Type, live: Option<&Value>, patch: &Value) -> Result<Value, String> {
+    let Value::Object(patch) = patch else { return Ok(patch.clone()) };
+    match patch.get("$patch").map(|directive| directive.as_str().unwrap_or_default()) {
+        None | Some("merge") => {}
+        Some("replace") => return Ok(without_directives(patch)),
+        Some("delete") => return Ok(Value::Object(Map::new())),
+        Some(other) => {
+            return Err(format!(
+                "unknown patch type: {other} in map: {}",
+                super::patch::go_map(&Value::Object(patch.clone()))
+            ));
+        }
+    }
+    let mut merged = live.and_then(Value::as_object).cloned().unwrap_or_default();
+    for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+        let of = of.member(name);
+        if value.is_null() {
+            merged.remove(name);
+            continue;
+        }
+        let new = match (of, value) {
+            (Some(Type::List(of, merging)), Value::Array(items)) if merging != Merge::Atomic => {
+                list(*of, merging, merged.get(name), items)?
+            }
+            (Some(of), Value::Object(_)) => merge(of, merged.get(name), value)?,
+            // Nobody knows the field, so it is dropped later, or it is told that nobody does.
+            (None, Value::Object(members)) => without_directives(members),
+            _ => value.clone(),
+        };
+        merged.insert(name.clone(), new);
+    }
+    for (name, gone) in patch {
+        let Some(name) = name.strip_prefix("$deleteFromPrimitiveList/") else { continue };
+        let gone = gone.as_array().cloned().unwrap_or_default();
+        if let Some(items) = merged.get_mut(name).and_then(Value::as_array_mut) {
+            items.retain(|item| !gone.contains(item));
+        }
+    }
+    Ok(Value::Object(merged))
+}
+
+fn without_directives(members: &Map<String, Value>) -> Value {
+    Value::Object(
+        members.iter().filter(|(name, _)| !name.starts_with('$')).map(|(n, v)| (n.clone(), v.clone())).collect(),
+    )
+}
+
+fn list(of: Type, merging: Merge, live: Option<&Value>, patch: &[Value]) -> Result<Value, String> {
+    let mut merged = live.and_then(Value::as_array).cloned().unwrap_or_default();
+    let replaces = |item: &Value| item.get("$patch").is_some_and(|directive| directive == "replace");
+    if patch.iter().any(replaces) {
+        return Ok(patch.iter().filter(|item| !replaces(item)).cloned().collect());
+    }
+    for item in patch {
+        let Merge::By(key) = merging else {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+            continue;
+        };
+        let Some(known) = item.get(key) else {
+            // With nothing to merge with, nobody asks for the key.
+            if live.is_none() {
+                merged.push(item.clone());
+                continue;
+            }
+            return Err(format!("map: {item} does not contain declared merge key: {key}"));
+        };
+        let at = merged.iter().position(|other| other.get(key) == Some(known));
+        let deletes = item.get("$patch").is_some_and(|directive| directive == "delete");
+        match at {
+            Some(at) if deletes => {
+                merged.remove(at);
+            }
+            None if deletes => {}
+            Some(at) => merged[at] = merge(of, Some(&merged[at]), item)?,
+            None => merged.push(merge(of, None, item)?),
+        }
+    }
+    let known = |item: &Value| match merging {
+        Merge::By(key) => item.get(key).cloned().unwrap_or_default(),
+        _ => item.clone(),
+    };
+    let order = |items: &[Value]| -> Vec<Value> { items.iter().map(known).collect() };
+    let stored = order(live.and_then(Value::as_array).map_or(&[], Vec::as_slice));
+    Ok(Value::Array(in_order(merged, &order(patch), &stored, known)))
+}
+
+/// What is in the patch in the order of the patch; among it the rest, as it stands among them in `stored`.
+fn in_order(items: Vec<Value>, patch: &[Value], stored: &[Value], known: impl Fn(&Value) -> Value) -> Vec<Value> {
+    let place = |order: &[Value], item: &Value| order.iter().position(|other| *other == known(item));
+    let (mut ours, rest): (Vec<Value>, Vec<Value>) = items.into_iter().partition(|item| place(patch, item).is_some());
+    ours.sort_by_key(|item| place(patch, item));
+    let mut ordered = Vec::new();
+    let mut rest = rest.into_iter().peekable();
+    for item in ours {
+        let here = place(stored, &item);
+        while let Some(before) = rest.next_if(|other| here.is_some() && place(stored, other) < here) {
+            ordered.push(before);
+        }
+        ordered.push(item);
+    }
+    ordered.extend(rest);
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::LEASE;
+
+    fn patched(patch: &Value) -> Value {
+        let live = json!({"metadata": {"name": "a", "finalizers": ["x/a"], "labels": {"l": "1"},
+            "ownerReferences": [{"uid": "1", "name": "one"}, {"uid": "2", "name": "two"}]},
+            "spec": {"holderIdentity": "me", "leaseTransitions": 1}});
+        merge(Type::Struct(&LEASE), Some(&live), patch).unwrap()
+    }
+
+    #[test]
+    fn null_removes_and_the_rest_is_merged() {
+        let merged = patched(&json!({"metadata": {"labels": {"m": "2"}}, "spec": {"holderIdentity": null}}));
+        assert_eq!(merged["spec"], json!({"leaseTransitions": 1}));
+        assert_eq!(merged["metadata"]["labels"], json!({"l": "1", "m": "2"}));
+    }
+
+    #[test]
+    fn lists_merge_item_by_item() {
+        let merged = patched(&json!({"metadata": {"finalizers": ["x/b", "x/a"],
+            "ownerReferences": [{"uid": "2", "name": "zwei"}, {"uid": "1", "$patch": "delete"}, {"uid": "3"}]}}));
+        assert_eq!(merged["metadata"]["finalizers"], json!(["x/b", "x/a"]));
+        assert_eq!(merged["metadata"]["ownerReferences"], json!([{"uid": "2", "name": "zwei"}, {"uid": "3"}]));
+        let merged = patched(&json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x/a"]}}));
+        assert_eq!(merged["metadata"]["finalizers"], json!([]));
+    }
+
+    #[test]
+    fn directives_replace_and_delete() {
+        let merged = patched(&json!({"spec": {"$patch": "replace", "leaseTransitions": 2}}));
+        assert_eq!(merged["spec"], json!({"leaseTransitions": 2}));
+        assert!(merge(Type::Struct(&LEASE), None, &json!({"$patch": "what"})).is_err());
+    }
+}
