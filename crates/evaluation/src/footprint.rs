@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use still_leading_testbed::proxy::Request;
-use still_leading_testbed::{ControlPlane, Fleet, FleetOptions, Verb};
+use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Verb};
 
 /// Longer than anything here takes: a crate that renews once a lease needs three minutes for a dozen renewals.
 const BOUND: Duration = Duration::from_secs(300);
@@ -80,10 +80,10 @@ impl Footprint {
 ///
 /// # Errors
 /// A replica cannot be started, none leads, or the leader does not renew.
-pub async fn weigh(control_plane: &ControlPlane, options: FleetOptions, window: Window) -> Result<Footprint> {
+pub async fn weigh(server: &ApiServer, options: FleetOptions, window: Window) -> Result<Footprint> {
     let executable_bytes = fs::metadata(&options.program)?.len();
     let retry_period_s = options.timings.retry_period.as_secs_f64();
-    let fleet = Fleet::start(control_plane, options).await?;
+    let fleet = Fleet::start(server, options).await?;
     let leader = fleet.wait_for_leader(BOUND).await?;
     let from = nth_renewal(&fleet, leader, |renewals| renewals.get(RENEWALS_OF_THE_START).copied()).await?;
     let until = nth_renewal(&fleet, leader, |renewals| end_of(renewals, from, window)).await?;
@@ -132,11 +132,12 @@ fn counts(requests: &[Request], from: u64, until: u64) -> BTreeMap<String, usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use still_leading_testbed::proxy::Fate;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn request(at_s: u64, verb: Verb) -> Request {
-        Request { at: at_s * SECOND, verb, path: String::new(), status: Some(200) }
+        Request { at: at_s * SECOND, verb, path: String::new(), status: Some(200), fate: Fate::Passed }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
-use still_leading_testbed::{ControlPlane, Fleet, FleetOptions};
+use still_leading_testbed::{ApiServer, Fleet, FleetOptions};
 use tokio::time::sleep;
 
 /// Longer than any hand-over takes: what takes longer is a failure, not a figure.
@@ -43,15 +43,10 @@ pub struct Series {
 ///
 /// # Errors
 /// A replica cannot be started, or nobody takes over.
-pub async fn measure(
-    control_plane: &ControlPlane,
-    options: FleetOptions,
-    fault: Fault,
-    trials: usize,
-) -> Result<Series> {
+pub async fn measure(server: &ApiServer, options: FleetOptions, fault: Fault, trials: usize) -> Result<Series> {
     let (variant, lease_duration) = (options.variant, options.timings.lease_duration);
     let retry_period = options.timings.retry_period;
-    let mut fleet = Fleet::start(control_plane, options).await?;
+    let mut fleet = Fleet::start(server, options).await?;
     let mut live: Vec<usize> = (0..fleet.len()).collect();
     let mut series = Series {
         variant: variant.to_string(),
@@ -87,7 +82,7 @@ pub async fn measure(
         eprintln!("{told}");
         fleet.replica(leader).wait(BOUND).await?;
         live.retain(|index| *index != leader);
-        live.push(fleet.start_replica(control_plane).await?);
+        live.push(fleet.start_replica(server).await?);
     }
     fleet.stop().await;
     Ok(series)

@@ -11,14 +11,15 @@ pub mod record;
 pub mod stats;
 
 use anyhow::{Context, Result};
-use still_leading_testbed::{Assets, ControlPlane, FleetOptions, Profile, Variant};
+use still_leading_testbed::{ApiServer, Assets, FleetOptions, Profile, ServerKind, Variant};
 
-/// Builds `variants` for release, telling of each, and starts a control plane.
+/// Builds `variants` for release, telling of each, and starts a real API server.
 ///
 /// # Errors
 /// There is no control plane to start, or a variant does not build; the message says what to do.
-pub async fn prepare(variants: &[Variant]) -> Result<(ControlPlane, Vec<FleetOptions>)> {
-    let assets = Assets::find()?;
+pub async fn prepare(variants: &[Variant]) -> Result<(ApiServer, Vec<FleetOptions>)> {
+    // First, so that it is not found missing after minutes of building.
+    Assets::find()?;
     let mut options = Vec::new();
     for variant in variants {
         eprintln!("building {variant} for release");
@@ -26,5 +27,5 @@ pub async fn prepare(variants: &[Variant]) -> Result<(ControlPlane, Vec<FleetOpt
         options.push(FleetOptions::new(*variant, program));
     }
     eprintln!("starting etcd and kube-apiserver");
-    Ok((ControlPlane::start(&assets).await?, options))
+    Ok((ApiServer::start(ServerKind::Real).await?, options))
 }

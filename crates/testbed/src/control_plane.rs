@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use hyper::Request;
-use kube::{Client, Config};
+use kube::Client;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::api_server::client_of;
 use crate::assets::Assets;
 use crate::guard::TempDir;
 use crate::tls::Authority;
@@ -60,16 +61,6 @@ impl ControlPlane {
         }
     }
 
-    /// Where the API server listens.
-    pub fn url(&self) -> String {
-        format!("https://{}", self.address)
-    }
-
-    /// The certificate that clients have to trust, in PEM.
-    pub fn ca_pem(&self) -> String {
-        self.authority.pem()
-    }
-
     /// An administrator's client. It belongs to the async runtime that it is first used on, so each test gets its own.
     ///
     /// # Errors
@@ -108,6 +99,10 @@ impl ControlPlane {
         drop(self);
     }
 
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
@@ -116,13 +111,8 @@ impl ControlPlane {
         self.address
     }
 
-    /// A client that retries nothing by itself: what the testbed asks for either works or is an error to show.
     pub(crate) fn client_with_token(&self, token: &str) -> Result<Client> {
-        let mut config = Config::new(self.url().parse()?);
-        config.root_cert = Some(vec![self.authority.der().to_vec()]);
-        config.auth_info.token = Some(token.to_owned().into());
-        config.default_retry = false;
-        Client::try_from(config).context("setting up a client")
+        client_of(self.address, &self.authority, token)
     }
 
     async fn start_once(assets: &Assets) -> Result<Self> {

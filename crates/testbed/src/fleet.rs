@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject};
 
-use crate::control_plane::ControlPlane;
+use crate::api_server::ApiServer;
 use crate::guard::TempDir;
 use crate::history::{Event, History, terms};
 use crate::proxy::Proxy;
@@ -91,7 +91,7 @@ impl FleetOptions {
     }
 }
 
-/// Replicas of one variant on a control plane. Dropping it kills them.
+/// Replicas of one variant on an API server. Dropping it kills them.
 ///
 /// Needs the async runtime that it was started on.
 pub struct Fleet {
@@ -115,13 +115,13 @@ impl Fleet {
     ///
     /// # Errors
     /// When the manifest is missing or refused, or a replica cannot be started.
-    pub async fn start(control_plane: &ControlPlane, options: FleetOptions) -> Result<Self> {
+    pub async fn start(api_server: &ApiServer, options: FleetOptions) -> Result<Self> {
         let dir = TempDir::new("still-leading-fleet-")?;
-        let setup = setup::install(control_plane, &options).await?;
+        let setup = setup::install(api_server, &options).await?;
         let lease_watch = LeaseWatch::start(setup.client.clone(), &setup.namespace, &setup.name);
         let mut fleet = Self { options, members: Vec::new(), history: History::default(), lease_watch, setup, dir };
         for _ in 0..fleet.options.replicas {
-            fleet.start_replica(control_plane).await?;
+            fleet.start_replica(api_server).await?;
         }
         Ok(fleet)
     }
@@ -130,11 +130,11 @@ impl Fleet {
     ///
     /// # Errors
     /// When it gets no credentials or cannot be started.
-    pub async fn start_replica(&mut self, control_plane: &ControlPlane) -> Result<usize> {
+    pub async fn start_replica(&mut self, api_server: &ApiServer) -> Result<usize> {
         let index = self.members.len();
         let name = format!("{}-{index}", self.options.variant);
-        let proxy = Proxy::start(control_plane.authority(), control_plane.address()).await?;
-        let kubeconfig = self.setup.write_kubeconfig(control_plane, self.dir.path(), &name, &proxy.url()).await?;
+        let proxy = Proxy::start(api_server.authority(), api_server.address()).await?;
+        let kubeconfig = self.setup.write_kubeconfig(api_server, self.dir.path(), &name, &proxy.url()).await?;
         let program = self.options.program.clone();
         let launch = Launch { program, args: self.args(&name), name, kubeconfig, env: Vec::new() };
         let replica = Replica::start(launch, &self.history)?;
@@ -251,6 +251,15 @@ impl Fleet {
     /// An administrator's client on this fleet's runtime.
     pub fn client(&self) -> &Client {
         &self.setup.client
+    }
+
+    /// A kubeconfig for an administrator, such as a person with `kubectl`: it leads past the proxies, into the namespace of
+    /// this fleet, and goes with the fleet. Ask once.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn admin_kubeconfig(&self, api_server: &ApiServer) -> Result<PathBuf> {
+        setup::write_admin_kubeconfig(api_server, self.dir.path(), &self.setup.namespace)
     }
 
     /// Kills the replicas and deletes the namespace. That is a courtesy: without controllers it stays in `Terminating`,

@@ -1,12 +1,13 @@
-//! The ground on which variants are tried: one real API server, a proxy per replica, replicas as OS processes, and a
+//! The ground on which variants are tried: one API server, embedded or real, a proxy per replica, replicas as OS processes, and a
 //! history of everything that they said, on one monotonic clock.
 //!
 //! A variant under test is the shipped binary: it is spoken to through flags, environment, signals, standard output and
-//! HTTP only, and nothing in it knows of the testbed. A test starts a [`ControlPlane`] and, for each case, a [`Fleet`].
+//! HTTP only, and nothing in it knows of the testbed. A test starts an [`ApiServer`] and, for each case, a [`Fleet`].
 //!
 //! What is started here ends with the process that started it, however that ends: see [`guard`]. Times called `at` are
 //! nanoseconds of `CLOCK_MONOTONIC`, the clock that the replicas put into their log lines.
 
+pub mod api_server;
 pub mod assets;
 pub mod control_plane;
 pub mod fleet;
@@ -20,6 +21,7 @@ pub mod tls;
 pub mod variant;
 mod verb;
 
+pub use api_server::{ApiServer, ServerKind};
 pub use assets::{Assets, workspace};
 pub use control_plane::ControlPlane;
 pub use fleet::{Fleet, FleetOptions, Timings};

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{GroupVersionKind, ObjectMeta};
 use kube::discovery::{Scope, pinned_kind};
@@ -40,20 +39,6 @@ pub async fn apply(client: &Client, objects: &[DynamicObject], namespace: &str) 
         apply_one(client, &object, namespace).await?;
     }
     Ok(())
-}
-
-/// A fresh token of a ServiceAccount, valid for an hour.
-///
-/// # Errors
-/// When there is no such ServiceAccount.
-pub async fn service_account_token(client: &Client, namespace: &str, name: &str) -> Result<String> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    // No audience: the API server's own.
-    let spec = Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() });
-    let request = TokenRequest { spec, ..TokenRequest::default() };
-    let granted = accounts.create_token_request(name, &PostParams::default(), &request).await;
-    let granted = granted.with_context(|| format!("minting a token for ServiceAccount {name}"))?;
-    granted.status.and_then(|status| status.token).context("a granted token request has no token")
 }
 
 async fn create_namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {

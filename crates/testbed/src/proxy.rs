@@ -1,62 +1,67 @@
-//! What stands between one replica and the API server: it passes, cuts, swallows and counts requests.
+//! What stands between one replica and the API server: it passes, breaks, tampers with and counts requests.
 //!
 //! Each of the replica's connections has an upstream connection of its own, and the end of one is the end of the other:
 //! a restarted API server looks to the replica as it would without a proxy. Bodies are streamed, so a watch works.
 //! Credentials pass through and are recorded nowhere.
+//!
+//! ```no_run
+//! # fn example(proxy: &still_leading_testbed::Proxy) {
+//! use still_leading_testbed::Mode;
+//! use still_leading_testbed::proxy::{Action, Fault, Scope};
+//!
+//! proxy.set_mode(Mode::Cut);
+//! proxy.set_mode(Action::WatchStalled);
+//! proxy.set_mode(Fault::new(Action::Conflict).on(Scope::Writes).times(3));
+//! # }
+//! ```
 
+mod answer;
+mod exchange;
+mod fault;
 mod mode;
 mod record;
+mod route;
+mod state;
+mod watched;
 
-pub use mode::Mode;
-pub use record::Request;
+pub use fault::{Action, Fault, Scope};
+pub use mode::{Mode, UnknownMode};
+pub use record::{Fate, Request};
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hyper::body::Incoming;
-use hyper::client::conn::http1 as client;
-use hyper::server::conn::http1 as server;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::tls::Authority;
 use crate::verb::Verb;
-use record::Record;
+use exchange::Exchange;
+use route::Route;
+use state::State;
 
-/// For a handshake on loopback; whoever takes longer is not there.
-const HANDSHAKE_BOUND: Duration = Duration::from_secs(10);
+/// Before something is tried again that the system refused: at once would only spin.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many connections may wait to be accepted; what tokio asks for by itself.
+const BACKLOG: u32 = 1024;
 
 /// One replica's way to the API server. Needs the async runtime that it was started on; ends when dropped.
 pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
-    record: Record,
+    route: Arc<Route>,
     listening: AbortHandle,
-}
-
-/// The mode, and how often it was another than `Pass`: a connection has to end even if it is back when it looks.
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    mode: Mode,
-    faults: usize,
-}
-
-/// What the connections share.
-struct Route {
-    acceptor: TlsAcceptor,
-    connector: TlsConnector,
-    upstream: SocketAddr,
-    record: Record,
 }
 
 impl Proxy {
@@ -68,12 +73,10 @@ impl Proxy {
     pub async fn start(authority: &Authority, upstream: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening for a replica")?;
         let address = listener.local_addr()?;
-        let record = Record::default();
-        let (acceptor, connector) = (authority.acceptor()?, authority.connector()?);
-        let route = Arc::new(Route { acceptor, connector, upstream, record: record.clone() });
+        let route = Arc::new(Route::new(authority, upstream)?);
         let (state, current) = watch::channel(State::default());
-        let listening = tokio::spawn(listen(listener, route, current)).abort_handle();
-        Ok(Self { address, state, record, listening })
+        let listening = tokio::spawn(listen(listener, address, Arc::clone(&route), current)).abort_handle();
+        Ok(Self { address, state, route, listening })
     }
 
     /// Where a client finds it.
@@ -81,28 +84,35 @@ impl Proxy {
         format!("https://{}", self.address)
     }
 
-    /// Changes what happens to connections, those in flight included.
-    pub fn set_mode(&self, mode: Mode) {
-        self.state.send_modify(|state| {
-            state.mode = mode;
-            state.faults += usize::from(mode != Mode::Pass);
-        });
+    /// Changes what happens to connections and requests; what that means for those in flight, the mode says. Setting the
+    /// same mode again is a change too: connections break again, and `times` counts from the beginning.
+    ///
+    /// Requests meet it from now on; connections, the listener of [`Mode::Refuse`] and watches as soon as the runtime gets
+    /// to them.
+    pub fn set_mode(&self, mode: impl Into<Mode>) {
+        let mode = mode.into();
+        self.state.send_modify(|state| state.set(mode));
     }
 
-    /// What happens to connections now.
+    /// What happens to connections and requests now. A fault that is used up stays the mode.
     pub fn mode(&self) -> Mode {
-        self.state.borrow().mode
+        self.state.borrow().mode()
+    }
+
+    /// Makes the jitter of [`Action::Latency`] the same each time, as far as requests come in the same order.
+    pub fn seed(&self, seed: u64) {
+        self.route.seed(seed);
     }
 
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
-        self.record.requests()
+        self.route.record.requests()
     }
 
     /// How many requests there were so far, by verb.
     pub fn counts(&self) -> BTreeMap<Verb, usize> {
         let mut counts = BTreeMap::new();
-        for request in self.record.requests() {
+        for request in self.requests() {
             *counts.entry(request.verb).or_default() += 1;
         }
         counts
@@ -122,43 +132,82 @@ impl fmt::Debug for Proxy {
     }
 }
 
-async fn listen(listener: TcpListener, route: Arc<Route>, state: watch::Receiver<State>) {
+async fn listen(mut listener: TcpListener, address: SocketAddr, route: Arc<Route>, mut state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     loop {
         // Reaps what has ended, so that the set does not grow with every connection that ever was.
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: accepting again at once would only spin.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
+        let accepted = tokio::select! {
+            biased;
+            _ = state.wait_for(|state| state.mode() == Mode::Refuse) => None,
+            accepted = listener.accept() => Some(accepted),
         };
-        let (route, mut state) = (Arc::clone(&route), state.clone());
-        let faults = state.borrow().faults;
-        connections.spawn(async move {
-            let forwarding = forward(stream, &route);
-            tokio::pin!(forwarding);
-            tokio::select! {
-                // First, so that no byte is read from a connection that is to be cut.
-                biased;
-                // An error means that the proxy is gone, which cuts as well.
-                _ = state.wait_for(|state| state.mode != Mode::Pass || state.faults > faults) => {}
-                // How a connection ended is for the replica to say; what matters here is in the record.
-                _ = &mut forwarding => return,
+        match accepted {
+            None => {
+                drop(listener);
+                listener = refuse(address, &mut state).await;
             }
-            // Nobody drives what was forwarded, so it neither moves nor ends before this does.
-            state.wait_for(|state| state.mode != Mode::BlackHole).await.ok();
-        });
+            Some(Ok((stream, _))) => {
+                let (route, state) = (Arc::clone(&route), state.clone());
+                let breaks = state.borrow().breaks();
+                // How a connection ended is for the replica to say; what matters here is in the record.
+                connections.spawn(async move { attend(stream, route, state, breaks).await.ok() });
+            }
+            // Out of file descriptors, most likely.
+            Some(Err(_)) => tokio::time::sleep(PAUSE).await,
+        }
     }
 }
 
-/// Serves one connection of the replica until it or its upstream connection ends.
-async fn forward(stream: TcpStream, route: &Route) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let downstream = timeout(HANDSHAKE_BOUND, route.acceptor.accept(stream)).await??;
-    let (sender, upstream) = timeout(HANDSHAKE_BOUND, connect(route)).await??;
-    let sender = Arc::new(Mutex::new(sender));
-    let service = service_fn(|request| pass(request, Arc::clone(&sender), &route.record));
-    let downstream = server::Builder::new().serve_connection(TokioIo::new(downstream), service);
+/// Keeps the port without listening until the mode changes.
+///
+/// Between two listeners the port is free for a moment, so a stranger that asks for just this one may take it; one that
+/// asks for any gets another. Then this tries until the port is free again.
+async fn refuse(address: SocketAddr, state: &mut watch::Receiver<State>) -> TcpListener {
+    loop {
+        let again = async {
+            let socket = TcpSocket::new_v4()?;
+            // The connections that have just ended still count as users of the port.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            state.wait_for(|state| state.mode() != Mode::Refuse).await.ok();
+            socket.listen(BACKLOG)
+        };
+        match again.await {
+            Ok(listener) => return listener,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Serves one connection of the replica, which has stood since there had been so many breaks, until something ends it.
+async fn attend(stream: TcpStream, route: Arc<Route>, mut state: watch::Receiver<State>, breaks: usize) -> Result<()> {
+    // The same socket: hyper has the other handle, and does not give it back.
+    let socket = stream.as_fd().try_clone_to_owned()?;
+    let forwarding = forward(stream, route, state.clone());
+    tokio::pin!(forwarding);
+    tokio::select! {
+        // First, so that no byte is read from a connection that is to break.
+        biased;
+        // An error means that the proxy is gone, which breaks it as well.
+        _ = state.wait_for(|state| state.has_broken(breaks)) => {}
+        ended = &mut forwarding => return ended,
+    }
+    // Nobody drives what was forwarded, so it neither moves nor ends before this does.
+    state.wait_for(State::lets_go).await.ok();
+    if state.borrow().resets() {
+        set_socket_linger(&socket, Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+/// Forwards one connection until it or its upstream connection ends.
+async fn forward(stream: TcpStream, route: Arc<Route>, state: watch::Receiver<State>) -> Result<()> {
+    let downstream = route.accept(stream).await?;
+    let (sender, upstream) = route.connect().await?;
+    let exchange = Exchange { route, sender: Mutex::new(sender), state };
+    let service = service_fn(|request| exchange.serve(request));
+    let downstream = http1::Builder::new().serve_connection(TokioIo::new(downstream), service);
     tokio::pin!(downstream, upstream);
     tokio::select! {
         ended = &mut downstream => return Ok(ended?),
@@ -168,31 +217,6 @@ async fn forward(stream: TcpStream, route: &Route) -> Result<()> {
     // The last response may still be on its way; an idle connection ends at once.
     downstream.as_mut().graceful_shutdown();
     Ok(downstream.await?)
-}
-
-/// A connection to the API server: what sends requests on it, and the future that drives it until it ends.
-async fn connect(
-    route: &Route,
-) -> Result<(client::SendRequest<Incoming>, impl Future<Output = hyper::Result<()>> + use<>)> {
-    let stream = TcpStream::connect(route.upstream).await?;
-    stream.set_nodelay(true)?;
-    let name = ServerName::from(route.upstream.ip());
-    let stream = route.connector.connect(name, stream).await?;
-    Ok(client::handshake(TokioIo::new(stream)).await?)
-}
-
-/// Passes one request on. An error here closes the replica's connection without an answer, as a dead server does.
-async fn pass(
-    request: hyper::Request<Incoming>,
-    sender: Arc<Mutex<client::SendRequest<Incoming>>>,
-    record: &Record,
-) -> Result<hyper::Response<Incoming>, hyper::Error> {
-    let entry = record.arrived(request.method(), request.uri());
-    let mut sender = sender.lock().await;
-    sender.ready().await?;
-    let response = sender.send_request(request).await?;
-    record.answered(entry, response.status().as_u16());
-    Ok(response)
 }
 
 #[cfg(test)]

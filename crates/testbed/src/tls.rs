@@ -1,4 +1,4 @@
-//! The certificate authority of one control plane: it signs for the API server and for every proxy, so that a replica
+//! The certificate authority of one API server: it signs for the API server and for every proxy, so that a replica
 //! that trusts it needs no other.
 
 use std::fmt;
@@ -53,6 +53,11 @@ impl Authority {
 
     /// For a server with a certificate of its own.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+        self.server_config().map(TlsAcceptor::from)
+    }
+
+    /// The same for a server that accepts by itself.
+    pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>> {
         let (certificate, key) = self.issue()?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -60,7 +65,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)?;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 
     /// For a client that trusts this authority and no other.

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use still_leading_evaluation::artefact::{Built, Pace, build, examine, is_go, measured};
 use still_leading_evaluation::footprint::{Footprint, Window, weigh};
 use still_leading_evaluation::record::{self, ARTEFACTS, Artefact, Artefacts, ColdBuild, Measured};
-use still_leading_testbed::{Assets, ControlPlane, FleetOptions, Variant, workspace};
+use still_leading_testbed::{ApiServer, Assets, FleetOptions, ServerKind, Variant, workspace};
 
 /// Every crate renews several times in this time, whatever it makes of the durations.
 const WINDOW: Window = Window { renewals: 10, at_least: Duration::from_secs(60) };
@@ -63,7 +63,7 @@ impl Args {
 async fn main() -> Result<()> {
     let args = Args::parse();
     // First, so that neither a missing control plane nor a broken record is found out after half an hour.
-    let assets = Assets::find()?;
+    Assets::find()?;
     let path = args.output.clone().unwrap_or_else(|| workspace().join(ARTEFACTS));
     let mut artefacts = if path.exists() { record::read(&path)? } else { Artefacts::default() };
 
@@ -77,15 +77,14 @@ async fn main() -> Result<()> {
         }
     }
     eprintln!("starting etcd and kube-apiserver");
-    let control_plane = ControlPlane::start(&assets).await?;
-    let kubernetes = control_plane.client()?.apiserver_version().await?.git_version;
+    let server = ApiServer::start(ServerKind::Real).await?;
+    let kubernetes = server.client()?.apiserver_version().await?.git_version;
 
     eprintln!("weighing, which takes three minutes");
-    let weighing = built
-        .iter()
-        .map(|(variant, built)| weigh(&control_plane, FleetOptions::new(*variant, built.program.clone()), WINDOW));
+    let weighing =
+        built.iter().map(|(variant, built)| weigh(&server, FleetOptions::new(*variant, built.program.clone()), WINDOW));
     let footprints = join_all(weighing).await;
-    control_plane.stop();
+    drop(server);
 
     for ((variant, built), footprint) in built.into_iter().zip(footprints) {
         let measured = measured(args.command(), is_go(variant), Some(kubernetes.clone()))?;

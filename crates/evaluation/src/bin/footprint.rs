@@ -38,14 +38,14 @@ struct Args {
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let variants = if args.variants.is_empty() { Variant::ALL } else { &args.variants };
-    let (control_plane, options) = prepare(variants).await?;
+    let (server, options) = prepare(variants).await?;
     let window = Window { renewals: args.renewals, at_least: Duration::ZERO };
     println!("{:<22}{:>12}{:>18}{:>30}", "variant", "executable", "resident (max)", "requests per retry period");
     println!("{:<22}{:>12}{:>18}{:>18}{:>12}", "", "MB", "MB", "leader", "standby");
     let mut heavy = false;
     for options in options {
         let name = options.variant;
-        let footprint = weigh(&control_plane, options, window).await?;
+        let footprint = weigh(&server, options, window).await?;
         let (executable, resident, resident_max) = megabytes(&footprint);
         let [leader, standby] = [footprint.leader_requests(), footprint.standby_requests()];
         let resident = format!("{resident:.1} ({resident_max:.1})");

@@ -36,16 +36,16 @@ struct Args {
 async fn main() -> Result<()> {
     let args = Args::parse();
     let variants = if args.variants.is_empty() { Variant::ALL } else { &args.variants };
-    let (control_plane, options) = prepare(variants).await?;
+    let (server, options) = prepare(variants).await?;
     let faults = [(Fault::Sigterm, args.sigterm), (Fault::Sigkill, args.sigkill)];
     let mut running = Vec::new();
     for (fault, trials) in faults {
         for options in &options {
-            running.push(measure(&control_plane, options.clone(), fault, trials));
+            running.push(measure(&server, options.clone(), fault, trials));
         }
     }
     let series = try_join_all(running).await?;
-    control_plane.stop();
+    drop(server);
 
     print!("{}", table(&series));
     let json = serde_json::to_string_pretty(&series)? + "\n";

@@ -16,8 +16,25 @@ pub struct Request {
     pub verb: Verb,
     /// Path and query.
     pub path: String,
-    /// Status of the response, none as long as (or if) none came.
+    /// Status of the response, none as long as (or if) none came. Of a response that was lost too: the API server has
+    /// done what was asked, whether or not the replica knows.
     pub status: Option<u16>,
+    /// What the proxy did to it.
+    pub fate: Fate,
+}
+
+/// What the proxy did to a request. What happened to its connection is not told here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Passed it on, and the answer back.
+    #[default]
+    Passed,
+    /// Answered it in the API server's stead, which never saw it.
+    Answered,
+    /// Passed it on, but not the answer back, or not all of a watch.
+    Lost,
+    /// Held back the request, its answer, or events of a watch.
+    Late,
 }
 
 impl Request {
@@ -32,9 +49,10 @@ impl Request {
 pub(super) struct Record(Arc<Mutex<Vec<Request>>>);
 
 impl Record {
-    /// Notes a request, and returns its place for [`Record::answered`].
+    /// Notes a request, and returns its place for what is to be noted of it later.
     pub(super) fn arrived(&self, method: &Method, uri: &Uri) -> usize {
-        let request = Request { at: now(), verb: Verb::of(method, uri), path: uri.to_string(), status: None };
+        let (verb, path) = (Verb::of(method, uri), uri.to_string());
+        let request = Request { at: now(), verb, path, status: None, fate: Fate::default() };
         let mut requests = self.lock();
         requests.push(request);
         requests.len() - 1
@@ -43,6 +61,12 @@ impl Record {
     pub(super) fn answered(&self, place: usize, status: u16) {
         if let Some(request) = self.lock().get_mut(place) {
             request.status = Some(status);
+        }
+    }
+
+    pub(super) fn met(&self, place: usize, fate: Fate) {
+        if let Some(request) = self.lock().get_mut(place) {
+            request.fate = fate;
         }
     }
 

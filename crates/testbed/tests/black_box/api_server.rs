@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, PostParams};
-use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Mode, Timings, history, manifests};
+use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Mode, Timings, history, manifests};
 
 use crate::ground::{Ground, LONG, led_fleet};
 use crate::observe::{
@@ -41,16 +41,16 @@ async fn a_leader_stops_before_a_successor_starts(ground: Ground, fault: Mode) -
 
 pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) -> Result<()> {
     // Its own: the other cases need theirs.
-    let control_plane = ControlPlane::start(&Assets::find()?).await?;
+    let server = ApiServer::start(ground.server()?.kind()).await?;
     // Long enough for a leader to outlast the restart, which takes four seconds when the machine is quiet.
     let timings = Timings {
         lease_duration: Duration::from_secs(20),
         renew_deadline: Duration::from_secs(15),
         retry_period: Duration::from_secs(1),
     };
-    let (fleet, _) = led_fleet(&control_plane, FleetOptions { timings, ..ground.options() }).await?;
-    control_plane.stop_api_server().await?;
-    control_plane.start_api_server().await?;
+    let (fleet, _) = led_fleet(&server, FleetOptions { timings, ..ground.options() }).await?;
+    server.stop_serving().await?;
+    server.start_serving().await?;
     let up = history::now();
 
     // Somebody renews on the restarted server, and whoever it is acts on.
@@ -75,7 +75,7 @@ pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(grou
     // A renew deadline of so many retry periods that whoever acts on its old term does so for long enough to be seen.
     let [lease_duration, renew_deadline, retry_period] = [8, 6, 1].map(Duration::from_secs);
     let timings = Timings { lease_duration, renew_deadline, retry_period };
-    let (fleet, old) = led_fleet(ground.control_plane()?, FleetOptions { timings, ..ground.options() }).await?;
+    let (fleet, old) = led_fleet(ground.server()?, FleetOptions { timings, ..ground.options() }).await?;
     // Right after a renewal, when the leader may go on for longest; as somebody does who deletes everything and applies it
     // again.
     wait_for_renewal(&fleet, old).await?;

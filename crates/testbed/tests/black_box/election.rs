@@ -13,7 +13,7 @@ use crate::promise::{promise, promise_within};
 
 pub async fn exactly_one_of_three_leads_and_ticks(ground: Ground) -> Result<()> {
     // All at once, on the Lease as it is shipped: the moment in which most can go wrong.
-    let fleet = Fleet::start(ground.control_plane()?, ground.options()).await?;
+    let fleet = Fleet::start(ground.server()?, ground.options()).await?;
     let acting = fleet.history().wait_for(LONG, |events| (acts(events).len() >= 10).then_some(()));
     promise_within(acting, "nobody led and acted").await?;
     undisputed(&fleet)?;

@@ -1,4 +1,4 @@
-//! What a case stands on: the built variant, and an API server that the cases share.
+//! What a case stands on: the built variant, and an API server of either kind that the cases share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Form, Profile, Timings, Variant};
+use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Form, Profile, ServerKind, Timings, Variant};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -26,13 +26,13 @@ pub type Candidate = (Variant, Form);
 pub struct World {
     runtime: Mutex<Option<Arc<Runtime>>>,
     programs: OnceLock<BTreeMap<Candidate, Result<PathBuf, String>>>,
-    control_plane: tokio::sync::Mutex<Option<Arc<ControlPlane>>>,
+    servers: tokio::sync::Mutex<BTreeMap<ServerKind, Arc<ApiServer>>>,
 }
 
 impl World {
     pub fn new() -> Self {
         let runtime = Mutex::new(Runtime::new().ok().map(Arc::new));
-        Self { runtime, programs: OnceLock::new(), control_plane: tokio::sync::Mutex::default() }
+        Self { runtime, programs: OnceLock::new(), servers: tokio::sync::Mutex::default() }
     }
 
     /// Builds all that the cases will need, once and before they run: a compiler beside a running case takes the time
@@ -45,31 +45,34 @@ impl World {
         self.programs.get_or_init(|| candidates.into_iter().map(|candidate| (candidate, build(candidate))).collect());
     }
 
-    /// Runs one case on the calling thread.
-    pub fn run(&self, candidate: Candidate, needs_api_server: bool, case: fn(Ground) -> Outcome) -> Result<()> {
+    /// Runs one case on the calling thread, on an API server if it needs one.
+    pub fn run(&self, candidate: Candidate, server: Option<ServerKind>, case: fn(Ground) -> Outcome) -> Result<()> {
         let program = self.programs.get().and_then(|programs| programs.get(&candidate)).context("it was not built")?;
         let program = program.clone().map_err(|error| anyhow!(error))?;
         self.block_on(async {
-            let control_plane = if needs_api_server { Some(self.control_plane().await?) } else { None };
-            let ground = Ground { variant: candidate.0, program, control_plane };
+            let server = match server {
+                Some(kind) => Some(self.server(kind).await?),
+                None => None,
+            };
+            let ground = Ground { variant: candidate.0, program, server };
             timeout(LONG * 4, case(ground)).await.context("the case hangs")?
         })
     }
 
-    /// The version of the API server that cases were tried on, without its `v`; none if none was.
+    /// The version of the real API server that cases were tried on, without its `v`; none if none was.
     pub fn kubernetes(&self) -> Option<String> {
         let version = self.block_on(async {
-            let control_plane = self.control_plane.lock().await.clone().context("there is no control plane")?;
-            let asking = async { Ok(control_plane.client()?.apiserver_version().await?.git_version) };
+            let server = self.servers.lock().await.get(&ServerKind::Real).cloned().context("there is none")?;
+            let asking = async { Ok(server.client()?.apiserver_version().await?.git_version) };
             timeout(LONG, asking).await.context("the API server does not answer")?
         });
         version.ok().map(|version| version.trim_start_matches('v').to_owned())
     }
 
-    /// Ends the API server. The runtime goes first, and with it whatever a failed case has left behind.
+    /// Ends the API servers. The runtime goes first, and with it whatever a failed case has left behind.
     pub fn end(&self) {
         drop(self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take());
-        drop(self.control_plane.blocking_lock().take());
+        self.servers.blocking_lock().clear();
     }
 
     fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
@@ -77,12 +80,14 @@ impl World {
         runtime.context("there is no async runtime")?.block_on(future)
     }
 
-    async fn control_plane(&self) -> Result<Arc<ControlPlane>> {
-        let mut control_plane = self.control_plane.lock().await;
-        if control_plane.is_none() {
-            *control_plane = Some(Arc::new(ControlPlane::start(&Assets::find()?).await?));
+    async fn server(&self, kind: ServerKind) -> Result<Arc<ApiServer>> {
+        let mut servers = self.servers.lock().await;
+        if let Some(server) = servers.get(&kind) {
+            return Ok(Arc::clone(server));
         }
-        control_plane.clone().context("there is no control plane")
+        let server = Arc::new(ApiServer::start(kind).await?);
+        servers.insert(kind, Arc::clone(&server));
+        Ok(server)
     }
 }
 
@@ -90,12 +95,13 @@ impl World {
 pub struct Ground {
     pub variant: Variant,
     pub program: PathBuf,
-    control_plane: Option<Arc<ControlPlane>>,
+    server: Option<Arc<ApiServer>>,
 }
 
 impl Ground {
-    pub fn control_plane(&self) -> Result<&ControlPlane> {
-        self.control_plane.as_deref().context("this case was not declared to need an API server")
+    /// The API server that it shares with other cases.
+    pub fn server(&self) -> Result<&ApiServer> {
+        self.server.as_deref().context("this case was not declared to need an API server")
     }
 
     pub fn timings(&self) -> Timings {
@@ -109,18 +115,18 @@ impl Ground {
 
     /// Three replicas of the variant, of which one leads and acts while the others stand by; its index.
     pub async fn led_fleet(&self) -> Result<(Fleet, usize)> {
-        led_fleet(self.control_plane()?, self.options()).await
+        led_fleet(self.server()?, self.options()).await
     }
 }
 
 /// The first replica leads and acts before the others come, so that a case begins with an undisputed leader: what happens
 /// when all come at once is a case of its own. It also keeps those that poll out of step with the leader.
-pub async fn led_fleet(control_plane: &ControlPlane, options: FleetOptions) -> Result<(Fleet, usize)> {
-    let mut fleet = Fleet::start(control_plane, FleetOptions { replicas: 1, ..options.clone() }).await?;
+pub async fn led_fleet(server: &ApiServer, options: FleetOptions) -> Result<(Fleet, usize)> {
+    let mut fleet = Fleet::start(server, FleetOptions { replicas: 1, ..options.clone() }).await?;
     let leader = promise_within(fleet.wait_for_leader(LONG), "nobody led, although one was alone").await?;
     wait_for_acts(&fleet, leader, 0, 3).await?;
     for _ in 1..options.replicas {
-        let standby = fleet.start_replica(control_plane).await?;
+        let standby = fleet.start_replica(server).await?;
         promise_within(fleet.wait_until_taking_part(standby, 0, LONG), "a standby asked for no Lease").await?;
     }
     Ok((fleet, leader))

@@ -1,10 +1,10 @@
-//! The same cases for every form of every variant, on a real kube-apiserver, with the shipped manifests and their least
-//! privilege.
+//! The same cases for every form of every variant, with the shipped manifests and their least privilege: on the embedded
+//! API server, which every machine has, and on a real kube-apiserver.
 //!
 //! A case whose API server or toolchain is missing shows as ignored, never as passed. A case that a variant cannot pass
 //! is not skipped: it stands in `expected/` with the reason, and the suite fails when it passes after all.
 //!
-//! With `STILL_LEADING_RECORD=<file>` a run of the whole suite writes down what it saw; see [`record`].
+//! With `STILL_LEADING_RECORD=<file>` a run of the whole suite writes down what it saw on the real one; see [`record`].
 
 mod alone;
 mod api_server;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use still_leading_testbed::{Assets, Form, Variant};
+use still_leading_testbed::{Assets, Form, ServerKind, Variant};
 
 use expected::{Row, Verdict};
 use ground::{Ground, World};
@@ -95,7 +95,7 @@ struct Id {
     case: &'static str,
 }
 
-/// As it is called in the list of tests.
+/// As it is called in the list of tests, after the API server.
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.form {
@@ -105,12 +105,41 @@ impl fmt::Display for Id {
     }
 }
 
-fn plan() -> Vec<(Id, Case)> {
+/// A case to be tried on an API server, if it needs one.
+#[derive(Clone, Copy)]
+struct Planned {
+    id: Id,
+    case: Case,
+    server: Option<ServerKind>,
+}
+
+impl Planned {
+    fn name(&self) -> String {
+        match self.server {
+            Some(server) => format!("{server}::{}", self.id),
+            None => self.id.to_string(),
+        }
+    }
+
+    /// Whether the record is to have it: what the embedded server shows is about the embedded server as well.
+    fn is_recorded(&self) -> bool {
+        self.server != Some(ServerKind::Embedded)
+    }
+}
+
+fn plan() -> Vec<Planned> {
     let mut plan = Vec::new();
-    for variant in Variant::ALL {
-        for form in variant.forms() {
-            let cases = cases().into_iter().filter(|case| form == Form::Template || !case.template_only);
-            plan.extend(cases.map(|case| (Id { variant: *variant, form, case: case.name }, case)));
+    for server in [Some(ServerKind::Embedded), Some(ServerKind::Real), None] {
+        for variant in Variant::ALL {
+            for form in variant.forms() {
+                let cases = cases().into_iter().filter(|case| form == Form::Template || !case.template_only);
+                let cases = cases.filter(|case| case.needs_api_server == server.is_some());
+                plan.extend(cases.map(|case| Planned {
+                    id: Id { variant: *variant, form, case: case.name },
+                    case,
+                    server,
+                }));
+            }
         }
     }
     plan
@@ -120,7 +149,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let (plan, table) = (plan(), expected::table());
-    let ids: Vec<Id> = plan.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<Id> = plan.iter().filter(|it| it.is_recorded()).map(|it| it.id).collect();
     let defects = expected::defects(&table, &ids);
     if !defects.is_empty() {
         eprintln!("error: the table of expected failures: {}", defects.join("; "));
@@ -130,16 +159,16 @@ fn main() -> ExitCode {
     let world = Arc::new(World::new());
     let recorder = Arc::new(Recorder::new(&ids));
     let missing = Missing::look();
-    let trial = |(id, case): &(Id, Case)| {
-        let row = expected::row(&table, *id).copied();
-        trial(*id, *case, row, &world, &recorder).with_ignored_flag(missing.hinders(*id, *case))
+    let trial = |planned: &Planned| {
+        let row = expected::row(&table, planned.id).copied();
+        trial(*planned, row, &world, &recorder).with_ignored_flag(missing.hinders(planned))
     };
     let mut trials: Vec<Trial> = plan.iter().map(trial).collect();
     if !arguments.list {
         missing.tell();
         let runs = |trial: &Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
-        let wanted = trials.iter().zip(&ids).filter(|(trial, _)| runs(trial));
-        world.build(wanted.map(|(_, id)| (id.variant, id.form)).collect::<BTreeSet<_>>());
+        let wanted = trials.iter().zip(&plan).filter(|(trial, _)| runs(trial));
+        world.build(wanted.map(|(_, planned)| (planned.id.variant, planned.id.form)).collect::<BTreeSet<_>>());
     }
     trials.extend(own::trials());
     let file = std::env::var_os(record::VARIABLE).filter(|file| !file.is_empty() && !arguments.list);
@@ -159,13 +188,18 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-fn trial(id: Id, case: Case, row: Option<Row>, world: &Arc<World>, recorder: &Arc<Recorder>) -> Trial {
+fn trial(planned: Planned, row: Option<Row>, world: &Arc<World>, recorder: &Arc<Recorder>) -> Trial {
     let (world, recorder) = (Arc::clone(world), Arc::clone(recorder));
-    Trial::test(id.to_string(), move || {
+    let note = move |outcome| {
+        if planned.is_recorded() {
+            recorder.note(planned.id, outcome);
+        }
+    };
+    Trial::test(planned.name(), move || {
         // For the case that the next line never returns.
-        recorder.note(id, record::Outcome::Error("the case panicked".to_owned()));
-        let end = world.run((id.variant, id.form), case.needs_api_server, case.run);
-        recorder.note(id, record::Outcome::of(&end));
+        note(record::Outcome::Error("the case panicked".to_owned()));
+        let end = world.run((planned.id.variant, planned.id.form), planned.server, planned.case.run);
+        note(record::Outcome::of(&end));
         judge(end, row.as_ref())
     })
 }
@@ -203,9 +237,9 @@ impl Missing {
         Self { api_server, toolchains: Variant::ALL.iter().filter_map(lacking).collect() }
     }
 
-    fn hinders(&self, id: Id, case: Case) -> bool {
-        let no_toolchain = self.toolchains.iter().any(|(variant, _)| *variant == id.variant);
-        no_toolchain || (case.needs_api_server && self.api_server.is_some())
+    fn hinders(&self, planned: &Planned) -> bool {
+        let no_toolchain = self.toolchains.iter().any(|(variant, _)| *variant == planned.id.variant);
+        no_toolchain || (planned.server == Some(ServerKind::Real) && self.api_server.is_some())
     }
 
     fn tell(&self) {

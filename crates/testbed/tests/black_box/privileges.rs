@@ -40,7 +40,7 @@ pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(ground: Groun
 
 async fn is_needed(ground: &Ground, shipped: &[DynamicObject], verb: &str) -> Result<()> {
     let manifests = Some(without(shipped, verb));
-    let fleet = Fleet::start(ground.control_plane()?, FleetOptions { manifests, ..ground.options() }).await?;
+    let fleet = Fleet::start(ground.server()?, FleetOptions { manifests, ..ground.options() }).await?;
     let refused = |index: usize| {
         let requests = fleet.proxy(index).requests();
         requests.iter().filter(|it| it.verb.name() == verb && it.status == Some(403)).count()

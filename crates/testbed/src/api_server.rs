@@ -1,0 +1,166 @@
+//! What replicas elect on: the embedded server, which every machine has, or the real one.
+
+mod embedded;
+mod real;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use kube::api::DynamicObject;
+use kube::{Client, Config};
+
+use crate::assets::Assets;
+use crate::control_plane::ControlPlane;
+use crate::tls::Authority;
+use embedded::Embedded;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServerKind {
+    /// [`still_leading_lease_api`], in this process.
+    Embedded,
+    /// kube-apiserver and etcd, as [`ControlPlane`] starts them.
+    Real,
+}
+
+impl ServerKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Real];
+
+    /// As it is written in the names of tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Real => "real",
+        }
+    }
+}
+
+impl fmt::Display for ServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A running API server on loopback that speaks TLS. Dropping it ends it and removes what it stored.
+#[derive(Debug)]
+pub enum ApiServer {
+    /// See [`ServerKind::Embedded`]. Needs the async runtime that it was started on.
+    Embedded(Box<Embedded>),
+    /// See [`ServerKind::Real`].
+    Real(Box<ControlPlane>),
+}
+
+impl ApiServer {
+    /// Starts one and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start; for the real one also when its binaries are missing, with how to get them.
+    pub async fn start(kind: ServerKind) -> Result<Self> {
+        Ok(match kind {
+            ServerKind::Embedded => Self::Embedded(Box::new(Embedded::start().await?)),
+            ServerKind::Real => Self::Real(Box::new(ControlPlane::start(&Assets::find()?).await?)),
+        })
+    }
+
+    /// Which of the two it is.
+    pub fn kind(&self) -> ServerKind {
+        match self {
+            Self::Embedded(_) => ServerKind::Embedded,
+            Self::Real(_) => ServerKind::Real,
+        }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        url(self.address())
+    }
+
+    /// The certificate that clients have to trust, in PEM.
+    pub fn ca_pem(&self) -> String {
+        self.authority().pem()
+    }
+
+    /// An administrator's client. It belongs to the async runtime that it is first used on, so each test gets its own.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn client(&self) -> Result<Client> {
+        client_of(self.address(), self.authority(), self.admin_token())
+    }
+
+    /// Ends it as SIGKILL does, and keeps what it stored.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn stop_serving(&self) -> Result<()> {
+        match self {
+            Self::Embedded(server) => server.stop_serving().await,
+            Self::Real(server) => server.stop_api_server().await,
+        }
+    }
+
+    /// Starts it again, with the same port and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs already, or does not get ready within a minute.
+    pub async fn start_serving(&self) -> Result<()> {
+        match self {
+            Self::Embedded(server) => server.start_serving().await,
+            Self::Real(server) => server.start_api_server().await,
+        }
+    }
+
+    /// Applies manifests in a new namespace and waits until what they grant to `account` is in effect: a replica that came
+    /// earlier would be refused once, and a test could not tell that from a missing verb.
+    pub(crate) async fn install(&self, objects: &[DynamicObject], namespace: &str, account: &str) -> Result<()> {
+        match self {
+            Self::Embedded(server) => server.install(objects, namespace, account).await,
+            Self::Real(server) => real::install(server, objects, namespace, account).await,
+        }
+    }
+
+    /// A fresh token of a ServiceAccount of [`ApiServer::install`].
+    pub(crate) async fn token(&self, namespace: &str, account: &str) -> Result<String> {
+        match self {
+            Self::Embedded(server) => server.token(namespace, account),
+            Self::Real(server) => real::service_account_token(&server.client()?, namespace, account).await,
+        }
+    }
+
+    /// An administrator's.
+    pub(crate) fn admin_token(&self) -> &str {
+        match self {
+            Self::Embedded(server) => server.admin_token(),
+            Self::Real(server) => server.admin_token(),
+        }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        match self {
+            Self::Embedded(server) => server.authority(),
+            Self::Real(server) => server.authority(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Embedded(server) => server.address(),
+            Self::Real(server) => server.address(),
+        }
+    }
+}
+
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("https://{address}")
+}
+
+/// A client that retries nothing by itself: what the testbed asks for either works or is an error to show.
+pub(crate) fn client_of(address: SocketAddr, authority: &Authority, token: &str) -> Result<Client> {
+    let mut config = Config::new(url(address).parse()?);
+    config.root_cert = Some(vec![authority.der().to_vec()]);
+    config.auth_info.token = Some(token.to_owned().into());
+    config.default_retry = false;
+    Client::try_from(config).context("setting up a client")
+}

@@ -1,0 +1,132 @@
+//! The real kube-apiserver.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams, PostParams};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use still_leading_testbed::{ApiServer, ServerKind};
+use tokio::time::{Instant, sleep};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+use super::{Ground, Users, client, create_namespace};
+
+/// The API server learns of a new Role through a watch of its own, within milliseconds.
+const EFFECTIVE_BOUND: Duration = Duration::from_secs(10);
+const CACHED_BOUND: Duration = Duration::from_secs(30);
+
+pub struct Real {
+    server: ApiServer,
+    ca: Vec<u8>,
+    /// As `/version` says.
+    pub version: String,
+}
+
+impl Real {
+    pub async fn start() -> Result<Self> {
+        let server = ApiServer::start(ServerKind::Real).await?;
+        // A watch cache that begins with etcd knows everything from the first revision on. After a restart there are
+        // revisions that are too old for it, as there are on any server that has run for a while.
+        server.stop_serving().await?;
+        server.start_serving().await?;
+        let client = server.client()?;
+        wait_until_cached::<Lease>(&client).await?;
+        wait_until_cached::<ConfigMap>(&client).await?;
+        wait_until_cached::<Event>(&client).await?;
+        wait_until_cached::<Namespace>(&client).await?;
+        let version = client.apiserver_version().await?.git_version;
+        let ca = CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).context("reading the certificate")?;
+        Ok(Self { ca: ca.to_vec(), server, version })
+    }
+
+    pub async fn ground(&self, namespace: String, users: &Users) -> Result<Ground> {
+        let (url, admin) = (self.server.url(), self.server.client()?);
+        let with = |token: Option<&str>| client(&url, Some(self.ca.clone()), token);
+        create_namespace(&admin, &namespace).await?;
+        let nobody = [("anonymous", with(None)?), ("stranger", with(Some("wrong"))?), ("admin", admin.clone())];
+        let mut clients: BTreeMap<_, _> = nobody.into_iter().map(|(name, client)| (name.to_owned(), client)).collect();
+        for (name, rules) in users {
+            let rules: Vec<PolicyRule> = serde_json::from_value(rules.clone()).context("reading rules")?;
+            let token = create_user(&admin, &namespace, name, &rules).await?;
+            let user = with(Some(&token))?;
+            wait_until_effective(&user, &namespace, &rules).await?;
+            clients.insert(name.clone(), user);
+        }
+        let address = url.trim_start_matches("https://").to_owned();
+        Ok(Ground { namespace, address, clients })
+    }
+}
+
+/// A server that is ready may still be filling the caches that it answers lists and watches from, and until then it may
+/// refuse them with 429 (KEP-4568).
+async fn wait_until_cached<K>(client: &Client) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let deadline = Instant::now() + CACHED_BOUND;
+    let objects: Api<K> = Api::all(client.clone());
+    loop {
+        let listed = objects.list(&ListParams::default().match_any()).await;
+        match listed {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error).context("waiting for the caches"),
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// A ServiceAccount with these rules; its token.
+async fn create_user(admin: &Client, namespace: &str, name: &str, rules: &[PolicyRule]) -> Result<String> {
+    let new = PostParams::default();
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    let account = ServiceAccount { metadata: metadata.clone(), ..ServiceAccount::default() };
+    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
+    accounts.create(&new, &account).await?;
+    let role = Role { metadata: metadata.clone(), rules: Some(rules.to_vec()) };
+    Api::namespaced(admin.clone(), namespace).create(&new, &role).await?;
+    let (api_group, kind) = (Some("rbac.authorization.k8s.io".to_owned()), "Role".to_owned());
+    let role_ref = RoleRef { api_group, kind, name: name.to_owned() };
+    let (kind, of) = ("ServiceAccount".to_owned(), Some(namespace.to_owned()));
+    let subject = Subject { kind, name: name.to_owned(), namespace: of, ..Subject::default() };
+    let binding = RoleBinding { metadata, role_ref, subjects: Some(vec![subject]) };
+    Api::namespaced(admin.clone(), namespace).create(&new, &binding).await?;
+    let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
+    let granted = accounts.create_token_request(name, &new, &request).await?;
+    granted.status.and_then(|status| status.token).context("a granted token request has no token")
+}
+
+/// One permission is enough to ask for: a Role takes effect as a whole.
+async fn wait_until_effective(user: &Client, namespace: &str, rules: &[PolicyRule]) -> Result<()> {
+    let Some(rule) = rules.first() else { return Ok(()) };
+    let first = |list: &Option<Vec<String>>| list.as_ref().and_then(|list| list.first().cloned());
+    let permission = ResourceAttributes {
+        group: first(&rule.api_groups),
+        resource: first(&rule.resources),
+        name: first(&rule.resource_names),
+        verb: rule.verbs.first().cloned(),
+        namespace: Some(namespace.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(permission), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let deadline = Instant::now() + EFFECTIVE_BOUND;
+    while Instant::now() < deadline {
+        let answer = Api::all(user.clone()).create(&PostParams::default(), &review).await?;
+        if answer.status.is_some_and(|status| status.allowed) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    bail!("the Role is not in effect after {EFFECTIVE_BOUND:?}")
+}
