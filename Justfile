@@ -4,13 +4,17 @@
 default:
     @just --list --unsorted
 
-# Three replicas, one leader, what happens when it stops and when it is killed
+# Three replicas, one leader, what happens when it is stopped, killed, frozen and cut off
 demo *ARGS:
     cargo demo {{ ARGS }}
 
 # All tests; those on the real API server show as ignored until `just control-plane` has built one
 test *ARGS:
     cargo test {{ ARGS }}
+
+# Random writes to the embedded and the real API server, which have to agree (a minute a thousand)
+conformance CASES="1000": control-plane
+    STILL_LEADING_CASES={{ CASES }} cargo test --package still-leading-testbed --test conformance -- random
 
 # Build kube-apiserver, etcd and kubectl from their Go modules (six minutes once; nothing when up to date)
 control-plane:

@@ -1,87 +1,181 @@
-//! `cargo demo`: three replicas, one leader; the leader is asked to stop, then another one is killed. Each time the
-//! output tells who leads and how long nobody did.
+//! `cargo demo`: three replicas on this machine, one of them leads, and things happen to it. `cargo demo --help` says
+//! what can be chosen.
 
+mod args;
+mod faults;
+mod keys;
+mod live;
 mod print;
+mod report;
+mod stage;
+mod story;
+mod timeline;
 
+use std::fs;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use still_leading_testbed::{Assets, ControlPlane, Fleet, FleetOptions, Profile, Timings, Variant};
+use still_leading_testbed::history::now;
 use tokio::select;
-use tokio::time::sleep;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Longer than any take-over: what takes longer is a failure of the demo.
-const BOUND: Duration = Duration::from_secs(60);
+use args::{Args, Plan, one_line};
+use faults::Fault;
+use keys::Keys;
+use live::Before;
+use print::{Output, progress};
+use report::{Episode, Verdict, judge, stale_acts};
+use stage::Stage;
+use timeline::{Look, Timeline};
 
-/// Three replicas, one leader: it is asked to stop, then its successor is killed
-#[derive(Debug, Parser)]
-#[command(name = "cargo demo", max_term_width = 120)]
-struct Args {
-    /// Which variant to show
-    #[arg(default_value = "native")]
-    variant: Variant,
-}
+/// As the shell has it for a program that writes to nobody.
+const NOBODY_READS: u8 = 141;
+const TWO_ACTED: u8 = 3;
+/// Of the timeline where there is no terminal to fit.
+const WIDTH: usize = 100;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_from_words(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            progress(&one_line(&error));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
+    let output = Output::new();
     let end = select! {
-        end = story(args.variant) => end,
-        // Returning ends every process that was started.
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
+        // Whichever comes, returning ends every process that was started.
+        biased;
+        code = interrupted() => return ExitCode::from(code),
+        () = output.closed() => return ExitCode::from(NOBODY_READS),
+        end = demo(&args, &output) => end,
     };
     match end {
-        Ok(()) => ExitCode::SUCCESS,
+        _ if output.is_closed() => ExitCode::from(NOBODY_READS),
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            progress(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn story(variant: Variant) -> Result<()> {
-    let assets = Assets::find()?;
-    eprintln!("building {variant}");
-    let program = variant.build(Profile::Debug).with_context(|| format!("building {variant}"))?;
-    eprintln!("starting etcd and kube-apiserver");
-    let control_plane = ControlPlane::start(&assets).await?;
-    // A third of what one would run: what takes time here is waiting for a lease to run out.
-    let timings = Timings::short_for(variant);
-    let options = FleetOptions { timings, tick: Duration::from_secs(1), ..FleetOptions::new(variant, program) };
-    let fleet = Fleet::start(&control_plane, options).await?;
-    let printing = tokio::spawn(print::follow(fleet.history().follow()));
-
-    let first = fleet.wait_for_leader(BOUND).await?;
-    for index in 0..fleet.len() {
-        // Not until it knows the leader: not every crate tells a standby.
-        fleet.wait_until_taking_part(index, 0, BOUND).await?;
+/// Sets the stage, lets things happen, and tells what came of them.
+async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
+    if let Some(file) = &args.svg {
+        stage::check_writable(file)?;
     }
-    sleep(Duration::from_secs(4)).await;
-    print::announce(&format!(
-        "SIGTERM to {}: it stops its work, releases the lease if its election can, and exits",
-        fleet.replica(first).name()
-    ));
-    let at = fleet.replica(first).terminate()?;
-    let second = taken_over(&fleet, first, at).await?;
-    print::announce(&format!(
-        "SIGKILL to {}: it releases nothing, its lease has to run out",
-        fleet.replica(second).name()
-    ));
-    let at = fleet.replica(second).kill()?;
-    taken_over(&fleet, second, at).await?;
-    printing.abort();
-    fleet.stop().await;
-    control_plane.stop();
-    Ok(())
+    let on_terminal = keys::on_terminal();
+    let plan = args.plan(on_terminal);
+    let mut stage = Stage::set_up(args, output).await?;
+    let mut keys = on_terminal.then(Keys::take).transpose()?;
+    let mut episodes = Vec::new();
+    match &plan {
+        Plan::Story(faults) => {
+            if keys.is_some() {
+                output.note("q quits");
+            }
+            select! {
+                played = story::story(&mut stage, faults, &mut episodes) => played?,
+                () = quit(&mut keys) => return Ok(ExitCode::SUCCESS),
+            }
+        }
+        Plan::Guided => episodes = guided(&mut stage, &mut keys).await?,
+        Plan::Watch(stay) => {
+            if keys.is_some() {
+                output.announce(live::KEYS);
+            }
+            episodes = live::live(&mut stage, &mut keys, Some(*stay), Before::default()).await?;
+        }
+    }
+    let code = conclude(args, &stage, &episodes)?;
+    Ok(match plan {
+        Plan::Guided | Plan::Watch(_) => ExitCode::SUCCESS,
+        Plan::Story(faults) if episodes.len() < faults.len() => ExitCode::FAILURE,
+        Plan::Story(_) => code,
+    })
 }
 
-async fn taken_over(fleet: &Fleet, old: usize, since: u64) -> Result<usize> {
-    let (new, leading) = fleet.wait_for_successor(old, BOUND).await?;
-    let nobody = Duration::from_nanos(leading.saturating_sub(since));
-    sleep(Duration::from_secs(4)).await;
-    let name = fleet.replica(new).name();
-    print::announce(&format!("{name} led {:.3} s after the signal", nobody.as_secs_f64()));
-    Ok(new)
+/// Plays the quick story until a key is pressed or it is over, and then leaves it to the keys.
+async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episode>> {
+    stage.output().announce(live::KEYS);
+    stage.output().note("until you press one, a story plays");
+    let mut episodes = Vec::new();
+    let key = select! {
+        played = story::story(stage, &Fault::QUICK, &mut episodes) => {
+            played?;
+            stage.output().announce(live::KEYS);
+            None
+        }
+        // A terminal that is gone has no more wishes.
+        key = live::next(keys) => Some(key.unwrap_or(b'q')),
+    };
+    live::live(stage, keys, None, Before { episodes, key }).await
+}
+
+/// The table, the timeline, and the exit code of a story.
+fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode> {
+    stage.hush();
+    let (events, end, output) = (stage.fleet().history().events(), now(), stage.output());
+    // Right before the next fault, which may end a reign in the same moment.
+    let ends = episodes.iter().skip(1).map(|next| next.at - 1).chain([end]);
+    let rows: Vec<(Fault, Verdict)> =
+        episodes.iter().zip(ends).map(|(it, until)| (it.fault, judge(&events, it, until))).collect();
+    let timeline = Timeline::of(&events, episodes, (output.start(), end));
+    let (width, utf8, colour) = (output.width(), timeline::locale_is_utf8(), output.is_coloured());
+    let look = Look { width: width.unwrap_or(WIDTH), utf8, colour };
+    let parts = [report::table(&rows, width.unwrap_or(usize::MAX)), timeline::text(&timeline, look)];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        output.text(&format!("\n{part}"));
+    }
+    output.text("\n");
+    if let Some(file) = &args.svg {
+        let title = format!("{}: {}", args.variant, stage::durations(args));
+        fs::write(file, timeline::svg(&timeline, &title)).with_context(|| format!("writing {}", file.display()))?;
+        output.note(&format!("the timeline is in {}", file.display()));
+    }
+    let recovered = rows.iter().filter(|(_, verdict)| verdict.after.is_some()).count();
+    // At the start too, before any fault.
+    let stale = stale_acts(&events).len();
+    let (code, good) = match stale {
+        _ if recovered < rows.len() => (ExitCode::FAILURE, false),
+        0 => (ExitCode::SUCCESS, true),
+        _ => (ExitCode::from(TWO_ACTED), false),
+    };
+    if !rows.is_empty() {
+        let at_once = if stale == 0 { "two never acted at once" } else { "two acted at once" };
+        output.result(&format!("somebody led after {recovered} of {} faults; {at_once}", rows.len()), good);
+    }
+    if stale > 0 {
+        output.note(&format!("what {0} promises, and what it does not: apps/{0}/README.md", args.variant));
+    }
+    Ok(code)
+}
+
+/// Returns when `q` is pressed.
+async fn quit(keys: &mut Option<Keys>) {
+    match keys {
+        // A terminal that is gone is no wish to stop, and its hang-up comes as a signal.
+        Some(keys) => while keys.next().await.is_some_and(|key| key != b'q') {},
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the exit code when a signal asks for the end.
+async fn interrupted() -> u8 {
+    let wait = async |kind: SignalKind| {
+        match signal(kind) {
+            Ok(mut signal) => signal.recv().await,
+            // Then the signal ends the process by itself.
+            Err(_) => std::future::pending().await,
+        };
+        128 + kind.as_raw_value() as u8
+    };
+    select! {
+        code = wait(SignalKind::interrupt()) => code,
+        code = wait(SignalKind::terminate()) => code,
+        code = wait(SignalKind::hangup()) => code,
+    }
 }

@@ -1,45 +1,155 @@
-//! The replicas' lines as `skaffold run --tail` would show them: prefixed by replica, a colour each where the output is
-//! a terminal.
+//! Everything that goes to standard output: the replicas' lines as `skaffold run --tail` would show them, prefixed by
+//! replica, a colour each where the output is a terminal, and what the demo has to say itself.
 
-use std::io::IsTerminal;
+mod line;
+mod wrap;
 
-use still_leading_testbed::history::{Event, HARNESS};
+pub use wrap::wrap;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use still_leading_testbed::Event;
+use still_leading_testbed::history::{HARNESS, now};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
-const COLOURS: [u8; 3] = [36, 33, 35];
+use line::{Repeats, line};
 
-/// Prints every event of the replicas as it comes, until it is aborted.
-pub async fn follow(mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.recv().await {
-        if event.replica != HARNESS {
-            println!("{}", line(&event, is_coloured()));
+/// One a replica, by its number; then again from the first.
+const COLOURS: [AnsiColor; 6] =
+    [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Magenta, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightRed];
+
+/// Standard output. A clone is a handle to the same one.
+#[derive(Clone)]
+pub struct Output {
+    colour: bool,
+    /// Times are shown since then, in monotonic nanoseconds.
+    start: Arc<AtomicU64>,
+    closed: Arc<watch::Sender<bool>>,
+}
+
+impl Output {
+    /// Its times count from now, until [`Output::begin`].
+    pub fn new() -> Self {
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        let (start, closed) = (Arc::new(AtomicU64::new(now())), Arc::default());
+        Self { colour: choice != anstream::ColorChoice::Never, start, closed }
+    }
+
+    /// Its times count from now.
+    pub fn begin(&self) {
+        self.start.store(now(), Ordering::Relaxed);
+    }
+
+    /// When its times begin, in monotonic nanoseconds.
+    pub fn start(&self) -> u64 {
+        self.start.load(Ordering::Relaxed)
+    }
+
+    /// What is about to happen, or has.
+    pub fn announce(&self, text: &str) {
+        self.say("===", Style::new().bold(), text);
+    }
+
+    /// What came of it.
+    pub fn result(&self, text: &str, is_good: bool) {
+        let colour = if is_good { AnsiColor::Green } else { AnsiColor::Red };
+        self.say("==>", Style::new().bold().fg_color(Some(colour.into())), text);
+    }
+
+    /// Something to know, in passing.
+    pub fn note(&self, text: &str) {
+        self.say("   ", Style::new(), text);
+    }
+
+    /// Lines that are in form already.
+    pub fn text(&self, text: &str) {
+        self.write(text);
+    }
+
+    /// Prints the events of the replicas as they come, until it is aborted.
+    pub async fn follow(self, mut events: UnboundedReceiver<Event>) {
+        let mut repeats = Repeats::default();
+        while let Some(event) = events.recv().await {
+            if event.replica == HARNESS || repeats.has(&event) {
+                continue;
+            }
+            self.write(&line(&event, self.start(), self.colour, self.width()));
+        }
+    }
+
+    /// Returns when nobody reads what is printed.
+    pub async fn closed(&self) {
+        // Fails when the sender is gone, which this is one of.
+        self.closed.subscribe().wait_for(|closed| *closed).await.ok();
+    }
+
+    /// Whether nobody reads what is printed.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Whether colours may be used.
+    pub fn is_coloured(&self) -> bool {
+        self.colour
+    }
+
+    /// How wide the terminal is, if there is one. To be asked each time, since a window may change.
+    pub fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_col > 0).then(|| usize::from(size.ws_col))
+    }
+
+    fn say(&self, mark: &str, style: Style, text: &str) {
+        let lines = wrap(&format!("{mark} {text}"), self.width(), mark.len() + 1);
+        self.write(&lines.iter().map(|line| painted(line, style, self.colour) + "\n").collect::<String>());
+    }
+
+    fn write(&self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        // Whatever the reason, there is nobody left to tell.
+        if written.is_err() {
+            self.closed.send_replace(true);
         }
     }
 }
 
-/// What is about to happen, or has.
-pub fn announce(text: &str) {
-    if is_coloured() { println!("\x1b[1m=== {text}\x1b[0m") } else { println!("=== {text}") }
+/// The colour of a replica, by its number.
+pub fn colour_of(replica: &str) -> Style {
+    Style::new().fg_color(Some(COLOURS[number(replica) % COLOURS.len()].into()))
 }
 
-fn is_coloured() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// The number at the end of a replica's name.
+pub fn number(replica: &str) -> usize {
+    replica.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-fn line(event: &Event, coloured: bool) -> String {
-    // What each line carries for the machine is noise to a person.
-    let is_telling = |name: &&String| !["timestamp", "level", "identity"].contains(&name.as_str());
-    let fields = event.fields.iter().filter(|(name, value)| is_telling(name) && !value.is_null());
-    let fields: String =
-        fields.map(|(name, value)| format!(" {name}={}", value.to_string().trim_matches('"'))).collect();
-    let number: usize = event.replica.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let prefix = format!("[{}]", event.replica);
-    let text = format!("{}{fields}", event.message);
-    if coloured {
-        format!("\x1b[{}m{prefix}\x1b[0m {text}", COLOURS[number % COLOURS.len()])
-    } else {
-        format!("{prefix} {text}")
+/// A text in a style, if there are to be any.
+pub fn painted(text: &str, style: Style, colour: bool) -> String {
+    if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+/// A duration as in a sentence: `9 ms`, `4.98 s`, `5 s`, `70 s`.
+pub fn seconds(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        0 => "0 s".to_owned(),
+        1..1_000 => format!("{millis} ms"),
+        _ if millis.is_multiple_of(1_000) => format!("{} s", millis / 1_000),
+        1_000..20_000 => format!("{:.2} s", duration.as_secs_f64()),
+        _ => format!("{:.0} s", duration.as_secs_f64()),
     }
+}
+
+/// Progress, which is no part of the story, on standard error.
+pub fn progress(text: &str) {
+    // Unread progress is no reason to stop.
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]
@@ -47,10 +157,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_names_the_replica_the_event_and_its_fields() {
-        let fields = [("n".to_owned(), 3.into()), ("level".to_owned(), "INFO".into())].into_iter().collect();
-        let event = Event { at: 1, replica: "native-1".to_owned(), message: "still leading".to_owned(), fields };
-        assert_eq!(line(&event, false), "[native-1] still leading n=3");
-        assert_eq!(line(&event, true), "\x1b[33m[native-1]\x1b[0m still leading n=3");
+    fn the_first_replicas_differ_in_colour() {
+        let colours: Vec<Style> = (0..6).map(|number| colour_of(&format!("native-{number}"))).collect();
+        assert!(colours.iter().enumerate().all(|(place, colour)| !colours[..place].contains(colour)), "{colours:?}");
+        assert_eq!(colour_of("odd"), colour_of("native-6"));
+    }
+
+    #[test]
+    fn durations_are_as_precise_as_a_person_needs() {
+        let said = [0, 9, 999, 1_000, 4_981, 20_499, 70_000].map(|millis| seconds(Duration::from_millis(millis)));
+        assert_eq!(said, ["0 s", "9 ms", "999 ms", "1 s", "4.98 s", "20 s", "70 s"]);
     }
 }

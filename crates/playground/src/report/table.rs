@@ -1,0 +1,128 @@
+//! All faults side by side; one below the other where the terminal is too narrow for that.
+
+use std::fmt::Write;
+
+use super::Verdict;
+use crate::faults::Fault;
+use crate::print::seconds;
+
+const HEAD: [&str; 6] = ["#", "fault", "led before", "led after", "nobody led", "two acted at once"];
+/// Between two columns.
+const SPACE: &str = "  ";
+
+/// A row a fault, in lines of at most `width` columns if that can be.
+pub fn table(rows: &[(Fault, Verdict)], width: usize) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let cells: Vec<[String; 6]> =
+        rows.iter().enumerate().map(|(place, (fault, verdict))| row(place, *fault, verdict)).collect();
+    let widths: [usize; 6] = std::array::from_fn(|column| {
+        let lengths = cells.iter().map(|row| row[column].chars().count());
+        lengths.chain([HEAD[column].len()]).max().unwrap_or(0)
+    });
+    if widths.iter().sum::<usize>() + SPACE.len() * (HEAD.len() - 1) > width {
+        return list(&cells);
+    }
+    let head = HEAD.map(str::to_owned);
+    let lines = [&head].into_iter().chain(&cells);
+    lines.map(|line| in_columns(line, widths) + "\n").collect()
+}
+
+fn row(place: usize, fault: Fault, verdict: &Verdict) -> [String; 6] {
+    let at_once = match &verdict.at_once {
+        None => "no".to_owned(),
+        Some(at_once) => format!("YES: {} in {}", counted(at_once.acts), seconds(at_once.lasting)),
+    };
+    let after_thaw = verdict.after_thaw.map(|acts| format!(", {} after the thaw", counted(acts)));
+    [
+        (place + 1).to_string(),
+        fault.name().to_owned(),
+        verdict.before.clone(),
+        verdict.after.clone().unwrap_or_else(|| "nobody".to_owned()),
+        seconds(verdict.gap),
+        at_once + &after_thaw.unwrap_or_default(),
+    ]
+}
+
+fn counted(acts: usize) -> String {
+    match acts {
+        0 => "no act".to_owned(),
+        1 => "1 act".to_owned(),
+        acts => format!("{acts} acts"),
+    }
+}
+
+fn in_columns(cells: &[String; 6], widths: [usize; 6]) -> String {
+    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    padded.join(SPACE).trim_end().to_owned()
+}
+
+fn list(rows: &[[String; 6]]) -> String {
+    let mut text = String::new();
+    for [number, fault, before, after, gap, at_once] in rows {
+        // Writing to a String cannot fail.
+        writeln!(text, "{number} {fault}").ok();
+        let lines =
+            [format!("{before}, then {after}"), format!("nobody led: {gap}"), format!("two at once: {at_once}")];
+        for line in lines {
+            writeln!(text, "  {line}").ok();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::AtOnce;
+    use std::time::Duration;
+
+    fn verdict(at_once: Option<AtOnce>, after_thaw: Option<usize>) -> Verdict {
+        Verdict {
+            before: "native-0".to_owned(),
+            successor: Some(("native-1".to_owned(), Duration::from_millis(4_990))),
+            after: Some("native-1".to_owned()),
+            gap: Duration::from_millis(4_980),
+            at_once,
+            believed: Duration::ZERO,
+            after_thaw,
+        }
+    }
+
+    fn rows() -> Vec<(Fault, Verdict)> {
+        let beside = AtOnce {
+            who: "native-0".to_owned(),
+            beside: "native-1".to_owned(),
+            acts: 2,
+            lasting: Duration::from_millis(1_900),
+        };
+        vec![(Fault::Kill, verdict(None, None)), (Fault::Freeze, verdict(Some(beside), Some(2)))]
+    }
+
+    #[test]
+    fn a_row_says_who_led_the_gap_and_whether_two_acted() {
+        let expected = "\
+#  fault   led before  led after  nobody led  two acted at once
+1  kill    native-0    native-1   4.98 s      no
+2  freeze  native-0    native-1   4.98 s      YES: 2 acts in 1.90 s, 2 acts after the thaw
+";
+        assert_eq!(table(&rows(), 100), expected);
+    }
+
+    #[test]
+    fn on_forty_columns_it_is_a_list_that_fits() {
+        let rows = [(Fault::Kill, verdict(None, None))];
+        let text = table(&rows, 40);
+        assert_eq!(text, "1 kill\n  native-0, then native-1\n  nobody led: 4.98 s\n  two at once: no\n");
+        assert!(text.lines().all(|line| line.len() <= 40), "{text}");
+        assert_eq!(table(&rows, 0), text);
+    }
+
+    #[test]
+    fn nobody_after_a_fault_is_said_and_no_fault_is_no_table() {
+        let verdict = Verdict { after: None, ..verdict(None, None) };
+        assert!(table(&[(Fault::Kill, verdict)], 100).contains("native-0    nobody     4.98 s"), "nobody");
+        assert_eq!(table(&[], 100), "");
+    }
+}

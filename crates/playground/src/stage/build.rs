@@ -1,0 +1,45 @@
+//! A build that Ctrl-C can interrupt.
+
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use still_leading_testbed::{Profile, Variant};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use crate::print::progress;
+
+/// Go says nothing while it builds, so this is how often we do.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Builds a variant on a thread of its own, so that Ctrl-C is heard meanwhile.
+pub async fn build(variant: Variant) -> Result<PathBuf> {
+    progress(&format!("building {variant}, which takes some minutes the first time"));
+    let (done, built) = oneshot::channel();
+    // Unheard when the demo has been ended.
+    let thread = thread::spawn(move || drop(done.send(variant.build(Profile::Debug))));
+    let _building = Building(Some(thread));
+    tokio::pin!(built);
+    let start = Instant::now();
+    loop {
+        tokio::select! {
+            program = &mut built => return Ok(program.context("the build was lost")??),
+            // cargo shows what it does, Go does not.
+            () = sleep(SILENCE_MAX), if variant == Variant::ClientGo => {
+                progress(&format!("still building, {} s", start.elapsed().as_secs()));
+            }
+        }
+    }
+}
+
+/// Waits for the build when dropped, so that no compiler outlives the demo. Ctrl-C at a terminal ends cargo too.
+struct Building(Option<JoinHandle<()>>);
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // A panic over there has been printed.
+        self.0.take().map(JoinHandle::join).transpose().ok();
+    }
+}

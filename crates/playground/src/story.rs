@@ -1,0 +1,97 @@
+//! The story that plays by itself: fault after fault, each announced, seen through, and judged.
+
+use anyhow::Result;
+use still_leading_testbed::Event;
+use still_leading_testbed::history::now;
+
+use crate::faults::Fault;
+use crate::print::seconds;
+use crate::report::{Episode, judge, leader_at, reigns};
+use crate::stage::Stage;
+
+/// Plays the faults one after the other and notes what happened when, also of one that is broken off. Ends early when
+/// nobody leads any more.
+///
+/// # Errors
+/// When a replica cannot be kept running.
+pub async fn story(stage: &mut Stage, faults: &[Fault], episodes: &mut Vec<Episode>) -> Result<()> {
+    let each = stage.timings().lease_duration.saturating_add(stage.settling() * 2);
+    let n = faults.len();
+    let faults_of = if n == 1 { "fault" } else { "faults" };
+    stage
+        .output()
+        .note(&format!("a story of {n} {faults_of}; each takes about {} if a lease has to run out", seconds(each)));
+    for (place, fault) in faults.iter().enumerate() {
+        let Some(victim) = healthy(stage).await? else {
+            stage.output().result("nobody leads; the story ends here", false);
+            break;
+        };
+        play(stage, &format!("{}/{n}", place + 1), *fault, victim, episodes).await?;
+    }
+    Ok(())
+}
+
+/// Waits until somebody leads and everybody is there again: a fault on top of another one teaches nothing. Returns who
+/// leads.
+async fn healthy(stage: &mut Stage) -> Result<Option<usize>> {
+    let (bound, settling) = (stage.bound(), stage.settling().as_nanos() as u64);
+    let leads = stage.until(bound, |_, events, now| {
+        let reigns = reigns(events);
+        let since = reigns.iter().rfind(|reign| reign.until.is_none())?.from;
+        (now > since + settling).then_some(())
+    });
+    leads.await?;
+    // Some electors ask seldom; who has not come by then takes part later.
+    stage.until(bound, |stage, _, _| stage.is_complete().then_some(())).await?;
+    Ok(stage.leader())
+}
+
+/// One fault from its announcement to its verdict.
+async fn play(stage: &mut Stage, number: &str, fault: Fault, victim: usize, episodes: &mut Vec<Episode>) -> Result<()> {
+    let name = stage.fleet().replica(victim).name().to_owned();
+    stage.output().announce(&format!("{number} {fault}: {}", fault.announce(&name, stage.timings())));
+    let place = episodes.len();
+    episodes.push(stage.inject(fault, victim)?);
+    let episode = &mut episodes[place];
+
+    hold(stage, episode).await?;
+    stage.heal(episode);
+    if let Some(healed) = episode.healed {
+        let undone = match fault {
+            Fault::Freeze => format!("SIGCONT to {name}"),
+            _ => format!("everything passes again between {name} and the API server"),
+        };
+        stage.output().announce(&undone);
+        recover(stage, healed).await?;
+    }
+    let verdict = judge(&stage.fleet().history().events(), episode, now());
+    stage.output().result(&verdict.line(fault), verdict.after.is_some() && verdict.at_once.is_none());
+    Ok(())
+}
+
+/// Lets a fault last until somebody has taken over and acted, or has shown that nobody needs to.
+async fn hold(stage: &mut Stage, episode: &Episode) -> Result<()> {
+    let [settling, holding] = [stage.settling(), stage.holding()].map(|duration| duration.as_nanos() as u64);
+    // A fault that keeps everybody from leading must not last for ever: what counts is what comes after it.
+    let bound =
+        if episode.fault.can_be_survived() { stage.timings().lease_duration.saturating_mul(3) } else { stage.bound() };
+    let is_over = |events: &[Event], now: u64| {
+        let leader = leader_at(&reigns(events), now)?.to_owned();
+        let successor = judge(events, episode, now).successor;
+        let settled = successor.is_some_and(|(_, took)| now > episode.at + took.as_nanos() as u64 + settling);
+        let survived = episode.fault.can_be_survived() && leader == episode.victim && now > episode.at + holding;
+        (settled || survived).then_some(())
+    };
+    stage.until(bound, |_, events, now| is_over(events, now)).await.map(drop)
+}
+
+/// After a fault is undone: waits until the old leader has had the time to do what it should not, and only one leads.
+async fn recover(stage: &mut Stage, healed: u64) -> Result<()> {
+    let settling = stage.settling().as_nanos() as u64;
+    let bound = stage.bound();
+    let one_leads = |events: &[Event], now: u64| {
+        let leading = reigns(events).iter().filter(|reign| reign.until.is_none()).count();
+        (leading == 1 && now > healed + settling).then_some(())
+    };
+    stage.until(bound, |_, events, now| one_leads(events, now)).await.map(drop)
+}

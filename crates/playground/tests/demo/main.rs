@@ -1,0 +1,161 @@
+//! The built demo as a person or a script meets it: exit codes, what it prints, keys, and that it leaves nothing behind.
+//!
+//! What needs the real kube-apiserver shows as ignored where there is none, and a line says why.
+
+mod process;
+mod terminal;
+
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::Signal;
+use still_leading_testbed::Assets;
+
+use process::Demo;
+use terminal::Terminal;
+
+/// For a story, its build included: everything is built by then except, perhaps, the variant.
+const LONG: Duration = Duration::from_secs(300);
+/// For something that has to come soon.
+const SOON: Duration = Duration::from_secs(60);
+
+type Tried = Result<(), Failed>;
+
+macro_rules! check {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(Failed::from(format!($($message)+)));
+        }
+    };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let missing = Assets::find().err();
+    if let Some(missing) = &missing {
+        eprintln!("note: the demo on a real API server is ignored: {missing}");
+    }
+    let trials = vec![
+        Trial::test("the_quick_story_ends_well_and_says_what_happened", quick_story),
+        Trial::test("on_a_terminal_keys_act_on_the_leader_and_forty_columns_are_enough", keys),
+        Trial::test("no_color_is_heard_and_nine_columns_are_no_panic", no_colour),
+        Trial::test("ctrl_c_ends_everything_with_code_130", interrupt),
+        Trial::test("when_nobody_reads_any_more_it_ends_quietly", closed_output),
+        Trial::test("what_a_replica_refuses_is_an_error_that_says_so", refused_by_a_replica),
+        Trial::test("a_bad_command_line_is_one_line_and_code_2", bad_command_line),
+        Trial::test("real::a_kill_is_survived", on_the_real_one).with_ignored_flag(missing.is_some()),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn quick_story() -> Tried {
+    let dir = tempfile::tempdir()?;
+    let svg = dir.path().join("demo.svg");
+    // The default, since there is no terminal.
+    let mut demo = Demo::start(&["--svg", &svg.to_string_lossy()])?;
+    let code = demo.wait(LONG)?;
+    let (said, errors) = demo.said()?;
+    check!(code == Some(0), "it ended with {code:?}\n{said}\n{errors}");
+    for line in [
+        "=== native: 3 replicas compete for one Lease",
+        "kubectl --kubeconfig ",
+        "still leading n=1",
+        "=== 1/4 term: SIGTERM to native-",
+        "=== 2/4 kill: SIGKILL to native-",
+        "=== 3/4 freeze: SIGSTOP to native-",
+        "=== SIGCONT to native-",
+        "did not act after the thaw",
+        "=== 4/4 cut: between native-",
+        "#  fault   led before",
+        "==> somebody led after 4 of 4 faults; two never acted at once",
+    ] {
+        check!(said.contains(line), "{line:?} is missing in\n{said}\n{errors}");
+    }
+    check!(said.matches("; nobody led for ").count() == 4, "not every take-over was told\n{said}");
+    check!(!said.contains('\x1b'), "there are colours although nobody sees them\n{said}");
+    let svg = std::fs::read_to_string(svg)?;
+    check!(svg.starts_with("<svg") && svg.contains("native-0 leads"), "this is no timeline: {svg}");
+    Ok(())
+}
+
+fn keys() -> Tried {
+    let terminal = Terminal::open(40)?;
+    let before = terminal.modes()?;
+    let mut demo = terminal.start(&[], ("LC_ALL", "C.UTF-8"))?;
+    terminal.wait_for("still leading n=1", LONG)?;
+    terminal.press(b'k')?;
+    terminal.wait_for("==> native-", SOON)?;
+    terminal.press(b'q')?;
+    let code = demo.wait(SOON)?;
+    let said = terminal.said();
+    check!(code == Some(0), "it ended with {code:?}\n{said}");
+    check!(terminal.modes()? == before, "the terminal is not as it was");
+    // The table is too wide, so it is a list; lines begin on the left, also while keys were read.
+    for part in ["a story", " kill\r\n  native-", "\r\nfault", "▇▇", "\x1b["] {
+        check!(said.contains(part), "{part:?} is missing in\n{said}");
+    }
+    check!(!said.replace("\r\n", "").contains('\n'), "a line does not begin on the left: {said:?}");
+    Ok(())
+}
+
+fn no_colour() -> Tried {
+    let terminal = Terminal::open(9)?;
+    let mut demo = terminal.start(&["--for", "3s"], ("NO_COLOR", "1"))?;
+    let code = demo.wait(LONG)?;
+    let said = terminal.said();
+    check!(code == Some(0) && !said.contains('\x1b') && said.contains("#####"), "it ended with {code:?}\n{said:?}");
+    Ok(())
+}
+
+fn interrupt() -> Tried {
+    let mut demo = Demo::start(&["--for", "10m"])?;
+    demo.wait_for("still leading n=1", LONG)?;
+    demo.signal(Signal::INT)?;
+    let code = demo.wait(SOON)?;
+    let (said, errors) = demo.said()?;
+    check!(code == Some(130), "it ended with {code:?}\n{said}\n{errors}");
+    let kubeconfig = said.split_whitespace().skip_while(|word| *word != "--kubeconfig").nth(1).unwrap_or_default();
+    let dir = std::path::Path::new(kubeconfig).parent().unwrap_or(std::path::Path::new("/"));
+    check!(dir.parent().is_some() && !dir.exists(), "{} is still there", dir.display());
+    Ok(())
+}
+
+fn closed_output() -> Tried {
+    let (reader, writer) = std::io::pipe()?;
+    let mut demo = Demo::start_into(&["--for", "10m"], writer.into())?;
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(reader), &mut first)?;
+    check!(first.starts_with("=== native"), "it began with {first:?}");
+    let code = demo.wait(LONG)?;
+    let (_, errors) = demo.said()?;
+    check!(code == Some(141) && !errors.contains("panicked"), "it ended with {code:?}\n{errors}");
+    Ok(())
+}
+
+fn refused_by_a_replica() -> Tried {
+    let mut demo = Demo::start(&["--lease-duration", "3s", "--renew-deadline", "3s"])?;
+    let code = demo.wait(LONG)?;
+    let (_, errors) = demo.said()?;
+    let last = errors.lines().last().unwrap_or_default();
+    let says_why = last.starts_with("error: ") && last.contains("--lease-duration 3s must be longer");
+    check!(code == Some(1) && says_why, "it ended with {code:?}\n{errors}");
+    Ok(())
+}
+
+fn bad_command_line() -> Tried {
+    let mut demo = Demo::start(&["nativ"])?;
+    let code = demo.wait(SOON)?;
+    let (said, errors) = demo.said()?;
+    let is_one_line = errors.lines().count() == 1 && said.is_empty();
+    check!(code == Some(2) && is_one_line && errors.contains("the variants are native,"), "{code:?}\n{said}\n{errors}");
+    Ok(())
+}
+
+fn on_the_real_one() -> Tried {
+    let mut demo = Demo::start_into(&["--real", "--story", "kill"], Stdio::null())?;
+    let code = demo.wait(LONG)?;
+    let (_, errors) = demo.said()?;
+    check!(code == Some(0), "it ended with {code:?}\n{errors}");
+    Ok(())
+}
