@@ -3,6 +3,8 @@
 mod embedded;
 mod real;
 
+pub use real::{service_account_token, wait_until_allowed};
+
 use std::fmt;
 use std::net::SocketAddr;
 

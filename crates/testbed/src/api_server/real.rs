@@ -36,7 +36,7 @@ pub(super) async fn install(
 ///
 /// # Errors
 /// When there is no such ServiceAccount.
-pub(super) async fn service_account_token(client: &Client, namespace: &str, name: &str) -> Result<String> {
+pub async fn service_account_token(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     // No audience: the API server's own.
     let spec = Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() });
@@ -61,7 +61,11 @@ fn first_permission(objects: &[DynamicObject], namespace: &str) -> Option<Resour
     })
 }
 
-async fn wait_until_allowed(client: &Client, permission: ResourceAttributes) -> Result<()> {
+/// Waits until the API server allows it to whoever `client` is: it learns of a new Role a moment after it was created.
+///
+/// # Errors
+/// When it does not within ten seconds.
+pub async fn wait_until_allowed(client: &Client, permission: ResourceAttributes) -> Result<()> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(permission), ..Default::default() };
     let review = SelfSubjectAccessReview { spec, ..Default::default() };

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use anyhow::{Context, Result};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -14,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
+use still_leading_testbed::api_server::{service_account_token, wait_until_allowed};
 use still_leading_testbed::{ApiServer, ServerKind};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -21,8 +21,6 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::{Ground, Users, client, create_namespace};
 
-/// The API server learns of a new Role through a watch of its own, within milliseconds.
-const EFFECTIVE_BOUND: Duration = Duration::from_secs(10);
 const CACHED_BOUND: Duration = Duration::from_secs(30);
 
 pub struct Real {
@@ -59,7 +57,9 @@ impl Real {
             let rules: Vec<PolicyRule> = serde_json::from_value(rules.clone()).context("reading rules")?;
             let token = create_user(&admin, &namespace, name, &rules).await?;
             let user = with(Some(&token))?;
-            wait_until_effective(&user, &namespace, &rules).await?;
+            if let Some(permission) = first_permission(&namespace, &rules) {
+                wait_until_allowed(&user, permission).await?;
+            }
             clients.insert(name.clone(), user);
         }
         let address = url.trim_start_matches("https://").to_owned();
@@ -90,8 +90,7 @@ async fn create_user(admin: &Client, namespace: &str, name: &str, rules: &[Polic
     let new = PostParams::default();
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let account = ServiceAccount { metadata: metadata.clone(), ..ServiceAccount::default() };
-    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
-    accounts.create(&new, &account).await?;
+    Api::namespaced(admin.clone(), namespace).create(&new, &account).await?;
     let role = Role { metadata: metadata.clone(), rules: Some(rules.to_vec()) };
     Api::namespaced(admin.clone(), namespace).create(&new, &role).await?;
     let (api_group, kind) = (Some("rbac.authorization.k8s.io".to_owned()), "Role".to_owned());
@@ -100,33 +99,19 @@ async fn create_user(admin: &Client, namespace: &str, name: &str, rules: &[Polic
     let subject = Subject { kind, name: name.to_owned(), namespace: of, ..Subject::default() };
     let binding = RoleBinding { metadata, role_ref, subjects: Some(vec![subject]) };
     Api::namespaced(admin.clone(), namespace).create(&new, &binding).await?;
-    let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
-    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
-    let granted = accounts.create_token_request(name, &new, &request).await?;
-    granted.status.and_then(|status| status.token).context("a granted token request has no token")
+    service_account_token(admin, namespace, name).await
 }
 
-/// One permission is enough to ask for: a Role takes effect as a whole.
-async fn wait_until_effective(user: &Client, namespace: &str, rules: &[PolicyRule]) -> Result<()> {
-    let Some(rule) = rules.first() else { return Ok(()) };
+/// The first thing that rules allow. One permission is enough to ask for: a Role takes effect as a whole.
+fn first_permission(namespace: &str, rules: &[PolicyRule]) -> Option<ResourceAttributes> {
+    let rule = rules.first()?;
     let first = |list: &Option<Vec<String>>| list.as_ref().and_then(|list| list.first().cloned());
-    let permission = ResourceAttributes {
+    Some(ResourceAttributes {
         group: first(&rule.api_groups),
         resource: first(&rule.resources),
         name: first(&rule.resource_names),
         verb: rule.verbs.first().cloned(),
         namespace: Some(namespace.to_owned()),
         ..ResourceAttributes::default()
-    };
-    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(permission), ..Default::default() };
-    let review = SelfSubjectAccessReview { spec, ..Default::default() };
-    let deadline = Instant::now() + EFFECTIVE_BOUND;
-    while Instant::now() < deadline {
-        let answer = Api::all(user.clone()).create(&PostParams::default(), &review).await?;
-        if answer.status.is_some_and(|status| status.allowed) {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    bail!("the Role is not in effect after {EFFECTIVE_BOUND:?}")
+    })
 }
