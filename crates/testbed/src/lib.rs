@@ -13,6 +13,7 @@ pub mod control_plane;
 pub mod fleet;
 pub mod guard;
 pub mod history;
+pub mod machine;
 pub mod manifests;
 mod process;
 pub mod proxy;

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use still_leading_testbed::machine::Machine;
 use still_leading_testbed::{Timings, Variant, workspace};
 
 use crate::Id;
@@ -150,16 +151,6 @@ fn timings(variant: Variant) -> Value {
 }
 
 fn machine() -> Result<Value> {
-    let meminfo = fs::read_to_string("/proc/meminfo").context("the memory of a machine is known on Linux only")?;
-    let kib = memory_kib(&meminfo).context("/proc/meminfo does not tell the memory of the machine")?;
-    Ok(json!({
-        "cpus": std::thread::available_parallelism()?.get(),
-        "memory_gib": (kib as f64 / 1024.0 / 1024.0 * 10.0).round() / 10.0,
-        "os": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    }))
-}
-
-fn memory_kib(meminfo: &str) -> Option<u64> {
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    total.trim().strip_suffix("kB")?.trim().parse().ok()
+    let Machine { cpus, memory_gib, os } = Machine::here()?;
+    Ok(json!({"cpus": cpus, "memory_gib": memory_gib, "os": os}))
 }
