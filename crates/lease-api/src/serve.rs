@@ -39,7 +39,7 @@ pub async fn serve(State(store): State<Store>, request: Request) -> Response {
         }
         let caller = store.users().caller(&parts.headers)?;
         caller.authorize(&info)?;
-        let max = store.limits().object_bytes.saturating_mul(2);
+        let max = store.limits().body_bytes();
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let body = match timeout(BODY_BOUND, to_bytes(body, if reads { 0 } else { max })).await {
             Ok(Ok(body)) => body,

@@ -27,10 +27,17 @@ pub struct Limits {
     /// So many of the latest changes can be watched again. A watch from before them ends with 410, so a small number
     /// shows what a client makes of that.
     pub watch_events: usize,
-    /// The size of one object, as JSON. The body of a request may be twice as long, as in kube-apiserver.
+    /// The size of one object, as JSON. The body of a request, and what a patch makes on its way, may be twice as long, as
+    /// in kube-apiserver.
     pub object_bytes: usize,
     /// The number of objects, of all resources together.
     pub objects: usize,
+}
+
+impl Limits {
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.object_bytes.saturating_mul(2)
+    }
 }
 
 impl Default for Limits {

@@ -94,11 +94,6 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Ends everything and removes what was stored, as dropping it does.
-    pub fn stop(self) {
-        drop(self);
-    }
-
     pub(crate) fn admin_token(&self) -> &str {
         &self.token
     }

@@ -41,7 +41,11 @@ pub async fn apply(client: &Client, objects: &[DynamicObject], namespace: &str) 
     Ok(())
 }
 
-async fn create_namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
+/// A new namespace with these labels.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn create_namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
     let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await;

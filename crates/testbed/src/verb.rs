@@ -49,7 +49,7 @@ impl Verb {
     }
 
     pub(crate) fn of(method: &Method, uri: &Uri) -> Self {
-        let collection = is_collection(uri.path());
+        let collection = Object::of(uri.path()).is_collection();
         match *method {
             Method::GET | Method::HEAD if collection && is_watch(uri.query().unwrap_or_default()) => Self::Watch,
             Method::GET | Method::HEAD if collection => Self::List,
@@ -70,18 +70,33 @@ impl fmt::Display for Verb {
     }
 }
 
-/// Whether the path names a collection of objects, rather than one object or none.
-fn is_collection(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let resource = match parts.as_slice() {
-        ["api", _version, rest @ ..] | ["apis", _, _version, rest @ ..] => rest,
-        _ => return false,
-    };
-    match resource {
-        // `namespaces/x` is an object, `namespaces/x/leases` a collection in it.
-        ["namespaces", _namespace, _resource] => true,
-        ["namespaces", ..] => resource.len() == 1,
-        rest => rest.len() == 1,
+/// What a path names; empty where it names nothing.
+pub(crate) struct Object<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) resource: &'a str,
+    /// None of a collection.
+    pub(crate) name: &'a str,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn of(path: &'a str) -> Self {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let (group, object) = match parts.as_slice() {
+            ["api", _version, object @ ..] => ("", object),
+            ["apis", group, _version, object @ ..] => (*group, object),
+            _ => ("", &[][..]),
+        };
+        let object = match object {
+            // `namespaces/x` is an object, `namespaces/x/leases` a collection in it.
+            ["namespaces", _namespace, object @ ..] if !object.is_empty() => object,
+            object => object,
+        };
+        let part = |index: usize| object.get(index).copied().unwrap_or_default();
+        Self { group, resource: part(0), name: part(1) }
+    }
+
+    fn is_collection(&self) -> bool {
+        !self.resource.is_empty() && self.name.is_empty()
     }
 }
 

@@ -114,7 +114,7 @@ impl Patch {
         let mut from = From::Json;
         match self {
             Self::Json(operations) => {
-                json::apply(&mut new, operations, &mut strict, write.store.limits().object_bytes * 2)?
+                json::apply(&mut new, operations, &mut strict, write.store.limits().body_bytes())?
             }
             Self::Strategic(patch) => {
                 from = From::Map;

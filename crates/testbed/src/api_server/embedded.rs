@@ -105,7 +105,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// As kube-apiserver calls a ServiceAccount.
-fn user_name(namespace: &str, account: &str) -> String {
+pub fn user_name(namespace: &str, account: &str) -> String {
     format!("system:serviceaccount:{namespace}:{account}")
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::exchange::Body;
 use super::fault::Action;
+use crate::verb::Object;
 
 /// What priority and fairness says, unlike everything else no Status.
 const OVERLOAD: &str = "Too many requests, please try again later.\n";
@@ -59,30 +60,6 @@ pub(super) fn in_its_stead(action: Action, uri: &Uri) -> Option<Response<Body>> 
 pub(super) fn expired() -> Bytes {
     let status = status(StatusCode::GONE, json!({"message": EXPIRED, "reason": "Expired"}));
     format!("{}\n", json!({"type": "ERROR", "object": status})).into()
-}
-
-/// What a path names, as far as it names something.
-struct Object<'a> {
-    group: &'a str,
-    resource: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Object<'a> {
-    fn of(path: &'a str) -> Self {
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let (group, object) = match parts.as_slice() {
-            ["api", _version, object @ ..] => ("", object),
-            ["apis", group, _version, object @ ..] => (*group, object),
-            _ => ("", &[][..]),
-        };
-        let object = match object {
-            ["namespaces", _namespace, object @ ..] if !object.is_empty() => object,
-            object => object,
-        };
-        let part = |index: usize| object.get(index).copied().unwrap_or_default();
-        Self { group, resource: part(0), name: part(1) }
-    }
 }
 
 /// A failure, with what is particular to it.

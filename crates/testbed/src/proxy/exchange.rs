@@ -33,8 +33,8 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>> {
-        let place = self.route.record.arrived(request.method(), request.uri());
         let verb = Verb::of(request.method(), request.uri());
+        let place = self.route.record.arrived(verb, request.uri());
         let met = self.state.borrow().meet(verb);
         if let Some(answer) = met.action.and_then(|action| answer::in_its_stead(action, request.uri())) {
             self.route.record.met(place, Fate::Answered);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyper::{Method, Uri};
+use hyper::Uri;
 
 use crate::history::now;
 use crate::verb::Verb;
@@ -50,8 +50,8 @@ pub(super) struct Record(Arc<Mutex<Vec<Request>>>);
 
 impl Record {
     /// Notes a request, and returns its place for what is to be noted of it later.
-    pub(super) fn arrived(&self, method: &Method, uri: &Uri) -> usize {
-        let (verb, path) = (Verb::of(method, uri), uri.to_string());
+    pub(super) fn arrived(&self, verb: Verb, uri: &Uri) -> usize {
+        let path = uri.to_string();
         let request = Request { at: now(), verb, path, status: None, fate: Fate::default() };
         let mut requests = self.lock();
         requests.push(request);

@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
             Some(Body::Json { value, change }) => {
                 let mut value = self.fill.value(value)?;
                 if let Some(change) = change {
-                    merge(&mut value, &self.fill.value(change)?);
+                    json_patch::merge(&mut value, &self.fill.value(change)?);
                 }
                 serde_json::to_vec(&value)?
             }
@@ -161,24 +161,5 @@ impl Watch {
             }
         }
         Ok(json!({ "frames": frames }))
-    }
-}
-
-/// RFC 7396.
-fn merge(value: &mut Value, change: &Value) {
-    let Value::Object(change) = change else {
-        *value = change.clone();
-        return;
-    };
-    if !value.is_object() {
-        *value = json!({});
-    }
-    let Value::Object(object) = value else { return };
-    for (key, change) in change {
-        if change.is_null() {
-            object.remove(key);
-        } else {
-            merge(object.entry(key.clone()).or_insert(Value::Null), change);
-        }
     }
 }

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, PostParams};
-use kube::{Client, Config};
+use kube::Client;
 use serde_json::Value;
 
 pub use embedded::Embedded;
@@ -49,26 +47,4 @@ impl Server {
             Self::Embedded(server) => server.ground(namespace, users, forgetful).await,
         }
     }
-}
-
-/// As it is called in messages, on both servers.
-fn full_name(namespace: &str, user: &str) -> String {
-    format!("system:serviceaccount:{namespace}:{user}")
-}
-
-/// A client that retries nothing and adds nothing but the token.
-fn client(url: &str, ca: Option<Vec<u8>>, token: Option<&str>) -> Result<Client> {
-    let mut config = Config::new(url.parse()?);
-    // Never the system's, which take longer to load than a scenario to run.
-    config.root_cert = Some(ca.into_iter().collect());
-    config.auth_info.token = token.map(|token| token.to_owned().into());
-    config.default_retry = false;
-    Client::try_from(config).context("setting up a client")
-}
-
-async fn create_namespace(admin: &Client, name: &str) -> Result<()> {
-    let mut namespace = Namespace::default();
-    namespace.metadata.name = Some(name.to_owned());
-    let created = Api::all(admin.clone()).create(&PostParams::default(), &namespace).await;
-    created.map(drop).with_context(|| format!("creating namespace {name}"))
 }

@@ -28,13 +28,13 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::jiff::Timestamp;
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use serde_json::Value;
-use still_leading_testbed::Assets;
+use still_leading_testbed::{Assets, ServerKind};
 
 use differences::Row;
 use golden::{Answers, Golden};
 use normalise::Known;
 use scenario::{Scenario, Topic};
-use world::{Kind, World};
+use world::World;
 
 /// Scenarios wait more than they work.
 const THREADS: usize = 32;
@@ -58,8 +58,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let missing = Assets::find().err();
     let mut trials = suite.trials(&topics, &table, missing.is_some())?;
     if !records {
-        trials.push(suite.race(Kind::Embedded));
-        trials.push(suite.race(Kind::Real).with_ignored_flag(missing.is_some()));
+        trials.push(suite.race(ServerKind::Embedded));
+        trials.push(suite.race(ServerKind::Real).with_ignored_flag(missing.is_some()));
         trials.push(suite.random().with_ignored_flag(missing.is_some()));
         let table = table.clone();
         trials.push(own::trial("docs_show_the_table_of_differences", move || differences::check_document(&table)));
@@ -95,9 +95,9 @@ impl Suite {
     fn trials(&self, topics: &[Topic], table: &[Row], no_real_server: bool) -> Result<Vec<Trial>> {
         let mut trials = Vec::new();
         // The embedded ones first: the real server is still starting.
-        for kind in [Kind::Embedded, Kind::Real] {
+        for kind in ServerKind::ALL {
             // What is recorded now is for the next run to compare with.
-            if self.records && kind == Kind::Embedded {
+            if self.records && kind == ServerKind::Embedded {
                 continue;
             }
             for topic in topics {
@@ -109,11 +109,11 @@ impl Suite {
                 for scenario in &topic.scenarios {
                     let expected = golden.scenarios.get(&scenario.name).cloned();
                     let rows = match kind {
-                        Kind::Embedded => differences::rows(table, &topic.name, &scenario.name),
-                        Kind::Real => Vec::new(),
+                        ServerKind::Embedded => differences::rows(table, &topic.name, &scenario.name),
+                        ServerKind::Real => Vec::new(),
                     };
                     let trial = self.trial(kind, &topic.name, Arc::clone(scenario), expected, rows);
-                    trials.push(trial.with_ignored_flag(kind == Kind::Real && no_real_server));
+                    trials.push(trial.with_ignored_flag(kind == ServerKind::Real && no_real_server));
                 }
             }
         }
@@ -122,7 +122,7 @@ impl Suite {
 
     fn trial(
         &self,
-        kind: Kind,
+        kind: ServerKind,
         topic: &str,
         scenario: Arc<Scenario>,
         golden: Option<Vec<Value>>,
@@ -149,7 +149,7 @@ impl Suite {
         })
     }
 
-    fn race(&self, kind: Kind) -> Trial {
+    fn race(&self, kind: ServerKind) -> Trial {
         let (world, name) = (Arc::clone(&self.world), format!("{}::race::one_wins", kind.name()));
         let race = async move |world: &World| race::one_wins(&*world.server(kind).await?).await;
         Trial::test(name, move || world.run(race(&world)).map_err(failed))
@@ -184,7 +184,7 @@ impl Suite {
 }
 
 /// What a server answers to a scenario, normalised, and what kept the scenario from its end.
-async fn answers(world: &World, kind: Kind, scenario: &Scenario) -> Result<(Vec<Value>, Option<anyhow::Error>)> {
+async fn answers(world: &World, kind: ServerKind, scenario: &Scenario) -> Result<(Vec<Value>, Option<anyhow::Error>)> {
     let server = world.server(kind).await?;
     let began = Timestamp::now();
     let ground = server.ground(&scenario.users, scenario.forgetful).await?;

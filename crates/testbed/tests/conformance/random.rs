@@ -11,13 +11,14 @@ use k8s_openapi::jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use serde_json::Value;
+use still_leading_testbed::ServerKind;
 
 use crate::exchange::Session;
 use crate::ground::{Embedded, Server};
 use crate::judge::compare;
 use crate::normalise::{Known, normalise};
 use crate::scenario::Request;
-use crate::world::{Kind, World};
+use crate::world::World;
 use turn::Turn;
 
 /// A few seconds' worth.
@@ -95,7 +96,8 @@ fn number(variable: &str) -> Result<Option<u64>> {
 /// In words, if there are any.
 async fn differences(world: &World, turns: &[Turn]) -> Result<Option<String>> {
     // An embedded server for each: a long search would fill one.
-    let (real, embedded) = (world.server(Kind::Real).await?, Server::Embedded(Box::new(Embedded::start().await?)));
+    let (real, embedded) =
+        (world.server(ServerKind::Real).await?, Server::Embedded(Box::new(Embedded::start().await?)));
     let (real, embedded) = tokio::try_join!(play(&real, turns), play(&embedded, turns))?;
     let found = compare(&real.answers, &embedded.answers);
     let Some(first) = found.first().map(|it| it.step) else { return Ok(None) };

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use still_leading_testbed::ServerKind;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -12,21 +13,6 @@ use crate::ground::{Embedded, Real, Server};
 
 /// For one trial. The longest waits seven seconds on purpose; a bug is to fail, not to hang.
 const TRIAL_BOUND: Duration = Duration::from_secs(180);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Embedded,
-    Real,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Embedded => "embedded",
-            Self::Real => "real",
-        }
-    }
-}
 
 pub struct World {
     runtime: Mutex<Option<Arc<Runtime>>>,
@@ -40,13 +26,13 @@ impl World {
         Ok(Self { runtime, embedded: OnceCell::new(), real: OnceCell::new() })
     }
 
-    pub async fn server(&self, kind: Kind) -> Result<Arc<Server>> {
+    pub async fn server(&self, kind: ServerKind) -> Result<Arc<Server>> {
         let server = match kind {
-            Kind::Embedded => {
+            ServerKind::Embedded => {
                 let start = async { Ok(Arc::new(Server::Embedded(Box::new(Embedded::start().await?)))) };
                 self.embedded.get_or_try_init(|| start).await
             }
-            Kind::Real => {
+            ServerKind::Real => {
                 let start = async { Ok(Arc::new(Server::Real(Box::new(Real::start().await?)))) };
                 self.real.get_or_try_init(|| start).await
             }
@@ -59,7 +45,7 @@ impl World {
         let world = Arc::clone(self);
         if let Ok(runtime) = self.runtime() {
             // A failure is told by whoever needs the server: it tries again.
-            runtime.spawn(async move { world.server(Kind::Real).await.map(drop).ok() });
+            runtime.spawn(async move { world.server(ServerKind::Real).await.map(drop).ok() });
         }
     }
 

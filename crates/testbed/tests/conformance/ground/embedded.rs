@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use still_leading_lease_api::{Access, Limits, Options, Server, Store, User};
+use still_leading_testbed::api_server::{client, user_name};
+use still_leading_testbed::manifests::create_namespace;
 
-use super::{Ground, Users, client, create_namespace, full_name};
+use super::{Ground, Users};
 
 const ADMIN: &str = "administrator";
 
@@ -26,14 +28,14 @@ impl Embedded {
         let url = server.url();
         let with = |token: Option<&str>| client(&url, None, token);
         let admin = with(Some(ADMIN))?;
-        create_namespace(&admin, &namespace).await?;
+        create_namespace(&admin, &namespace, BTreeMap::new()).await?;
         let nobody = [("anonymous", with(None)?), ("stranger", with(Some("wrong"))?), ("admin", admin)];
         let mut clients: BTreeMap<_, _> = nobody.into_iter().map(|(name, client)| (name.to_owned(), client)).collect();
         for (name, rules) in users {
             let token = format!("{namespace}-{name}");
             let rules = serde_json::from_value(rules.clone()).context("reading rules")?;
             let access = Access::Only { namespace: namespace.clone(), rules };
-            server.add_user(User { name: full_name(&namespace, name), token: token.clone(), access });
+            server.add_user(User { name: user_name(&namespace, name), token: token.clone(), access });
             clients.insert(name.clone(), with(Some(&token))?);
         }
         Ok(Ground { address: server.address().to_string(), namespace, clients })

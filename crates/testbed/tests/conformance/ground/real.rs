@@ -13,13 +13,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
-use still_leading_testbed::api_server::{service_account_token, wait_until_allowed};
+use still_leading_testbed::api_server::{client, service_account_token, wait_until_allowed};
+use still_leading_testbed::manifests::create_namespace;
 use still_leading_testbed::{ApiServer, ServerKind};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use super::{Ground, Users, client, create_namespace};
+use super::{Ground, Users};
 
 const CACHED_BOUND: Duration = Duration::from_secs(30);
 
@@ -50,7 +51,7 @@ impl Real {
     pub async fn ground(&self, namespace: String, users: &Users) -> Result<Ground> {
         let (url, admin) = (self.server.url(), self.server.client()?);
         let with = |token: Option<&str>| client(&url, Some(self.ca.clone()), token);
-        create_namespace(&admin, &namespace).await?;
+        create_namespace(&admin, &namespace, BTreeMap::new()).await?;
         let nobody = [("anonymous", with(None)?), ("stranger", with(Some("wrong"))?), ("admin", admin.clone())];
         let mut clients: BTreeMap<_, _> = nobody.into_iter().map(|(name, client)| (name.to_owned(), client)).collect();
         for (name, rules) in users {
