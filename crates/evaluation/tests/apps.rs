@@ -1,5 +1,5 @@
-//! Each third-party variant is a project that can be copied: a workspace of its own, held to what the root workspace is
-//! held to, and a template that names nothing from the rest of the repository.
+//! Each Rust variant is a project that can be copied: a workspace of its own, held to what the root workspace is held to.
+//! Of those that show a crate, the template is one short file that names nothing from the rest of the repository.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,15 +13,20 @@ const COMMON: [&str; 5] = ["anyhow", "kube", "tokio", "tokio_util", "tracing"];
 /// Each file, and how many lines it may have.
 const LINES_MAX: [(&str, usize); 3] = [("src/election.rs", 150), ("src/main.rs", 60), ("README.md", 40)];
 
-/// The folders in `apps/` that are workspaces of their own.
+/// The folders in `apps/` that cargo builds.
 fn apps() -> Vec<PathBuf> {
     let folders = fs::read_dir(workspace().join("apps")).expect("a folder apps/").flatten().map(|entry| entry.path());
-    let mut apps: Vec<_> = folders
-        .filter(|folder| folder.join("Cargo.toml").is_file())
-        .filter(|folder| manifest(folder).contains_key("workspace"))
-        .collect();
+    let mut apps: Vec<_> = folders.filter(|folder| folder.join("Cargo.toml").is_file()).collect();
     apps.sort();
-    assert!(apps.len() >= 4, "the third-party variants are not where they are looked for: {apps:?}");
+    assert!(apps.len() >= 5, "the Rust variants are not where they are looked for: {apps:?}");
+    apps
+}
+
+/// Those that show a crate, and so come in two forms. The template of native is no call of a crate, but an election.
+fn apps_of_crates() -> Vec<PathBuf> {
+    let mut apps = apps();
+    apps.retain(|folder| folder.join("examples/as_documented.rs").is_file());
+    assert!(apps.len() >= 4, "the variants of crates are not where they are looked for: {apps:?}");
     apps
 }
 
@@ -80,31 +85,35 @@ fn in_code(package: &str) -> String {
     package.replace('-', "_")
 }
 
-/// Nothing is wrong with any of the apps; else, all that is.
-fn check(wrong: impl Fn(&Path) -> Vec<String>) {
-    let found =
-        apps().into_iter().flat_map(|app| wrong(&app).into_iter().map(move |it| format!("{}: {it}", name(&app))));
+/// Nothing is wrong with any of `apps`; else, all that is.
+fn check(apps: Vec<PathBuf>, wrong: impl Fn(&Path) -> Vec<String>) {
+    let found = apps.into_iter().flat_map(|app| wrong(&app).into_iter().map(move |it| format!("{}: {it}", name(&app))));
     assert_eq!(found.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
 fn an_app_has_the_lints_and_the_profiles_of_the_root() {
     let root = manifest(&workspace());
-    check(|app| differences(&manifest(app), &root));
+    check(apps(), |app| differences(&manifest(app), &root));
 }
 
 #[test]
-fn an_app_has_a_lock_file_and_is_called_by_its_folder() {
-    check(|app| {
-        let is_named = manifest(app)["package"]["name"].as_str() == Some(&format!("still-leading-{}", name(app)));
-        let wrong = [(is_named, "it has another name"), (app.join("Cargo.lock").is_file(), "it has no Cargo.lock")];
+fn an_app_is_a_workspace_with_a_lock_file_and_is_called_by_its_folder() {
+    check(apps(), |app| {
+        let manifest = manifest(app);
+        let is_named = manifest["package"]["name"].as_str() == Some(&format!("still-leading-{}", name(app)));
+        let wrong = [
+            (manifest.contains_key("workspace"), "it is no workspace of its own"),
+            (app.join("Cargo.lock").is_file(), "it has no Cargo.lock"),
+            (is_named, "it has another name"),
+        ];
         wrong.into_iter().filter(|(is_right, _)| !is_right).map(|(_, what)| what.to_owned()).collect()
     });
 }
 
 #[test]
 fn a_template_its_call_and_its_readme_are_short_enough_to_read() {
-    check(|app| {
+    check(apps_of_crates(), |app| {
         let lines = |file| read(&app.join(file)).lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
         let counted = LINES_MAX.map(|(file, lines_max)| (file, lines(file), lines_max));
         let long = counted.into_iter().filter(|(_, lines, lines_max)| lines > lines_max);
@@ -114,7 +123,7 @@ fn a_template_its_call_and_its_readme_are_short_enough_to_read() {
 
 #[test]
 fn a_template_names_nothing_but_its_crate_and_what_every_template_uses() {
-    check(|app| {
+    check(apps_of_crates(), |app| {
         let source = read(&app.join("src/election.rs"));
         strangers(&source, &manifest(app)).into_iter().map(|it| format!("src/election.rs names {it}")).collect()
     });

@@ -1,6 +1,6 @@
-//! Each folder of a crate's variant is complete: taken out of this repository and given a scaffold, both its forms compile
-//! and its own tests pass, with the versions that its lock file holds together. The scaffold stays here, since a reader
-//! replaces it by an application.
+//! Each folder of a Rust variant is complete: taken out of this repository and given a scaffold, all its forms compile and
+//! its own tests pass, with the versions that its lock file holds together. The scaffold stays here, since a reader
+//! replaces it by an application. These are also what runs the variants' own tests in `cargo test` at the root.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use still_leading_testbed::{Form, Variant, cargo, workspace};
 
-/// What is in such a folder, and so what is copied.
-const CONTENTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "README.md", "src", "examples"];
+/// What is in each such folder, and so what is copied.
+const CONTENTS: [&str; 4] = ["Cargo.toml", "Cargo.lock", "README.md", "src"];
+/// What is there too if the variant comes in two forms.
+const EXAMPLES: &str = "examples";
 
 /// As the manifest of a variant names the scaffold.
 const SCAFFOLD: &str = r#"path = "../../crates/scaffold""#;
@@ -19,14 +21,15 @@ macro_rules! copied_alone_each_passes {
         $(#[test] fn $name() -> Result<()> { passes_elsewhere(Variant::$variant) })+
 
         #[test]
-        fn no_variant_that_comes_in_two_forms_is_left_out() {
-            let of_crates = Variant::ALL.iter().copied().filter(|it| it.forms().contains(&Form::AsDocumented));
-            assert_eq!(of_crates.collect::<Vec<_>>(), [$(Variant::$variant),+]);
+        fn no_rust_variant_is_left_out() {
+            let in_rust = Variant::ALL.iter().copied().filter(|it| it.folder().join("Cargo.toml").is_file());
+            assert_eq!(in_rust.collect::<Vec<_>>(), [$(Variant::$variant),+]);
         }
     };
 }
 
 copied_alone_each_passes! {
+    native_passes_its_tests_when_its_folder_is_copied: Native,
     kube_leader_election_passes_its_tests_when_its_folder_is_copied: KubeLeaderElection,
     kube_coordinate_passes_its_tests_when_its_folder_is_copied: KubeCoordinate,
     kubert_passes_its_tests_when_its_folder_is_copied: Kubert,
@@ -38,7 +41,8 @@ fn passes_elsewhere(variant: Variant) -> Result<()> {
     // The folder keeps its name, as a reader's copy would.
     let copy = dir.path().join(variant.name());
     fs::create_dir(&copy)?;
-    for name in CONTENTS {
+    let examples = variant.forms().contains(&Form::AsDocumented).then_some(EXAMPLES);
+    for name in CONTENTS.into_iter().chain(examples) {
         copy_all(&variant.folder().join(name), &copy.join(name))?;
     }
     let manifest = copy.join("Cargo.toml");

@@ -26,8 +26,8 @@ pub(super) fn package(folder: &Path, name: &str) -> Result<Package> {
     let package = find(name).or_else(|| find(&application)).context("the application has another name")?;
 
     // `cargo metadata` also lists optional dependencies that are only mentioned (`x?/feature`); `cargo tree` does not.
-    let tree = ["tree", "--locked", "--edges=normal,build", "--prefix=depth", "--no-dedupe", "--format= {p}", "-p"];
-    let tree = output(Command::new("cargo").args(tree).arg(&application).current_dir(folder))?;
+    let tree = ["tree", "--locked", "--edges=normal,build", "--prefix=depth", "--no-dedupe", "--format= {p}"];
+    let tree = output(Command::new("cargo").args(tree).current_dir(folder))?;
     let tree = Tree::parse(&tree);
     let needed = tree.below(&package.name, SCAFFOLD);
     let kube: BTreeSet<&str> = tree.below("kube", SCAFFOLD).into_iter().collect();

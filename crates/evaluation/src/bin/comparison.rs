@@ -32,7 +32,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace();
     let artefacts: Artefacts = record::read(&root.join(ARTEFACTS))?;
     let black_box: BlackBox = record::read(&root.join(BLACK_BOX))?;
-    check_versions(&root, &artefacts)?;
+    check_versions(&artefacts)?;
 
     let variants: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
     let tables = tables(&artefacts, &black_box, &variants).context("docs/runs")?;
@@ -55,16 +55,15 @@ fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The record is one of the crates that the lock files name.
-fn check_versions(root: &Path, artefacts: &Artefacts) -> Result<()> {
+fn check_versions(artefacts: &Artefacts) -> Result<()> {
     for variant in Variant::ALL {
         let Some(artefact) = artefacts.variants.get(variant.name()) else { continue };
         let folder = variant.folder();
         let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-        let lock = Some(folder.join("Cargo.lock")).filter(|path| path.is_file());
         let is_stale = if folder.join("go.mod").is_file() {
             stale(artefact, Sources::GoMod(&read(&folder.join("go.mod"))?))
         } else {
-            stale(artefact, Sources::CargoLock(&read(&lock.unwrap_or_else(|| root.join("Cargo.lock")))?))
+            stale(artefact, Sources::CargoLock(&read(&folder.join("Cargo.lock"))?))
         };
         if let Some(what) = is_stale.with_context(|| format!("comparing the record of {variant}"))? {
             bail!("{ARTEFACTS} is stale: {variant} was measured with {what}: run `just record`");

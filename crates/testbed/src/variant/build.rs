@@ -40,6 +40,19 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
+/// What this machine lacks to build a variant, as far as that shows without building. Asked in the variant's folder, so that
+/// Go itself says whether it is new enough for its go.mod.
+pub(super) fn missing_toolchain(variant: Variant) -> Option<String> {
+    let app = variant.folder();
+    if !app.join("go.mod").is_file() {
+        return None;
+    }
+    let mut command = Command::new("go");
+    command.args(["env", "GOVERSION"]).current_dir(app).stdout(Stdio::null()).stderr(Stdio::null());
+    let suits = command.status().is_ok_and(|status| status.success());
+    (!suits).then(|| "Go 1.26 or newer is not installed (https://go.dev/dl)".to_owned())
+}
+
 /// Builds a form of a variant, or finds it up to date, and returns the executable.
 pub(super) fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
     let app = variant.folder();
@@ -68,7 +81,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Works for the root workspace and for a variant with a workspace of its own: cargo finds either from the manifest.
+/// Each variant is a workspace of its own with one package, so the manifest says all.
 fn build_with_cargo(manifest: &Path, package: &str, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
     let (kind, target) = match form {
         Form::Template => ("--bin", package.to_owned()),
@@ -76,7 +89,7 @@ fn build_with_cargo(manifest: &Path, package: &str, form: Form, profile: Profile
         Form::AsDocumented => ("--example", format!("{package}-{form}")),
     };
     let mut command = cargo();
-    command.args(["build", "--package", package, kind, &target, "--message-format=json-render-diagnostics"]);
+    command.args(["build", kind, &target, "--message-format=json-render-diagnostics"]);
     command.arg("--manifest-path").arg(manifest).stderr(Stdio::inherit());
     if profile == Profile::Release {
         command.arg("--release");
