@@ -8,6 +8,7 @@ pub use real::{service_account_token, wait_until_allowed};
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use kube::api::DynamicObject;
@@ -15,6 +16,7 @@ use kube::{Client, Config};
 
 use crate::assets::Assets;
 use crate::control_plane::ControlPlane;
+use crate::kubeconfig::{self, Way};
 use crate::tls::Authority;
 use embedded::Embedded;
 
@@ -90,7 +92,25 @@ impl ApiServer {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn client(&self) -> Result<Client> {
-        client_of(self.address(), self.authority(), self.admin_token())
+        self.client_with_token(self.admin_token())
+    }
+
+    /// A client of whoever has that token, such as a ServiceAccount.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn client_with_token(&self, token: &str) -> Result<Client> {
+        client_of(self.address(), self.authority(), token)
+    }
+
+    /// Writes a kubeconfig for an administrator, such as a person with `kubectl`, into `dir`; once. The default namespace
+    /// is `namespace`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn admin_kubeconfig(&self, dir: &Path, namespace: &str) -> Result<PathBuf> {
+        let way = Way { server: &self.url(), ca_pem: &self.ca_pem(), token: self.admin_token(), namespace };
+        kubeconfig::write(dir, "admin", way)
     }
 
     /// Ends it as SIGKILL does, and keeps what it stored.
@@ -117,7 +137,10 @@ impl ApiServer {
 
     /// Applies manifests in a new namespace and waits until what they grant to `account` is in effect: a replica that came
     /// earlier would be refused once, and a test could not tell that from a missing verb.
-    pub(crate) async fn install(&self, objects: &[DynamicObject], namespace: &str, account: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When an object is refused, or what they grant is not in effect after ten seconds.
+    pub async fn install(&self, objects: &[DynamicObject], namespace: &str, account: &str) -> Result<()> {
         match self {
             Self::Embedded(server) => server.install(objects, namespace, account).await,
             Self::Real(server) => real::install(server, objects, namespace, account).await,
@@ -125,7 +148,10 @@ impl ApiServer {
     }
 
     /// A fresh token of a ServiceAccount of [`ApiServer::install`].
-    pub(crate) async fn token(&self, namespace: &str, account: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// When there is no such ServiceAccount.
+    pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
         match self {
             Self::Embedded(server) => server.token(namespace, account),
             Self::Real(server) => real::service_account_token(&server.client()?, namespace, account).await,

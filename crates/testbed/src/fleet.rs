@@ -259,7 +259,7 @@ impl Fleet {
     /// # Errors
     /// When it cannot be written.
     pub fn admin_kubeconfig(&self, api_server: &ApiServer) -> Result<PathBuf> {
-        setup::write_admin_kubeconfig(api_server, self.dir.path(), &self.setup.namespace)
+        api_server.admin_kubeconfig(self.dir.path(), &self.setup.namespace)
     }
 
     /// Kills the replicas and deletes the namespace. That is a courtesy: without controllers it stays in `Terminating`,

@@ -90,8 +90,9 @@ impl History {
         self.record_at(now(), HARNESS, message, fields)
     }
 
-    /// Notes something under a time and a name of the caller's choice.
-    pub(crate) fn record_at(&self, at: u64, replica: &str, message: &str, fields: Map<String, Value>) -> u64 {
+    /// Notes something under a time and a name of the caller's choice, and returns that time. A history of pods has times of
+    /// another clock; it has to be one clock for all events of a history.
+    pub fn record_at(&self, at: u64, replica: &str, message: &str, fields: Map<String, Value>) -> u64 {
         self.add(Event { at, replica: replica.to_owned(), message: message.to_owned(), fields });
         at
     }

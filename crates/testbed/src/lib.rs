@@ -13,6 +13,7 @@ pub mod control_plane;
 pub mod fleet;
 pub mod guard;
 pub mod history;
+mod kubeconfig;
 pub mod machine;
 pub mod manifests;
 mod process;

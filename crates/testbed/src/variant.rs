@@ -95,6 +95,11 @@ impl Variant {
         build::build(self, form, profile)
     }
 
+    /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
+    pub fn missing_toolchain(self) -> Option<String> {
+        build::missing_toolchain(self)
+    }
+
     /// Where it stands.
     pub fn folder(self) -> PathBuf {
         workspace().join("apps").join(self.name())

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use kube::Client;
-use serde_json::{Value, json};
 
 use super::FleetOptions;
 use crate::api_server::ApiServer;
 use crate::control_plane::random_hex;
-use crate::guard::write_private;
+use crate::kubeconfig::{self, Way};
 use crate::manifests;
 
 pub(super) struct Setup {
@@ -45,47 +44,7 @@ impl Setup {
         server: &str,
     ) -> Result<PathBuf> {
         let token = api_server.token(&self.namespace, &self.name).await?;
-        let ca = dir.join(format!("{replica}-ca.crt"));
-        write_private(&ca, &api_server.ca_pem())?;
-        let path = dir.join(format!("{replica}.kubeconfig"));
-        write_private(&path, &kubeconfig(server, &ca, &token, &self.namespace).to_string())?;
-        Ok(path)
-    }
-}
-
-/// A kubeconfig of an administrator, past every proxy.
-pub(super) fn write_admin_kubeconfig(api_server: &ApiServer, dir: &Path, namespace: &str) -> Result<PathBuf> {
-    let (ca, path) = (dir.join("ca.crt"), dir.join("kubeconfig"));
-    write_private(&ca, &api_server.ca_pem())?;
-    write_private(&path, &kubeconfig(&api_server.url(), &ca, api_server.admin_token(), namespace).to_string())?;
-    Ok(path)
-}
-
-/// In JSON, which is YAML too.
-fn kubeconfig(server: &str, ca: &Path, token: &str, namespace: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "testbed", "cluster": {"server": server, "certificate-authority": ca}}],
-        "users": [{"name": "replica", "user": {"token": token}}],
-        "contexts": [{"name": "replica", "context": {"cluster": "testbed", "user": "replica", "namespace": namespace}}],
-        "current-context": "replica",
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kubeconfig_is_read_by_kube_as_it_is_meant() {
-        let written = kubeconfig("https://127.0.0.1:1", Path::new("/dir/ca.crt"), "secret", "ns").to_string();
-        let read = kube::config::Kubeconfig::from_yaml(&written).unwrap();
-        assert_eq!(read.current_context.as_deref(), Some("replica"));
-        let cluster = read.clusters[0].cluster.as_ref().unwrap();
-        assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:1"));
-        assert_eq!(cluster.certificate_authority.as_deref(), Some("/dir/ca.crt"));
-        assert!(read.auth_infos[0].auth_info.as_ref().unwrap().token.is_some());
-        assert_eq!(read.contexts[0].context.as_ref().unwrap().namespace.as_deref(), Some("ns"));
+        let way = Way { server, ca_pem: &api_server.ca_pem(), token: &token, namespace: &self.namespace };
+        kubeconfig::write(dir, replica, way)
     }
 }

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -233,7 +233,7 @@ struct Missing {
 impl Missing {
     fn look() -> Self {
         let api_server = Assets::find().err().map(|missing| missing.to_string());
-        let lacking = |variant: &Variant| Some((*variant, missing_toolchain(*variant)?));
+        let lacking = |variant: &Variant| Some((*variant, variant.missing_toolchain()?));
         Self { api_server, toolchains: Variant::ALL.iter().filter_map(lacking).collect() }
     }
 
@@ -250,15 +250,4 @@ impl Missing {
             eprintln!("note: the cases on a real API server are ignored: {reason}");
         }
     }
-}
-
-/// Asked in the folder of the variant, so that Go itself says whether it is new enough for its go.mod.
-fn missing_toolchain(variant: Variant) -> Option<String> {
-    if variant != Variant::ClientGo {
-        return None;
-    }
-    let mut command = Command::new("go");
-    command.args(["env", "GOVERSION"]).current_dir(variant.folder()).stdout(Stdio::null()).stderr(Stdio::null());
-    let suits = command.status().is_ok_and(|status| status.success());
-    (!suits).then(|| "Go 1.26 or newer is not installed (https://go.dev/dl)".to_owned())
 }

@@ -1,0 +1,122 @@
+//! The pods: as restricted as Pod Security asks for and a little more, and no faster to be ended than they can hand over.
+//! A real API server is asked the same; this is for machines that have none.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
+use still_leading_testbed::{Timings, Variant};
+
+use crate::belonging::has_port;
+use crate::findings::Findings;
+use crate::lists::PREFIX;
+use crate::objects::Objects;
+
+/// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
+/// none is set at all.
+const UNSET: [&str; 5] = ["hostNetwork", "hostPID", "hostIPC", "volumes", "ephemeralContainers"];
+
+/// Everything that is to be looked at.
+pub fn look(variant: Variant, objects: &Objects, findings: &mut Findings) -> Result<()> {
+    let workload = objects.workload()?;
+    let pod = workload.template.spec.context("there is no pod spec")?;
+    look_at_pod(&pod, findings)?;
+    let containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+    for container in containers {
+        look_at_container(container, findings)?;
+        look_at_resources(container, findings);
+        look_at_image(variant, container, findings);
+    }
+    look_at_probes(&pod.containers, findings);
+    look_at_end(&pod, findings);
+    if let Some(spec) = objects.optional::<Deployment>()?.map(|it| it.spec) {
+        let update = spec.strategy.unwrap_or_default();
+        findings.require(update.type_.as_deref() != Some("Recreate"), "all pods are replaced at once");
+        let update = update.rolling_update.unwrap_or_default();
+        let [none, one] = [0, 1].map(|count| Some(IntOrString::Int(count)));
+        findings.equal("maxSurge", update.max_surge, none);
+        findings.equal("maxUnavailable", update.max_unavailable, one);
+    }
+    let enough = workload.replicas.is_some_and(|replicas| replicas > 1);
+    findings.require(enough, "there is no standby to take over");
+    Ok(())
+}
+
+fn look_at_pod(pod: &PodSpec, findings: &mut Findings) -> Result<()> {
+    let fields = serde_json::to_value(pod)?;
+    for field in UNSET {
+        findings.equal(field, &fields[field], &Value::Null);
+    }
+    let security = &fields["securityContext"];
+    findings.equal("runAsNonRoot", &security["runAsNonRoot"], &json!(true));
+    let user = security["runAsUser"].as_i64();
+    findings.require(user.is_some_and(|user| user != 0), format!("runAsUser is {user:?}"));
+    findings.equal("seccompProfile", &security["seccompProfile"], &json!({"type": "RuntimeDefault"}));
+    for field in ["seLinuxOptions", "appArmorProfile", "sysctls", "windowsOptions"] {
+        findings.equal(field, &security[field], &Value::Null);
+    }
+    Ok(())
+}
+
+/// What a container says goes before what its pod says, so it says nothing of what the pod does.
+fn look_at_container(container: &Container, findings: &mut Findings) -> Result<()> {
+    let security = serde_json::to_value(&container.security_context)?;
+    let wanted = json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]},
+    });
+    findings.equal(&format!("securityContext of the container {}", container.name), &security, &wanted);
+    let on_host = container.ports.iter().flatten().any(|port| port.host_port.is_some());
+    findings.require(!on_host, "a container has a port on its host");
+    Ok(())
+}
+
+fn look_at_resources(container: &Container, findings: &mut Findings) {
+    let resources = container.resources.clone().unwrap_or_default();
+    let names = |list: Option<std::collections::BTreeMap<String, _>>| {
+        list.into_iter().flat_map(|list| list.into_keys()).collect::<Vec<String>>()
+    };
+    // Throttling would delay renewals, hence no limit on CPU.
+    findings.equal("the list of resource limits", names(resources.limits), vec!["memory".to_owned()]);
+    let wanted = ["cpu", "memory"].map(str::to_owned).to_vec();
+    findings.equal("the list of resource requests", names(resources.requests), wanted);
+}
+
+/// skaffold puts the tag, and loads the image into the cluster, from where it is not to be pulled.
+fn look_at_image(variant: Variant, container: &Container, findings: &mut Findings) {
+    let image = format!("{PREFIX}{variant}");
+    findings.equal("the image", container.image.as_deref(), Some(&*image));
+    findings.equal("imagePullPolicy", container.image_pull_policy.as_deref(), Some("IfNotPresent"));
+}
+
+fn look_at_probes(containers: &[Container], findings: &mut Findings) {
+    for container in containers {
+        let probes =
+            [("liveness", &container.liveness_probe, "/healthz"), ("readiness", &container.readiness_probe, "/readyz")];
+        for (what, probe, wanted) in probes {
+            let get = probe.as_ref().and_then(|probe: &Probe| probe.http_get.as_ref());
+            findings.equal(
+                &format!("the path of the {what} probe"),
+                get.and_then(|it| it.path.as_deref()),
+                Some(wanted),
+            );
+            let named = has_port(containers, get.map(|it| &it.port));
+            findings.require(named, format!("the {what} probe has a port that is none of its container's"));
+            findings.require(get.is_none_or(|it| it.host.is_none()), format!("the {what} probe asks another host"));
+        }
+    }
+}
+
+/// A leader that is asked to end first waits for its work and then for the release of its Lease, each for a renew deadline
+/// at most. The one that holds is the default: no flag sets another.
+fn look_at_end(pod: &PodSpec, findings: &mut Findings) {
+    let arguments: Vec<_> = pod.containers.iter().flat_map(|it| it.args.iter().flatten()).map(String::as_str).collect();
+    findings.equal("the list of arguments", arguments, vec!["--enable-leader-election"]);
+    let names: Vec<&str> = pod.containers.iter().flat_map(|it| it.env.iter().flatten()).map(|it| &*it.name).collect();
+    findings.equal("the list of variables", names, vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"]);
+    let needed = 2 * Timings::default().renew_deadline.as_secs();
+    let granted = pod.termination_grace_period_seconds.unwrap_or(30);
+    findings.require(granted > needed as i64, format!("{granted} s are no time to end in: it may take {needed} s"));
+}
