@@ -29,6 +29,15 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
+# Eight minutes a variant and as many to build it the first time; --help says what is done, and to which cluster.
+# Deploy variants on the current cluster, break what can break there, and take them away again
+e2e *VARIANTS:
+    cargo run --quiet --package still-leading-evaluation --bin e2e -- {{ VARIANTS }}
+
+# Whether three replicas of a deployed variant are Ready and one leads; changes nothing
+verify VARIANT="native":
+    cargo run --quiet --package still-leading-evaluation --bin e2e -- --verify {{ VARIANT }}
+
 # About half an hour on two cores, with nothing else running: builds, memory and what each variant passes.
 # Both records in docs/runs/ anew, then the tables (half an hour); arguments are those of the bin artefacts
 record *ARGS: control-plane
@@ -44,11 +53,71 @@ comparison *ARGS:
 manifests:
     @deploy/render
 
-# Format everything; each third-party variant is a workspace of its own
+# The cluster still-leading on kind: one control plane, three workers
+[group('cluster')]
+up:
+    @deploy/cluster up
+
+# Delete the cluster
+[group('cluster')]
+down:
+    @deploy/cluster down
+
+# Build and deploy with skaffold, then follow the logs until Ctrl-C (VARIANT "all": all six)
+[group('cluster')]
+run VARIANT="native":
+    @deploy/cluster run {{ VARIANT }}
+
+# Take away what `just run` has deployed
+[group('cluster')]
+delete VARIANT="native":
+    @deploy/cluster delete {{ VARIANT }}
+
+# The replicas' logs
+[group('cluster')]
+logs VARIANT="native":
+    @deploy/cluster logs {{ VARIANT }}
+
+# Who leads, and on which node
+[group('cluster')]
+leader VARIANT="native":
+    @deploy/cluster leader {{ VARIANT }}
+
+# Delete the leader's pod: it gets SIGTERM and can release its Lease
+[group('cluster')]
+term-leader VARIANT="native":
+    @deploy/cluster term-leader {{ VARIANT }}
+
+# SIGKILL for the leader: nothing is released, its Lease has to run out
+[group('cluster')]
+kill-leader VARIANT="native":
+    @deploy/cluster kill-leader {{ VARIANT }}
+
+# Freeze the leader's node until `just heal`
+[group('cluster')]
+freeze-leader VARIANT="native":
+    @deploy/cluster freeze-leader {{ VARIANT }}
+
+# Cut the leader's node off from the API server until `just heal`
+[group('cluster')]
+cut-leader VARIANT="native":
+    @deploy/cluster cut-leader {{ VARIANT }}
+
+# Undo what freeze-leader and cut-leader did
+[group('cluster')]
+heal:
+    @deploy/cluster heal
+
+# The Lease, each time it changes
+[group('cluster')]
+watch-lease VARIANT="native":
+    @deploy/cluster watch-lease {{ VARIANT }}
+
+# Format everything; each Rust variant is a workspace of its own
 fmt:
     cargo fmt
     for app in apps/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
-    gofmt -w apps/client-go
+    gofmt -w apps/client-go deploy/lint
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests
 lint:

@@ -2,9 +2,12 @@
 //! timings. A number comes with its n, and the variants that it is compared between ran at the same time.
 //!
 //! Measuring and presenting are apart: what is measured goes to a [`record`], and [`comparison`] makes tables of records.
+//!
+//! [`e2e`] is another ground: the deployed thing, on a cluster.
 
 pub mod artefact;
 pub mod comparison;
+pub mod e2e;
 pub mod footprint;
 pub mod handover;
 pub mod record;

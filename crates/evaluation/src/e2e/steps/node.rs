@@ -1,0 +1,108 @@
+//! What happens to the node of the leader, by way of its container.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use still_leading_testbed::Timings;
+use tokio::time::sleep;
+
+use super::{Found, told};
+use crate::e2e::deed::Deed;
+use crate::e2e::ground::{BOUND, Ground};
+use crate::e2e::heal::Wound;
+use crate::e2e::judge::{StaleAct, stale_acts};
+use crate::e2e::pods::Pod;
+use crate::e2e::record::figure;
+use crate::e2e::{Stop, now, report, seconds};
+
+/// How far past its lease a node is frozen at least. The API server takes a node for dead after 40 to 50 s.
+const PAST_THE_LEASE: Duration = Duration::from_secs(10);
+/// Longer than a leader goes on without a renewal, and than it takes to find out that somebody else leads.
+const AFTER_THE_THAW: Duration = Duration::from_secs(20);
+/// How long a node is cut off: longer than a lease, and shorter than the API server takes to notice.
+const CUT: Duration = Duration::from_secs(30);
+
+pub(super) async fn freeze(ground: &Ground<'_>, times: usize) -> Result<Found> {
+    let (mut takeovers, mut counts, mut lasting) = (Vec::new(), Vec::new(), Vec::new());
+    for trial in 0..times {
+        let leader = on_a_worker(ground, trial).await?;
+        let frozen = Wound::Frozen(leader.node.clone());
+        let at = ground.wound(&frozen).await?;
+        let successor = ground.successor(&leader, at).await?;
+        let end = Timings::default().lease_duration + PAST_THE_LEASE;
+        sleep_until(at, end).await;
+        let thawed = ground.heal(&frozen).await?;
+        sleep_until(thawed, AFTER_THE_THAW).await;
+        let stale = stale_since(ground, at).await?;
+        takeovers.push(seconds(at, successor.from));
+        counts.push(stale.len() as f64);
+        lasting.push(stale.last().map_or(0.0, |last| seconds(thawed, last.at)));
+        ground.calm().await?;
+    }
+    let acts = counts.iter().sum::<f64>();
+    let after = if acts == 0.0 {
+        "not one act of the old leader after the thaw".to_owned()
+    } else {
+        let (counts, most) = (report::counts(&counts).unwrap_or_default(), lasting.iter().copied().fold(0.0, f64::max));
+        format!("STALE ACTS of the old leader after the thaw: {counts}, the last {most:.1} s after it")
+    };
+    let found = Found::said(format!("take-over {} after docker pause; {after}", told(&takeovers)))
+        .with(figure::HANDOVER, takeovers)
+        .with(figure::STALE_ACTS, counts)
+        .with(figure::STALE_FOR, lasting);
+    Ok(Found { is_broken: acts > 0.0, ..found })
+}
+
+pub(super) async fn cut(ground: &Ground<'_>) -> Result<Found> {
+    let leader = on_a_worker(ground, 0).await?;
+    let cut = Wound::Cut(leader.node.clone());
+    let at = ground.wound(&cut).await?;
+    let took = seconds(at, ground.successor(&leader, at).await?.from);
+    sleep_until(at, CUT).await;
+    let healed = ground.heal(&cut).await?;
+    ground.calm().await?;
+    let acts = stale_since(ground, at).await?.len();
+    let own = ground.terms().into_iter().rfind(|term| term.replica == leader.name && term.from <= at);
+    let stopped = own.and_then(|term| term.until).filter(|until| *until <= healed).map(|until| seconds(at, until));
+
+    let by_itself = stopped.map_or("DID NOT STOP by itself".to_owned(), |after| format!("stopped after {after:.2} s"));
+    let stale = if acts == 0 { "no stale act".to_owned() } else { format!("STALE ACTS: {acts}") };
+    let said = format!("cut off, the leader {by_itself}, and its successor led after {took:.2} s; {stale}");
+    let found = Found::said(said)
+        .with(figure::STOPPED, stopped.into_iter().collect())
+        .with(figure::HANDOVER, vec![took])
+        .with(figure::STALE_ACTS, vec![acts as f64]);
+    Ok(Found { is_broken: acts > 0 || stopped.is_none(), ..found })
+}
+
+/// The leader, if its node can be handled as a container without harm to the API server.
+async fn on_a_worker(ground: &Ground<'_>, trial: usize) -> Result<Pod> {
+    let Some(cluster) = &ground.cluster.target.kind else {
+        return Err(Stop::NotTried("only the nodes of kind are containers of this machine".to_owned()).into());
+    };
+    ground.calm().await?;
+    ground.pass_time(trial).await;
+    let leader = ground.leader().await?;
+    let labels = r#"{{index .Config.Labels "io.x-k8s.kind.cluster"}} {{index .Config.Labels "io.x-k8s.kind.role"}}"#;
+    let said = Deed::new(["docker", "inspect", "--format", labels, &leader.node]).run().await;
+    let not_tried = |said: String| Err(Stop::NotTried(said).into());
+    match said {
+        Ok(said) if said.trim() == format!("{cluster} worker") => Ok(leader),
+        Ok(said) if said.trim() == format!("{cluster} control-plane") => {
+            not_tried(format!("the leader is on {}, beside the API server: it takes a worker", leader.node))
+        }
+        _ => not_tried(format!("{} is no container of the kind cluster {cluster} on this machine", leader.node)),
+    }
+}
+
+/// Stale acts since `at`, when all logs have been read up to now.
+async fn stale_since(ground: &Ground<'_>, at: u64) -> Result<Vec<StaleAct>> {
+    ground.read_up().await?;
+    Ok(stale_acts(&ground.history.events()).into_iter().filter(|act| act.at > at).collect())
+}
+
+/// Sleeps until so long after a moment of the wall clock, if that is still to come.
+async fn sleep_until(at: u64, after: Duration) {
+    let passed = Duration::from_nanos(now().saturating_sub(at));
+    sleep(after.saturating_sub(passed).min(BOUND)).await;
+}
