@@ -29,7 +29,7 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
-# Eight minutes a variant and as many to build it the first time; --help says what is done, and to which cluster.
+# Four minutes a variant, and as many to build it the first time; --help says what is done, and to which cluster.
 # Deploy variants on the current cluster, break what can break there, and take them away again
 e2e *VARIANTS:
     cargo run --quiet --package still-leading-evaluation --bin e2e -- {{ VARIANTS }}

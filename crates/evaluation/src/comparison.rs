@@ -1,7 +1,9 @@
-//! From the records to the tables of `docs/comparison.md`: pure functions, record in, Markdown out.
+//! From the records to the tables of `docs/comparison.md` and `docs/on-a-cluster.md`: pure functions, record in, Markdown
+//! out.
 
 mod artefacts;
 pub mod markers;
+mod on_a_cluster;
 mod outcomes;
 mod stale;
 mod table;
@@ -10,12 +12,13 @@ pub use stale::{Sources, stale};
 
 use anyhow::Result;
 
+use crate::e2e::record::Run;
 use crate::record::{Artefacts, BlackBox, Form};
 
 /// A name as it stands in a marker, and the text that belongs between the markers.
 pub type Table = (&'static str, String);
 
-/// All tables of the document, with the variants in the order of `variants`.
+/// All tables of `docs/comparison.md`, with the variants in the order of `variants`.
 ///
 /// # Errors
 /// A record is not one of all variants, or not one of a passing suite. One line.
@@ -34,4 +37,12 @@ pub fn tables(artefacts: &Artefacts, black_box: &BlackBox, variants: &[&str]) ->
         ("as documented, reasons", documented.reasons),
         ("outcomes recorded", outcomes::recorded(black_box, variants)),
     ])
+}
+
+/// All tables of `docs/on-a-cluster.md`, with the variants in the order of `variants`.
+///
+/// # Errors
+/// The record is one of an unknown variant, or of a run that failed. One line.
+pub fn tables_on_a_cluster(run: &Run, variants: &[&str]) -> Result<Vec<Table>> {
+    Ok(vec![("e2e", on_a_cluster::table(run, variants)?), ("e2e recorded", on_a_cluster::recorded(run))])
 }

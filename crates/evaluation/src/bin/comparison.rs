@@ -1,4 +1,4 @@
-//! Writes the tables of `docs/comparison.md` from the records in `docs/runs/`.
+//! Writes the tables of `docs/comparison.md` and `docs/on-a-cluster.md` from the records in `docs/runs/`.
 
 use std::fs;
 use std::path::Path;
@@ -6,13 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use still_leading_evaluation::comparison::{Sources, markers, stale, tables};
+use still_leading_evaluation::comparison::{Sources, Table, markers, stale, tables, tables_on_a_cluster};
+use still_leading_evaluation::e2e::record::{E2E, Run};
 use still_leading_evaluation::record::{self, ARTEFACTS, Artefacts, BLACK_BOX, BlackBox};
 use still_leading_testbed::{Variant, workspace};
 
-const DOCUMENT: &str = "docs/comparison.md";
+const COMPARISON: &str = "docs/comparison.md";
+const ON_A_CLUSTER: &str = "docs/on-a-cluster.md";
 
-/// Rewrites the tables of docs/comparison.md from docs/runs/*.json. The text around them is written by hand and stays
+/// Rewrites the tables of docs/comparison.md and docs/on-a-cluster.md from docs/runs/*.json. The text around them is
+/// written by hand and stays
 #[derive(Debug, Parser)]
 #[command(name = "comparison", max_term_width = 120)]
 struct Args {
@@ -35,23 +38,38 @@ fn run(args: &Args) -> Result<ExitCode> {
     check_versions(&artefacts)?;
 
     let variants: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
-    let tables = tables(&artefacts, &black_box, &variants).context("docs/runs")?;
-    let path = root.join(DOCUMENT);
-    let document = fs::read_to_string(&path).with_context(|| format!("reading {DOCUMENT}"))?;
-    check_citations(&markers::prose(&document, &tables).context(DOCUMENT)?, &artefacts)?;
-    if !args.check {
-        fs::write(&path, markers::fill(&document, &tables).context(DOCUMENT)?)
-            .with_context(|| format!("writing {DOCUMENT}"))?;
-        return Ok(ExitCode::SUCCESS);
+    let compared = tables(&artefacts, &black_box, &variants).context("docs/runs")?;
+    let prose = markers::prose(&read(COMPARISON)?, &compared).context(COMPARISON)?;
+    check_citations(&prose, &artefacts)?;
+    let run = Run::read(&root.join(E2E))?;
+    let tried = tables_on_a_cluster(&run, &variants).context(E2E)?;
+    let mut drifted = false;
+    for (document, tables) in [(COMPARISON, compared), (ON_A_CLUSTER, tried)] {
+        drifted |= fill_or_check(document, &tables, args.check)?;
     }
-    let drifted = markers::drift(&document, &tables).context(DOCUMENT)?;
-    for (name, difference) in &drifted {
-        eprintln!("{DOCUMENT}, table `{name}`, is not what docs/runs/ says:\n{difference}");
-    }
-    if !drifted.is_empty() {
+    if drifted {
         eprintln!("comparison: run `just comparison`");
     }
-    Ok(ExitCode::from(u8::from(!drifted.is_empty())))
+    Ok(ExitCode::from(u8::from(drifted)))
+}
+
+/// Writes the tables into a document, or with `check` says what is there instead; whether there is anything to say.
+fn fill_or_check(document: &str, tables: &[Table], check: bool) -> Result<bool> {
+    let text = read(document)?;
+    if !check {
+        let filled = markers::fill(&text, tables).context(document.to_owned())?;
+        fs::write(workspace().join(document), filled).with_context(|| format!("writing {document}"))?;
+        return Ok(false);
+    }
+    let drifted = markers::drift(&text, tables).context(document.to_owned())?;
+    for (name, difference) in &drifted {
+        eprintln!("{document}, table `{name}`, is not what docs/runs/ says:\n{difference}");
+    }
+    Ok(!drifted.is_empty())
+}
+
+fn read(document: &str) -> Result<String> {
+    fs::read_to_string(workspace().join(document)).with_context(|| format!("reading {document}"))
 }
 
 /// The record is one of the crates that the lock files name.
@@ -79,7 +97,7 @@ fn check_citations(prose: &str, artefacts: &Artefacts) -> Result<()> {
         let cited = format!("{} {version}", artefact.package.name);
         ensure!(
             prose.contains(&cited),
-            "{DOCUMENT} does not say that its lines are those of {cited}: look at each line again, then say so"
+            "{COMPARISON} does not say that its lines are those of {cited}: look at each line again, then say so"
         );
     }
     Ok(())
