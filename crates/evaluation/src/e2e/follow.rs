@@ -59,7 +59,7 @@ pub(super) struct Follower {
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// There is no more, for now.
+    /// There is no more yet.
     Dry,
     /// It is the log of another container than the lines before.
     Another,
