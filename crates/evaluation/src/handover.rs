@@ -8,6 +8,8 @@ use serde::Serialize;
 use still_leading_testbed::{ApiServer, Fleet, FleetOptions};
 use tokio::time::sleep;
 
+use crate::stats::phase;
+
 /// Longer than any hand-over takes: what takes longer is a failure, not a figure.
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -60,10 +62,8 @@ pub async fn measure(server: &ApiServer, options: FleetOptions, fault: Fault, tr
         for index in &live {
             fleet.wait_until_known(*index, leader, BOUND).await?;
         }
-        // A signal in step with the polls of a standby would measure that step. Multiples of the golden ratio spread the
-        // signals evenly over a retry period, the same in each run.
-        let phase = ((trial + 1) as f64 * 0.618_034).fract();
-        sleep(retry_period.mul_f64(1.0 + phase)).await;
+        // A signal in step with the polls of a standby would measure that step.
+        sleep(retry_period.mul_f64(1.0 + phase(trial))).await;
 
         let signalled = match fault {
             Fault::Sigterm => fleet.replica(leader).terminate()?,

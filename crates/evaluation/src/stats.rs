@@ -22,6 +22,13 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// A share of a period for each trial, from 0 to 1: what is done after it is not in step with anything periodic. Multiples of
+/// the golden ratio spread them evenly, the same in each run.
+#[must_use]
+pub fn phase(trial: usize) -> f64 {
+    ((trial + 1) as f64 * 0.618_034).fract()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +38,14 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn phases_lie_apart_from_one_another() {
+        let mut phases: Vec<f64> = (0..5).map(phase).collect();
+        phases.sort_by(f64::total_cmp);
+        assert!(phases[0] > 0.0 && phases[4] < 1.0);
+        assert!(phases.windows(2).all(|pair| pair[1] - pair[0] > 0.1), "{phases:?}");
     }
 
     #[test]

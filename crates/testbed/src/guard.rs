@@ -6,7 +6,7 @@
 //! are still on its list. What remains is the moment between the start of a process and its registration.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,6 +59,26 @@ impl TempDir {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+
+    /// Copies a file, or a folder with all that is in it, to `to` inside.
+    ///
+    /// # Errors
+    /// When it cannot be read, or not be written.
+    pub fn copy_in(&self, from: &Path, to: &Path) -> Result<()> {
+        copy(from, &self.path().join(to))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()));
+    }
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Puts a process on the watchdog's list.

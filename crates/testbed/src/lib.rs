@@ -28,6 +28,7 @@ pub use assets::{Assets, workspace};
 pub use control_plane::ControlPlane;
 pub use fleet::{Fleet, FleetOptions, Timings};
 pub use history::{Event, History};
+pub use process::Process;
 pub use proxy::{Mode, Proxy};
 pub use replica::Replica;
 pub use variant::{Form, Profile, Variant, cargo};

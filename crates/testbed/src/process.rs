@@ -18,7 +18,7 @@ use crate::guard;
 const REAP_BOUND: Duration = Duration::from_secs(10);
 
 /// A running child. It has no need of an async runtime, so that it may be shared by tests that have one each.
-pub(crate) struct Process {
+pub struct Process {
     program: String,
     pid: Pid,
     /// False while the id is certainly the child's; signals are sent under this lock, so that none goes to a stranger.
@@ -33,7 +33,10 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command` and calls `on_exit` once when it has ended, before anyone who waits for it hears of it.
-    pub(crate) fn spawn(mut command: Command, on_exit: impl FnOnce(ExitStatus) + Send + 'static) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it does not start, or nothing can be found that would end it with the harness.
+    pub fn spawn(mut command: Command, on_exit: impl FnOnce(ExitStatus) + Send + 'static) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         // Ctrl-C on a terminal goes to the harness alone; what then happens to its children is for it to decide.
         let mut child = command.process_group(0).spawn().with_context(|| format!("starting {program}"))?;
@@ -71,7 +74,11 @@ impl Process {
         *self.exit.borrow()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let reaped = lock(&self.reaped);
         if *reaped {
             bail!("{} (pid {}) has already ended", self.program, self.pid);
@@ -80,7 +87,10 @@ impl Process {
     }
 
     /// Waits until it has ended, at most for `bound`.
-    pub(crate) async fn wait(&self, bound: Duration) -> Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// When it still runs then.
+    pub async fn wait(&self, bound: Duration) -> Result<ExitStatus> {
         let mut exit = self.exit.clone();
         let ended = tokio::time::timeout(bound, exit.wait_for(Option::is_some)).await;
         let ended = ended.with_context(|| format!("{} (pid {}) still runs after {bound:?}", self.program, self.pid))?;

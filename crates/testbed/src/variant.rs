@@ -95,6 +95,12 @@ impl Variant {
         build::build(self, form, profile)
     }
 
+    /// What everything is called that is its own outside this repository: its executable, its image, its objects in a cluster
+    /// and their namespace.
+    pub fn full_name(self) -> String {
+        format!("still-leading-{self}")
+    }
+
     /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
     pub fn missing_toolchain(self) -> Option<String> {
         build::missing_toolchain(self)

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use still_leading_testbed::guard::TempDir;
 use still_leading_testbed::{Form, Variant, cargo, workspace};
 
 /// What is in each such folder, and so what is copied.
@@ -37,13 +38,13 @@ copied_alone_each_passes! {
 }
 
 fn passes_elsewhere(variant: Variant) -> Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = TempDir::new("still-leading-copied-")?;
     // The folder keeps its name, as a reader's copy would.
     let copy = dir.path().join(variant.name());
     fs::create_dir(&copy)?;
     let examples = variant.forms().contains(&Form::AsDocumented).then_some(EXAMPLES);
     for name in CONTENTS.into_iter().chain(examples) {
-        copy_all(&variant.folder().join(name), &copy.join(name))?;
+        dir.copy_in(&variant.folder().join(name), &Path::new(variant.name()).join(name))?;
     }
     let manifest = copy.join("Cargo.toml");
     let text = fs::read_to_string(&manifest)?;
@@ -61,18 +62,5 @@ fn passes_elsewhere(variant: Variant) -> Result<()> {
     let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
     ensure!(output.status.success(), "a copy of {variant} fails ({}):\n{said}", output.status);
     ensure!(said.contains("test election::tests::"), "the tests of a copy of {variant} did not run:\n{said}");
-    Ok(())
-}
-
-/// Copies a file, or a folder with all that is in it.
-fn copy_all(from: &Path, to: &Path) -> Result<()> {
-    if !from.is_dir() {
-        return fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()));
-    }
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy_all(&entry.path(), &to.join(entry.file_name()))?;
-    }
     Ok(())
 }

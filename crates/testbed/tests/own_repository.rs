@@ -4,14 +4,15 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
-use rustix::process::{Pid, Signal, kill_process};
-use still_leading_testbed::{ApiServer, ServerKind, cargo, manifests, workspace};
-use tempfile::TempDir;
+use rustix::process::Signal;
+use still_leading_testbed::guard::TempDir;
+use still_leading_testbed::{ApiServer, Process, ServerKind, cargo, manifests, workspace};
+use tokio::time::{Instant, sleep};
 
 const NAME: &str = "my-controller";
 /// Many times what anything here takes, once it is built.
@@ -94,9 +95,9 @@ fn follow_the_page(dir: &TempDir) -> Result<PathBuf> {
     Ok(at)
 }
 
-/// One replica; it is killed at the end, also when the test fails.
+/// One replica.
 struct Replica {
-    process: Child,
+    process: Process,
     log: PathBuf,
 }
 
@@ -106,10 +107,11 @@ impl Replica {
         let mut command = Command::new(workspace().join("target/debug").join(NAME));
         command.envs([("POD_NAME", name), ("POD_NAMESPACE", NAME), ("LEASE_NAME", NAME), ("LISTEN", "127.0.0.1:0")]);
         command.env("KUBECONFIG", kubeconfig).env("NO_COLOR", "1").stdout(File::create(&log)?);
-        Ok(Self { process: command.spawn().context("starting what the page leads to")?, log })
+        let process = Process::spawn(command, |_| ()).context("starting what the page leads to")?;
+        Ok(Self { process, log })
     }
 
-    fn wait_for(&self, what: &str) -> Result<()> {
+    async fn wait_for(&self, what: &str) -> Result<()> {
         let deadline = Instant::now() + BOUND;
         loop {
             let said = fs::read_to_string(&self.log)?;
@@ -119,21 +121,8 @@ impl Replica {
             if Instant::now() > deadline {
                 bail!("`{what}` was not logged:\n{said}");
             }
-            std::thread::sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(50)).await;
         }
-    }
-
-    fn terminate(&mut self) -> Result<ExitStatus> {
-        kill_process(Pid::from_child(&self.process), Signal::TERM)?;
-        Ok(self.process.wait()?)
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        // Both fail only when it has ended.
-        self.process.kill().ok();
-        self.process.wait().ok();
     }
 }
 
@@ -153,7 +142,7 @@ fn with_our_name(folder: &Path) -> Result<Vec<PathBuf>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_leads_to_a_controller_that_hands_over() -> Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = TempDir::new("still-leading-own-")?;
     let folder = follow_the_page(&dir)?;
     ensure!(folder.ends_with(NAME), "the page leads to {}", folder.display());
     assert_eq!(with_our_name(&folder)?, Vec::<PathBuf>::new());
@@ -162,15 +151,13 @@ async fn the_page_leads_to_a_controller_that_hands_over() -> Result<()> {
     let lease = manifests::parse(&fs::read_to_string(folder.join("deploy/lease.yaml"))?)?;
     manifests::apply(&server.client()?, &lease, NAME).await?;
     let kubeconfig = server.admin_kubeconfig(dir.path(), NAME)?;
-    tokio::task::spawn_blocking(move || {
-        let mut first = Replica::start("first", &kubeconfig, dir.path())?;
-        first.wait_for("still leading")?;
-        let second = Replica::start("second", &kubeconfig, dir.path())?;
-        let ended = first.terminate()?;
-        ensure!(ended.success(), "the first replica ended with {ended}");
-        second.wait_for("still leading")
-    })
-    .await?
+    let first = Replica::start("first", &kubeconfig, dir.path())?;
+    first.wait_for("still leading").await?;
+    let second = Replica::start("second", &kubeconfig, dir.path())?;
+    first.process.signal(Signal::TERM)?;
+    let ended = first.process.wait(BOUND).await?;
+    ensure!(ended.success(), "the first replica ended with {ended}");
+    second.wait_for("still leading").await
 }
 
 #[test]

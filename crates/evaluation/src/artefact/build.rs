@@ -40,7 +40,7 @@ pub struct Built {
 /// # Errors
 /// It does not build. The compiler has said why on standard error.
 pub fn build(variant: Variant, pace: Pace) -> Result<Built> {
-    let name = format!("still-leading-{variant}");
+    let name = variant.full_name();
     let Pace::Cold(times) = pace else { return warm(variant, &name) };
     fetch(variant)?;
     let kept = TempDir::new("still-leading-built-")?;

@@ -17,6 +17,7 @@ use super::deed::Deed;
 use super::heal::Wound;
 use super::pods::{CONTAINER, Pod, Pods};
 use super::{Stop, now};
+use crate::stats::phase;
 
 /// Replicas of the Deployment as it is shipped.
 pub(super) const REPLICAS: usize = 3;
@@ -27,11 +28,6 @@ const LAG: Duration = Duration::from_secs(3);
 /// More than it takes to read a log of some hundred lines.
 const READ_BOUND: Duration = Duration::from_secs(5);
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
-
-/// What all objects of a variant are called, and their namespace.
-pub(super) fn object_name(variant: Variant) -> String {
-    format!("still-leading-{variant}")
-}
 
 /// A deployed variant under observation.
 pub(super) struct Ground<'a> {
@@ -47,7 +43,7 @@ pub(super) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// Begins to observe.
     pub(super) async fn observe(cluster: &'a Cluster, variant: Variant) -> Result<Self> {
-        let name = object_name(variant);
+        let name = variant.full_name();
         let history = History::default();
         let objects: Api<Object> = Api::namespaced(cluster.client.clone(), &name);
         let selector = format!("app.kubernetes.io/instance={name}");
@@ -170,7 +166,7 @@ impl<'a> Ground<'a> {
 
     /// Waits until nothing of it is left.
     pub(super) async fn gone(cluster: &Cluster, variant: Variant) -> Result<()> {
-        let (namespaces, name) = (Api::<Namespace>::all(cluster.client.clone()), object_name(variant));
+        let (namespaces, name) = (Api::<Namespace>::all(cluster.client.clone()), variant.full_name());
         let deadline = Instant::now() + BOUND;
         while namespaces.get_opt(&name).await.context("reading a namespace")?.is_some() {
             if Instant::now() > deadline {
@@ -181,11 +177,9 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// A time in which a leader renews and its standbys look, and which is not in step with either: multiples of the golden
-    /// ratio spread what happens next evenly over a retry period, the same in each run.
+    /// A time in which a leader renews and its standbys look, and which is not in step with either.
     pub(super) async fn pass_time(&self, trial: usize) {
-        let phase = ((trial + 1) as f64 * 0.618_034).fract();
-        sleep(Timings::default().retry_period.mul_f64(1.0 + phase)).await;
+        sleep(Timings::default().retry_period.mul_f64(1.0 + phase(trial))).await;
     }
 
     /// The pods as they are.

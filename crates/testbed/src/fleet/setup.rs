@@ -21,7 +21,7 @@ pub(super) struct Setup {
 
 /// Applies the variant's manifests in a new namespace.
 pub(super) async fn install(api_server: &ApiServer, options: &FleetOptions) -> Result<Setup> {
-    let name = format!("still-leading-{}", options.variant);
+    let name = options.variant.full_name();
     let namespace = format!("{name}-{}", random_hex(4)?);
     let objects = match &options.manifests {
         Some(objects) => objects.clone(),

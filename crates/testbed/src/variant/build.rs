@@ -59,7 +59,7 @@ pub(super) fn build(variant: Variant, form: Form, profile: Profile) -> Result<Pa
     if !variant.forms().contains(&form) {
         return Err(BuildError::Failed(format!("there is no {form} form in {}", app.display())));
     }
-    let package = format!("still-leading-{variant}");
+    let package = variant.full_name();
     if app.join("go.mod").is_file() {
         build_with_go(&app, &workspace().join("target").join(variant.name()).join(package))
     } else if app.join("Cargo.toml").is_file() {

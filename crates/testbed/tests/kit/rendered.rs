@@ -36,19 +36,20 @@ pub fn render(kubectl: &Kubectl, variant: Variant) -> Result<Vec<Rendered>> {
     let dir = TempDir::new("still-leading-kit-")?;
     let deploy = workspace().join("deploy");
     for folder in ["base", "components"] {
-        copy(&deploy.join(folder), &dir.path().join(folder))?;
+        dir.copy_in(&deploy.join(folder), Path::new(folder))?;
     }
     let overlay = deploy.join("overlays").join(variant.name());
-    (0..1 << COMPONENTS.len()).map(|choice| render_one(kubectl, &overlay, dir.path(), choice)).collect()
+    (0..1 << COMPONENTS.len()).map(|choice| render_one(kubectl, &overlay, &dir, choice)).collect()
 }
 
 /// The bits of `choice` are the components.
-fn render_one(kubectl: &Kubectl, overlay: &Path, dir: &Path, choice: usize) -> Result<Rendered> {
+fn render_one(kubectl: &Kubectl, overlay: &Path, dir: &TempDir, choice: usize) -> Result<Rendered> {
     let chosen = COMPONENTS.iter().enumerate().filter(|(bit, _)| choice & (1 << bit) != 0);
     let components: Vec<&'static str> = chosen.map(|(_, (name, _))| *name).collect();
     // As deep as the original, since it names the base and the components by their way from here.
-    let copied = dir.join("overlays").join(choice.to_string());
-    copy(overlay, &copied)?;
+    let place = Path::new("overlays").join(choice.to_string());
+    dir.copy_in(overlay, &place)?;
+    let copied = dir.path().join(place);
     let file = copied.join("kustomization.yaml");
     let text = fs::read_to_string(&file)?;
     ensure!(text.matches(SWITCH).count() == 1, "{} lacks the lines to switch on:\n{SWITCH}", overlay.display());
@@ -69,16 +70,4 @@ pub fn look_at_components() -> Result<Findings> {
     let tried = COMPONENTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     findings.equal("the list of folders in deploy/components", folders, tried);
     Ok(findings)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    if !from.is_dir() {
-        return fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()));
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
