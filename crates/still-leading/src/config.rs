@@ -1,0 +1,208 @@
+//! What an elector is configured with, and the relations that must hold.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lease::Timing;
+
+/// Standbys spread their attempts over this time. After a release nobody leads meanwhile, so it is short; a crash has
+/// cost a lease duration already.
+const SPREAD_AFTER_RELEASE: Duration = Duration::from_millis(12);
+const SPREAD_AFTER_EXPIRY: Duration = Duration::from_millis(50);
+
+/// Which Lease to contend for, in whose name, and how patiently.
+///
+/// The defaults are client-go's: 15 s, 10 s and 2 s. `lease` and `identity` have none.
+///
+/// ```
+/// use still_leading::Config;
+///
+/// let config = Config { lease: "my-controller".into(), identity: "my-pod".into(), ..Config::default() };
+/// assert!(config.check().is_ok());
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    /// The namespace of the Lease. Default: the one of the kubeconfig or of the pod.
+    pub namespace: Option<String>,
+    /// The name of the Lease.
+    pub lease: String,
+    /// The name of this replica, for example the pod's. The elector appends a random part, since a restarted container
+    /// keeps its pod's name and must not take the claim of its predecessor for its own.
+    pub identity: String,
+    /// How long a standby waits after the last renewal that it saw before it takes over. Whole seconds: the Lease
+    /// stores seconds. Default: 15 s.
+    pub lease_duration: Duration,
+    /// How long a leader goes on without a successful renewal, counted from when that renewal was sent. Default: 10 s.
+    pub renew_deadline: Duration,
+    /// The pause between two attempts to acquire or renew. Default: 2 s.
+    pub retry_period: Duration,
+    /// How long the work may take to end after a shutdown was asked for. The Lease is renewed meanwhile, and the end of
+    /// the term ends the wait earlier. Default: 20 s.
+    pub drain_timeout: Duration,
+    /// What happens when the work outlives its term or the drain time-out. Default: the process ends.
+    pub on_overstay: OnOverstay,
+    /// Called after each request for the Lease, for metrics. It runs on a thread of its own and may block.
+    pub on_attempt: Option<Arc<dyn Fn(Attempt) + Send + Sync>>,
+}
+
+/// What to do with work that does not end although it must: another replica may lead already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOverstay {
+    /// Logs the reason and ends the process with exit code 1. This works also if the work blocks every thread of the
+    /// application.
+    #[default]
+    ExitProcess,
+    /// Returns [`LeadError::Overstayed`](crate::LeadError::Overstayed). The work may still run: the caller must end it.
+    Return,
+}
+
+/// How a request for the Lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// A write was accepted after this time.
+    Wrote(Duration),
+    /// A request was refused, failed or timed out.
+    Failed,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            lease: String::new(),
+            identity: String::new(),
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(20),
+            on_overstay: OnOverstay::default(),
+            on_attempt: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, lease, identity, lease_duration, renew_deadline, retry_period, .. } = self;
+        f.debug_struct("Config")
+            .field("namespace", namespace)
+            .field("lease", lease)
+            .field("identity", identity)
+            .field("lease_duration", lease_duration)
+            .field("renew_deadline", renew_deadline)
+            .field("retry_period", retry_period)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("on_overstay", &self.on_overstay)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that is wrong with a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct InvalidConfig(pub Vec<Violation>);
+
+/// One thing that is wrong with a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The name cannot be that of a Lease.
+    #[error(
+        "lease {0:?} is not a DNS-1123 subdomain: at most 253 characters, lower case letters, digits, '-' and '.', \
+         and it starts and ends with a letter or digit"
+    )]
+    Lease(String),
+    /// The name cannot be that of a namespace.
+    #[error(
+        "namespace {0:?} is not a DNS-1123 label: at most 63 characters, lower case letters, digits and '-', and it \
+         starts and ends with a letter or digit"
+    )]
+    Namespace(String),
+    /// There is no identity.
+    #[error("identity must not be empty")]
+    NoIdentity,
+    /// The lease duration cannot be stored.
+    #[error("lease_duration {0:?} must be whole seconds, at least 1 s: a Lease stores seconds")]
+    LeaseDuration(Duration),
+    /// Standbys would take over before the leader has stopped.
+    #[error("lease_duration {lease_duration:?} must be longer than renew_deadline {renew_deadline:?}")]
+    RenewDeadlineTooLong {
+        /// The configured lease duration.
+        lease_duration: Duration,
+        /// The configured renew deadline.
+        renew_deadline: Duration,
+    },
+    /// Two attempts would not fit into a renew deadline.
+    #[error("renew_deadline {renew_deadline:?} must be longer than twice the retry_period {retry_period:?}")]
+    RetryPeriodTooLong {
+        /// The configured renew deadline.
+        renew_deadline: Duration,
+        /// The configured retry period.
+        retry_period: Duration,
+    },
+    /// The API server would be asked without a pause.
+    #[error("retry_period must be longer than zero")]
+    NoRetryPeriod,
+}
+
+impl Config {
+    /// Checks every relation between the values.
+    ///
+    /// # Errors
+    /// All violations at once.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let mut violations = Vec::new();
+        if !is_subdomain(&self.lease) {
+            violations.push(Violation::Lease(self.lease.clone()));
+        }
+        if let Some(namespace) = self.namespace.as_ref().filter(|name| !is_label(name)) {
+            violations.push(Violation::Namespace(namespace.clone()));
+        }
+        if self.identity.is_empty() {
+            violations.push(Violation::NoIdentity);
+        }
+        let Self { lease_duration, renew_deadline, retry_period, .. } = *self;
+        if lease_duration.subsec_nanos() != 0 || !(1..=i32::MAX as u64).contains(&lease_duration.as_secs()) {
+            violations.push(Violation::LeaseDuration(lease_duration));
+        }
+        if lease_duration <= renew_deadline {
+            violations.push(Violation::RenewDeadlineTooLong { lease_duration, renew_deadline });
+        }
+        if retry_period.is_zero() {
+            violations.push(Violation::NoRetryPeriod);
+        }
+        if renew_deadline <= retry_period.saturating_mul(2) {
+            violations.push(Violation::RetryPeriodTooLong { renew_deadline, retry_period });
+        }
+        if violations.is_empty() { Ok(()) } else { Err(InvalidConfig(violations)) }
+    }
+
+    pub(crate) fn timing(&self, identity: String) -> Timing {
+        Timing {
+            identity,
+            lease_duration: self.lease_duration,
+            renew_deadline: self.renew_deadline,
+            retry_period: self.retry_period,
+            spread_after_release: SPREAD_AFTER_RELEASE.min(self.retry_period),
+            spread_after_expiry: SPREAD_AFTER_EXPIRY.min(self.retry_period),
+        }
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+/// As Kubernetes checks it: labels of any length between dots.
+fn is_subdomain(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_part)
+}
+
+#[cfg(test)]
+mod tests;

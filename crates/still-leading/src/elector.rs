@@ -1,0 +1,363 @@
+//! The driver: runs the decisions of `lease.rs` on `kube`, on a thread of its own.
+
+pub(crate) mod driver;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, process, thread};
+
+use kube::Client;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::select;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::dispatcher::{self, Dispatch};
+
+use crate::clock::BootClock;
+use crate::config::{Config, InvalidConfig, OnOverstay};
+use crate::lead::{self, End, LeadError, Limits, Phase, Terms};
+use crate::report::{Note, Reporter};
+use crate::requests::Requests;
+use crate::term::Term;
+
+pub use driver::ReleaseError;
+use driver::Driver;
+
+/// The log gets so long to say the last word before the process ends.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Contends for one Lease.
+///
+/// The elector runs on an OS thread of its own, with a connection of its own. Work that blocks every thread of the
+/// application, or a log that nobody reads, stops neither renewals nor the deadline nor the release.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use still_leading::{Config, Elector, shutdown_signal};
+///
+/// let config = Config { lease: "my-controller".into(), identity: std::env::var("POD_NAME")?, ..Config::default() };
+/// let elector = Elector::new(kube::Config::infer().await?, config)?;
+/// let end = elector.lead(shutdown_signal(), |term| async move {
+///     while term.guard(tokio::time::sleep(std::time::Duration::from_secs(5))).await.is_ok() {
+///         println!("still leading in epoch {}", term.epoch());
+///     }
+/// });
+/// println!("{:?}", end.await?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Elector {
+    config: Config,
+    lease: String,
+    identity: String,
+    runtime: Runtime,
+    requests: Requests,
+    reporter: Reporter,
+    publish: watch::Sender<Status>,
+}
+
+/// What this replica knows about the election.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The Lease was seen at least once.
+    pub synced: bool,
+    /// The holder of the Lease, as it stands there.
+    pub leader: Option<String>,
+    /// This replica's own term. That it is there does not mean that it still lasts: ask [`Term::remaining`].
+    pub term: Option<Term>,
+    /// Why the last term ended.
+    pub lost: Option<crate::Lost>,
+}
+
+/// Why an [`Elector`] cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration violates a relation.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The configuration of the client cannot be used.
+    #[error("building the client for the lease: {0}")]
+    Client(#[source] Box<kube::Error>),
+    /// The operating system gives no thread.
+    #[error("starting the elector: {0}")]
+    Thread(#[source] io::Error),
+    /// The operating system gives no random bytes.
+    #[error("no random identity: {0}")]
+    Random(#[source] getrandom::Error),
+}
+
+impl Elector {
+    /// An elector that does not contend yet.
+    ///
+    /// The client is the elector's own: no retries behind its back (`kube` would repeat a 429, 503 or 504 up to 15
+    /// times), and no connection pool that it shares with the work.
+    ///
+    /// # Errors
+    /// A relation between the values of `config` is violated, the client cannot be built, or the operating system gives
+    /// no thread or no random bytes.
+    pub fn new(mut kube: kube::Config, config: Config) -> Result<Self, Error> {
+        config.check()?;
+        kube.default_retry = false;
+        // An attempt is bounded as a whole, too.
+        kube.connect_timeout = Some(config.renew_deadline / 2);
+        let namespace = config.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
+        Self::with_client(config, namespace, || Client::try_from(kube))
+    }
+
+    fn with_client(
+        config: Config,
+        namespace: String,
+        client: impl FnOnce() -> Result<Client, kube::Error>,
+    ) -> Result<Self, Error> {
+        let checked = Config { namespace: Some(namespace.clone()), ..config.clone() };
+        checked.check()?;
+        let incarnation = getrandom::u32().map_err(Error::Random)?;
+        let identity = format!("{}_{incarnation:08x}", config.identity);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+        // The client starts tasks, which have to live on the elector's runtime.
+        let client = {
+            let _entered = runtime.enter();
+            client().map_err(|error| Error::Client(Box::new(error)))?
+        };
+        let reporter = Reporter::start(config.on_attempt.clone()).map_err(Error::Thread)?;
+        let timing = config.timing(identity.clone());
+        let lease = format!("{namespace}/{}", config.lease);
+        let requests = Requests::new(client, namespace, config.lease.clone(), timing, reporter.clone());
+        let (publish, _) = watch::channel(Status::default());
+        Ok(Self { config, lease, identity, runtime, requests, reporter, publish })
+    }
+
+    /// The identity under which this elector contends: the configured name and a random part.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The Lease that is contended for, as `namespace/name`.
+    #[must_use]
+    pub fn lease(&self) -> &str {
+        &self.lease
+    }
+
+    /// What the elector knows, whenever it changes. The sender is gone once the elector has ended.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.publish.subscribe()
+    }
+
+    /// Contends, and runs `work` once for each term, until `shutdown` completes; then ends the work, waits for it, and
+    /// releases the Lease.
+    ///
+    /// `work` is spawned on the Tokio runtime that this is called on. It should end when
+    /// [`Term::cancelled`] completes. If it outlives the term or the drain time-out, [`Config::on_overstay`] decides;
+    /// the Lease is kept then, and expires by itself. If it returns or panics while its term lasts, the Lease is released
+    /// and this returns.
+    ///
+    /// `shutdown` runs on the elector's thread. Dropping the returned future aborts the work, waits for its end on the
+    /// elector's thread, and releases the Lease there.
+    ///
+    /// # Errors
+    /// The work panicked or outlived its time, or the elector has died.
+    ///
+    /// # Panics
+    /// If it is not called on a Tokio runtime.
+    pub async fn lead<S, W, F>(self, shutdown: S, work: W) -> Result<End<F::Output>, LeadError>
+    where
+        S: Future<Output = ()> + Send + 'static,
+        W: Fn(Term) -> F + Send + Sync + 'static,
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let workers = Handle::current();
+        let limits = Limits {
+            after_loss: self.config.lease_duration - self.config.renew_deadline,
+            drain: self.config.drain_timeout,
+        };
+        let observe = self.observer();
+        let (terms, leaders) = (Published(self.status()), self.status());
+        let tracker = TaskTracker::new();
+        let tracked = tracker.clone();
+        let work = move |term: Term, token| tracked.track_future(work(term.with_cancellation(token)));
+        let (tell, answer) = oneshot::channel();
+        let abandoned = CancellationToken::new();
+        let _abandon = abandoned.clone().drop_guard();
+
+        let Self { config, runtime, requests, reporter, publish, .. } = self;
+        on_a_thread(runtime, move || async move {
+            let release = CancellationToken::new();
+            let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
+            let mut driver = Box::pin(driver.run(release.clone()));
+            let end = {
+                let mut led = pin!(lead::lead(terms, shutdown, limits, &workers, observe, work));
+                let mut leaders = pin!(announce(leaders, &reporter));
+                select! {
+                    biased;
+                    end = &mut led => Some(end),
+                    _ = &mut driver => Some(Err(LeadError::Elector("it returned".to_owned()))),
+                    () = abandoned.cancelled() => None,
+                    () = &mut leaders => None,
+                }
+            };
+            let end = match end {
+                Some(end) => end,
+                // Nobody waits for the end any more. The work was aborted, and may still have to notice.
+                None => ended_after_abort(&tracker, limits.after_loss).await,
+            };
+            if let Err(error @ LeadError::Overstayed { .. }) = &end {
+                // Belief off, and no renewal any more. The Lease stays as it is.
+                drop(driver);
+                if config.on_overstay == OnOverstay::ExitProcess {
+                    reporter.note(Note::Overstayed(error.to_string()));
+                    reporter.flush(LAST_WORD);
+                    process::exit(1);
+                }
+            } else {
+                release.cancel();
+                if let Err(error) = driver.await {
+                    reporter.note(Note::CouldNotRelease(error.to_string()));
+                }
+            }
+            reporter.flush(LAST_WORD);
+            // Nobody may be waiting for it.
+            let _ = tell.send(end);
+        });
+        match answer.await {
+            Ok(end) => end,
+            Err(_) => Err(LeadError::Elector("it panicked".to_owned())),
+        }
+    }
+
+    /// Contends without running anything, for an application that runs its work itself. Use [`lead`](Self::lead) unless
+    /// you have to.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let status = self.status();
+        let Self { runtime, requests, reporter, publish, .. } = self;
+        let (release, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (tell, ended) = oneshot::channel();
+        let (released, stopped) = (release.clone(), stop.clone());
+        on_a_thread(runtime, move || async move {
+            let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
+            let end = select! {
+                biased;
+                end = driver.run(released) => end,
+                () = stopped.cancelled() => return,
+            };
+            reporter.flush(LAST_WORD);
+            // Nobody may be waiting for it.
+            let _ = tell.send(end);
+        });
+        Running { status, release, ended, _stop: stop.drop_guard() }
+    }
+
+    fn observer(&self) -> impl FnMut(Phase<'_, Term>) + Send + use<> {
+        let reporter = self.reporter.clone();
+        let contending = Note::Contending { lease: self.lease.clone(), identity: self.identity.clone() };
+        move |phase| {
+            reporter.note(match phase {
+                Phase::Contending => contending.clone(),
+                Phase::Leading(term) => Note::Leading { epoch: term.epoch() },
+                Phase::Stopped(reason) => Note::StoppedLeading(reason.to_owned()),
+            });
+        }
+    }
+}
+
+/// An elector that contends, see [`Elector::start`]. Dropping it ends the term at once and leaves the Lease to expire.
+#[derive(Debug)]
+pub struct Running {
+    status: watch::Receiver<Status>,
+    release: CancellationToken,
+    ended: oneshot::Receiver<Result<(), ReleaseError>>,
+    _stop: DropGuard,
+}
+
+impl Running {
+    /// What the elector knows, whenever it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the elector has died, which only a bug can do. Its term, if any, is over then.
+    pub async fn died(&mut self) {
+        // Nobody has asked it to release, so any end is one too many.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Ends the term and gives up the Lease. Call it only after the work has ended: another replica may lead before
+    /// this returns.
+    ///
+    /// # Errors
+    /// The Lease is still held in this replica's name, because the release was not answered. It expires by itself.
+    pub async fn release(self) -> Result<(), ReleaseError> {
+        self.release.cancel();
+        self.ended.await.unwrap_or(Err(ReleaseError::Died))
+    }
+}
+
+/// Logs each change of leader.
+async fn announce(mut status: watch::Receiver<Status>, reporter: &Reporter) {
+    let mut known = None;
+    loop {
+        let leader = status.borrow_and_update().leader.clone();
+        if leader != known {
+            known.clone_from(&leader);
+            if let Some(leader) = leader {
+                reporter.note(Note::NewLeader(leader));
+            }
+        }
+        if status.changed().await.is_err() {
+            // The elector is gone, which others notice.
+            std::future::pending().await
+        }
+    }
+}
+
+/// The work was aborted. It is over at its next `.await`, if it has one.
+async fn ended_after_abort<T>(tracker: &TaskTracker, bound: Duration) -> Result<End<T>, LeadError> {
+    tracker.close();
+    match timeout(bound, tracker.wait()).await {
+        Ok(()) => Ok(End::Shutdown),
+        Err(_) => Err(LeadError::Overstayed { bound, reason: "the future of lead was dropped".to_owned() }),
+    }
+}
+
+/// Runs what `start` returns on `runtime`, on a thread of its own. Events of libraries are not logged from there, since
+/// the log may block; the elector's own go through the [`Reporter`].
+fn on_a_thread<F: Future<Output = ()>>(runtime: Runtime, start: impl FnOnce() -> F + Send + 'static) {
+    let run = move || dispatcher::with_default(&Dispatch::none(), || runtime.block_on(start()));
+    // Without a thread the closure is dropped, and with it all that the caller waits for: as if the elector had died.
+    drop(thread::Builder::new().name("lease-elector".to_owned()).spawn(run));
+}
+
+/// The terms that the elector publishes.
+struct Published(watch::Receiver<Status>);
+
+impl Terms for Published {
+    type Term = Term;
+
+    async fn begin(&mut self) -> Term {
+        loop {
+            let term = self.0.borrow_and_update().term.clone();
+            if let Some(term) = term.filter(|term| !term.is_over()) {
+                return term;
+            }
+            if self.0.changed().await.is_err() {
+                // The elector is gone, and begins no term any more. Its end is noticed elsewhere.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    async fn over(&mut self, term: &Term) -> String {
+        term.ended().await.to_string()
+    }
+
+    fn is_over(&self, term: &Term) -> bool {
+        term.is_over()
+    }
+}

@@ -1,0 +1,265 @@
+//! One elector at work: it owns the state, the request in flight and the watch, and publishes what it decides.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tokio::select;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Status;
+use crate::clock::Clock;
+use crate::lease::{Action, Event, Lost, Moment, Release, State, Timing, note, step};
+use crate::report::{Note, Reporter};
+use crate::requests::{Failure, Requests, Watch};
+use crate::term::Term;
+
+/// The pause after the first failed attempt to release. It doubles each time, up to the retry period.
+const RELEASE_RETRY: Duration = Duration::from_millis(100);
+/// A claim that lasts longer than so many of this replica's lease durations is worth a line in the log.
+const LONG_CLAIM: u32 = 4;
+
+/// Why the Lease could not be released. It expires by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Each attempt within the renew deadline failed, the last one for this reason.
+    #[error("{0}")]
+    Failed(String),
+    /// The elector has died before.
+    #[error("the elector has died")]
+    Died,
+}
+
+type Request = Pin<Box<dyn Future<Output = Event> + Send>>;
+
+/// The answer to the request in flight; waits for ever if there is none.
+async fn answer(request: &mut Option<Request>) -> Event {
+    match request {
+        Some(pending) => {
+            let event = pending.await;
+            *request = None;
+            event
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// See the file.
+pub struct Driver {
+    timing: Timing,
+    requests: Requests,
+    reporter: Reporter,
+    clock: Arc<dyn Clock>,
+    publish: watch::Sender<Status>,
+    state: State,
+    /// The decided term's number, and the term as it was published.
+    term: Option<(u64, Term)>,
+    request: Option<Request>,
+    watch: Watch,
+    said: Said,
+}
+
+/// What was logged already, so that it is logged once.
+#[derive(Default)]
+struct Said {
+    settling_until: Moment,
+    long_claim: Option<String>,
+    is_impersonated: bool,
+}
+
+impl Drop for Driver {
+    /// Without an elector there is no term, however it ended.
+    fn drop(&mut self) {
+        self.end_term(Lost::Stopped);
+        self.publish.send_modify(|status| status.term = None);
+    }
+}
+
+impl Driver {
+    /// Must be called on the runtime that it is to run on.
+    pub fn new(
+        requests: Requests,
+        reporter: Reporter,
+        clock: Arc<dyn Clock>,
+        publish: watch::Sender<Status>,
+    ) -> Self {
+        let (timing, watch) = (requests.timing().clone(), requests.watch());
+        let (state, said) = (State::default(), Said::default());
+        Self { timing, requests, reporter, clock, publish, state, term: None, request: None, watch, said }
+    }
+
+    /// Contends for the Lease until `release` is cancelled, then gives it up.
+    pub async fn run(mut self, release: CancellationToken) -> Result<(), ReleaseError> {
+        let mut event = Event::Tick;
+        while !release.is_cancelled() {
+            let wake = self.advance(event);
+            // Timers stand still while the machine is suspended. So it looks at the clock every retry period at least.
+            let pause = wake.saturating_sub(self.clock.now()).min(self.timing.retry_period);
+            event = select! {
+                // In this order: a shutdown, then the answer that is due, then what others did.
+                biased;
+                () = release.cancelled() => break,
+                event = answer(&mut self.request) => event,
+                event = self.watch.next() => event,
+                () = sleep(pause) => Event::Tick,
+            };
+        }
+        self.release().await
+    }
+
+    /// Takes note of `event`, sends what is to be sent, and returns when to look again.
+    fn advance(&mut self, mut event: Event) -> Moment {
+        loop {
+            let was_watching = self.state.is_watching();
+            let by_read = matches!(event, Event::Read { .. });
+            let action = step(&self.timing, &mut self.state, event, self.clock.now());
+            self.tell();
+            if by_read && was_watching && !self.state.is_watching() {
+                self.watch = self.requests.watch();
+                self.reporter.note(Note::WatchStalled);
+            }
+            let requests = self.requests.clone();
+            match action {
+                Action::Wait(wake) => {
+                    if !self.state.is_waiting() {
+                        self.request = None;
+                    }
+                    return wake;
+                }
+                Action::Read => self.request = Some(Box::pin(async move { requests.read().await })),
+                Action::Write => {
+                    let lease = self.state.claim(&self.timing, MicroTime(Timestamp::now()));
+                    self.request = Some(Box::pin(async move { requests.write(lease).await }));
+                }
+            }
+            event = Event::Tick;
+        }
+    }
+
+    /// Publishes what has changed. A term that is over turns invalid before anybody learns of it.
+    fn tell(&mut self) {
+        let decided = self.state.term();
+        if self.term.as_ref().is_some_and(|(number, _)| decided.is_none_or(|decided| decided.number != *number)) {
+            self.end_term(self.state.lost().cloned().unwrap_or(Lost::RenewDeadline));
+        }
+        if let Some(decided) = self.state.term() {
+            let still_lasts = match &self.term {
+                Some((_, term)) => term.extend(decided.valid_until),
+                None => {
+                    let term = Term::new(decided.epoch, decided.valid_until, Arc::clone(&self.clock));
+                    self.term = Some((decided.number, term));
+                    true
+                }
+            };
+            if !still_lasts {
+                // Time has passed since this was decided, and somebody may have seen the end.
+                self.state.forget_term();
+                self.end_term(Lost::RenewDeadline);
+            }
+        }
+        let of = |term: Option<&Term>| term.map(Term::epoch);
+        let term = self.term.as_ref().map(|(_, term)| term);
+        let (synced, leader) = (self.state.has_seen_lease(), self.state.holder());
+        self.publish.send_if_modified(|status| {
+            let is_same_term = match (&status.term, term) {
+                (Some(before), Some(now)) => before.is_same_as(now),
+                (before, now) => of(before.as_ref()) == of(now),
+            };
+            if is_same_term && status.synced == synced && status.leader.as_deref() == leader {
+                return false;
+            }
+            let (leader, lost) = (leader.map(str::to_owned), self.state.lost().cloned());
+            *status = Status { synced, leader, term: term.cloned(), lost };
+            true
+        });
+        self.say();
+    }
+
+    fn end_term(&mut self, lost: Lost) {
+        if let Some((_, term)) = self.term.take() {
+            term.end(lost);
+        }
+    }
+
+    /// Logs what keeps this replica, or everybody, from leading.
+    fn say(&mut self) {
+        let now = self.clock.now();
+        if let Some(settling) = self.state.settling(now).filter(|it| it.until > self.said.settling_until) {
+            self.said.settling_until = settling.until;
+            self.reporter.note(Note::Settling(settling.predecessor.clone(), settling.until.saturating_sub(now)));
+        }
+        let long = self.state.claimed_until(&self.timing).filter(|(_, claimed)| {
+            *claimed > self.timing.lease_duration.saturating_mul(LONG_CLAIM)
+        });
+        let holder = long.and(self.state.holder()).map(str::to_owned);
+        if holder != self.said.long_claim {
+            self.said.long_claim.clone_from(&holder);
+            if let Some((holder, (_, claimed))) = holder.zip(long) {
+                self.reporter.note(Note::LongClaim(holder, claimed));
+            }
+        }
+        let is_impersonated = self.state.is_impersonated(&self.timing);
+        if is_impersonated && !self.said.is_impersonated {
+            self.reporter.note(Note::Impersonated(self.timing.identity.clone()));
+        }
+        self.said.is_impersonated = is_impersonated;
+    }
+
+    /// Belief off, then one guarded write, retried until the renew deadline. A request in flight is awaited first: it may
+    /// be the one that acquires.
+    async fn release(mut self) -> Result<(), ReleaseError> {
+        self.end_term(Lost::Stopped);
+        self.publish.send_modify(|status| status.term = None);
+        if let Some(pending) = self.request.take() {
+            let event = pending.await;
+            self.note(event);
+        }
+        let bound = self.timing.renew_deadline;
+        let mut failure = "no answer".to_owned();
+        match timeout(bound, self.release_until_done(&mut failure)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(ReleaseError::Failed(failure)),
+        }
+    }
+
+    async fn release_until_done(&mut self, failure: &mut String) {
+        let mut pause = RELEASE_RETRY.min(self.timing.retry_period);
+        loop {
+            let now = self.clock.now();
+            let result = match self.state.release(&self.timing, MicroTime(Timestamp::now()), now) {
+                Release::Nothing => return,
+                Release::Unsettled(until) => {
+                    self.reporter.note(Note::LeftToExpire(until.saturating_sub(now)));
+                    return;
+                }
+                Release::Read => self.requests.get().await.map(|(lease, age)| self.note(Event::Read { lease, age })),
+                Release::Put(lease) => match self.requests.put(*lease).await {
+                    Ok(_) => return,
+                    Err(Failure::Refused(_)) => {
+                        // Somebody wrote since, or took it: ask, and give up what is still ours.
+                        self.note(Event::Refused);
+                        Ok(())
+                    }
+                    Err(failure) => Err(failure),
+                },
+            };
+            if let Err(error) = result {
+                *failure = error.to_string();
+                sleep(pause).await;
+                pause = (pause * 2).min(self.timing.retry_period);
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        note(&self.timing, &mut self.state, event, self.clock.now());
+    }
+}
+
+#[cfg(test)]
+mod tests;

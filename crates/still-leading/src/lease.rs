@@ -1,0 +1,732 @@
+//! The decisions of the election: `step(state, event, now) -> action`.
+//!
+//! There is no I/O, no clock and no randomness here, so that every rule can be tested as a table and checked against
+//! random histories.
+//!
+//! The algorithm is client-go's (`tools/leaderelection`). A standby trusts a claim until the claim has not changed for
+//! the lease duration by the standby's own clock, and every write is a compare-and-swap. It differs from client-go in
+//! these points:
+//!
+//! - A leader's validity counts from when its last renewal was sent. The sight of another holder ends it at once.
+//! - Only a claim that this process wrote is its own, whatever identity the Lease shows.
+//! - Nobody leads on a Lease that was made anew before the leader on its predecessor must have stopped.
+//! - Standbys spread their attempts over a few milliseconds, so that hundreds of them do not collide.
+//!
+//! ```text
+//!               read or watched                        write confirmed, settled
+//!  Nothing ───────────────────────▶ Present ─────────────────────────────────────▶ Term
+//!                                    ▲   │ deleted                                  │
+//!                  create confirmed  │   ▼                                          │ renew deadline, another holder,
+//!                                   Absent ◀────────────────────────────────────────┘ cleared, replaced, deleted
+//! ```
+
+mod record;
+
+use std::fmt;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use record::{claimed_duration, holder, number, renew_time, resource_version};
+
+/// A point of this process's own clock: the time since the elector started.
+pub type Moment = Duration;
+
+/// So many claims without an answer are remembered. One that was forgotten and lands all the same is taken for somebody
+/// else's, which is safe.
+const CLAIMS_MAX: usize = 64;
+
+/// Who contends, and how patiently. `lease_duration > renew_deadline > 2 × retry_period` must hold.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// The identity of this process, unique among all processes that ever contend for the Lease.
+    pub identity: String,
+    /// How long a standby waits after the last change that it saw; stored in whole seconds.
+    pub lease_duration: Duration,
+    /// How long a leader goes on after it sent its last successful renewal.
+    pub renew_deadline: Duration,
+    /// The pause between two attempts.
+    pub retry_period: Duration,
+    /// Standbys spread their attempts over this time after a release.
+    pub spread_after_release: Duration,
+    /// Standbys spread their attempts over this time after an expiry.
+    pub spread_after_expiry: Duration,
+}
+
+impl Timing {
+    /// How long one request may take: two attempts fit into a renew deadline even if the first one hangs.
+    pub fn attempt_timeout(&self) -> Duration {
+        self.renew_deadline / 2
+    }
+
+    /// The longest time for which a Lease that was made anew is kept without a leader, whatever duration the holder of
+    /// its predecessor asked for.
+    pub fn longest_wait(&self) -> Duration {
+        (self.lease_duration * 4).max(Duration::from_secs(60))
+    }
+
+    /// When this replica tries, within `spread` after a Lease became free in its version `version`. The first of a crowd
+    /// tries early and the others see it in time: exponentially distributed timers, as in Nonnenmacher and Biersack,
+    /// "Scalable Feedback for Large Groups" (1999), for a group of a hundred.
+    fn share_of(&self, spread: Duration, version: Option<&str>) -> Duration {
+        const GROUP: f64 = 100.0;
+        // Below 2^53, so that the division is exact; never zero, which has no logarithm.
+        let hash = number(&(&self.identity, version)) >> 11;
+        let uniform = (hash as f64 + 1.0) / (1u64 << 53) as f64;
+        spread.mul_f64((1.0 + uniform.ln() / GROUP.ln()).max(0.0))
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Nothing but time.
+    Tick,
+    /// The watch showed the Lease.
+    Watched(Lease),
+    /// The watch showed the Lease's deletion, with its last state.
+    Deleted(Lease),
+    /// The watch ended.
+    WatchEnded,
+    /// A read was answered.
+    Read {
+        /// The Lease; `None` if there is none.
+        lease: Option<Lease>,
+        /// How old the object is by the server's own clock, if the server said.
+        age: Option<Duration>,
+    },
+    /// A read was not answered.
+    ReadFailed,
+    /// The write was accepted.
+    Wrote(Lease),
+    /// The write did not happen, because the Lease is not what it was thought to be.
+    Refused,
+    /// The write did not happen, for a reason that another attempt right now would not change.
+    Denied,
+    /// The write failed in a way that leaves open whether it happened.
+    WriteFailed,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing until the next event, or until this moment.
+    Wait(Moment),
+    /// Get the Lease. A request in flight is given up.
+    Read,
+    /// Put the Lease as [`State::claim`] drafts it. A request in flight is given up.
+    Write,
+}
+
+/// One unbroken spell of leadership, as decided here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Counts the terms of this process.
+    pub number: u64,
+    /// The resourceVersion that the acquiring write made, or was first seen with. It grows with every term of any replica.
+    pub epoch: u64,
+    /// Not later than the renew deadline after the last successful renewal was sent.
+    pub valid_until: Moment,
+    uid: Option<String>,
+}
+
+/// Why a term ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lost {
+    /// No renewal succeeded within the renew deadline.
+    RenewDeadline,
+    /// Another process holds the Lease.
+    HeldBy(String),
+    /// The Lease shows this process's identity in a claim that this process did not write.
+    Impersonated,
+    /// Somebody else cleared the holder.
+    Cleared,
+    /// The Lease was deleted and made anew.
+    Replaced,
+    /// The Lease was deleted.
+    Deleted,
+    /// The elector was stopped.
+    Stopped,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RenewDeadline => f.write_str("the renew deadline has passed"),
+            Self::HeldBy(holder) => write!(f, "the lease is held by {holder}"),
+            Self::Impersonated => f.write_str("the lease was claimed in this replica's name by somebody else"),
+            Self::Cleared => f.write_str("the lease was released by somebody else"),
+            Self::Replaced => f.write_str("the lease was replaced"),
+            Self::Deleted => f.write_str("the lease was deleted"),
+            Self::Stopped => f.write_str("the elector was stopped"),
+        }
+    }
+}
+
+/// How to give the Lease up, see [`State::release`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Release {
+    /// Put this Lease.
+    Put(Box<Lease>),
+    /// Read first: a claim may have become the Lease without an answer.
+    Read,
+    /// This process holds nothing.
+    Nothing,
+    /// The claim must not be released before this moment: a leader on the Lease's predecessor may still act.
+    Unsettled(Moment),
+}
+
+/// Why nobody may lead yet, although this replica may hold the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settling {
+    /// Nobody leads before this moment.
+    pub until: Moment,
+    /// Who may still act until then, if the predecessor's holder is known.
+    pub predecessor: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Nobody,
+    /// This process, by a claim that it wrote.
+    Me,
+    /// Somebody else, perhaps under this process's identity.
+    Other,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    /// There is no Lease, since this moment. The last one was claimed for this long, by this holder.
+    Absent {
+        since: Moment,
+        claimed: Duration,
+        by: Option<String>,
+    },
+    /// The Lease, and since when its claim has not changed.
+    Present {
+        lease: Box<Lease>,
+        owner: Owner,
+        since: Moment,
+    },
+}
+
+/// A claim that this process sent, and that may be or become the Lease.
+#[derive(Clone, Debug)]
+struct Claim {
+    /// The renewTime in microseconds: no two claims of a process share it.
+    renew_time: i64,
+    sent: Moment,
+    /// The resourceVersion that it replaces; `None`: it creates the Lease.
+    replaces: Option<String>,
+    /// The Lease has shown it.
+    is_confirmed: bool,
+    /// Its request was given up.
+    is_given_up: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    sent: Moment,
+    is_write: bool,
+}
+
+/// Everything that the elector remembers.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    known: Known,
+    /// The newest event of the watch that came before the first read was answered.
+    early: Option<Event>,
+    /// The highest version seen, also of a Lease that is gone.
+    highest: Option<u128>,
+    term: Option<Term>,
+    terms: u64,
+    lost: Option<Lost>,
+    in_flight: Option<Flight>,
+    /// What is known was proven to be outdated.
+    in_doubt: bool,
+    /// A write was given up, and no read has been answered since.
+    is_unsure: bool,
+    last_read: Option<Moment>,
+    last_write: Option<Moment>,
+    /// The resourceVersion that the last write was to replace, and whether it was refused.
+    attempted: Option<Option<String>>,
+    refused: bool,
+    claims: Vec<Claim>,
+    /// The latest renewTime that this process wrote, in microseconds.
+    last_renew_time: Option<i64>,
+    watching: bool,
+    /// When the Lease was last heard of, through the watch or a read.
+    heard: Moment,
+    /// When it was last learned what the Lease is.
+    learned: Moment,
+    settling: Option<Settling>,
+    /// The largest number seen, kept beyond a deletion so that it never goes backwards.
+    transitions: i32,
+    has_seen_lease: bool,
+}
+
+impl State {
+    /// This replica's term, if it leads.
+    pub fn term(&self) -> Option<&Term> {
+        self.term.as_ref()
+    }
+
+    /// Why the last term ended.
+    pub fn lost(&self) -> Option<&Lost> {
+        self.lost.as_ref()
+    }
+
+    /// The holder of the Lease, as far as is known.
+    pub fn holder(&self) -> Option<&str> {
+        self.lease().and_then(holder)
+    }
+
+    /// Whether the Lease itself was seen at least once.
+    pub fn has_seen_lease(&self) -> bool {
+        self.has_seen_lease
+    }
+
+    /// Whether the watch is believed to deliver.
+    pub fn is_watching(&self) -> bool {
+        self.watching
+    }
+
+    /// Whether a request is in flight whose answer still matters.
+    pub fn is_waiting(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Why nobody may lead at `now`, if so.
+    pub fn settling(&self, now: Moment) -> Option<&Settling> {
+        self.settling.as_ref().filter(|settling| now < settling.until)
+    }
+
+    /// Whether the Lease shows this process's identity in a claim that the process did not write.
+    pub fn is_impersonated(&self, timing: &Timing) -> bool {
+        matches!(&self.known, Known::Present { lease, owner: Owner::Other, .. } if holder(lease) == Some(&timing.identity))
+    }
+
+    /// Until when the present holder's claim stands, and how long that holder asked for.
+    pub fn claimed_until(&self, timing: &Timing) -> Option<(Moment, Duration)> {
+        match &self.known {
+            Known::Present { lease, owner: Owner::Other, since } => {
+                let claimed = claimed_duration(lease, timing);
+                Some((since.saturating_add(claimed), claimed))
+            }
+            _ => None,
+        }
+    }
+
+    /// The Lease that claims or renews for this replica, to replace exactly what is known: uid and resourceVersion make
+    /// the write a compare-and-swap. Everything that others keep in the object stays. To be called right after [`step`]
+    /// answered [`Action::Write`].
+    pub fn claim(&mut self, timing: &Timing, wall_clock: MicroTime) -> Lease {
+        let time = record::next_renew_time(wall_clock, self.lease(), self.last_renew_time);
+        let micros = time.0.as_microsecond();
+        self.last_renew_time = Some(micros);
+        let sent = self.in_flight.as_ref().map_or(Moment::ZERO, |flight| flight.sent);
+        let replaces = self.resource_version().map(str::to_owned);
+        let claim = Claim { renew_time: micros, sent, replaces, is_confirmed: false, is_given_up: false };
+        self.claims.push(claim);
+        if self.claims.len() > CLAIMS_MAX {
+            self.claims.remove(0);
+        }
+        let is_mine = matches!(self.known, Known::Present { owner: Owner::Me, .. });
+        record::claim(self.lease(), is_mine, timing, time, self.transitions)
+    }
+
+    /// How to give up what this process holds.
+    pub fn release(&self, timing: &Timing, wall_clock: MicroTime, now: Moment) -> Release {
+        if self.is_unsure || self.in_doubt {
+            return Release::Read;
+        }
+        match &self.known {
+            Known::Present { lease, owner: Owner::Me, .. } => match self.settling(now) {
+                Some(settling) => Release::Unsettled(settling.until),
+                None => {
+                    let time = record::next_renew_time(wall_clock, Some(lease), self.last_renew_time);
+                    Release::Put(Box::new(record::release(lease, timing, time)))
+                }
+            },
+            _ => Release::Nothing,
+        }
+    }
+
+    /// Takes note that the term was over before its renewal could be recorded: once over, it stays over.
+    pub fn forget_term(&mut self) {
+        if self.term.take().is_some() {
+            self.lost = Some(Lost::RenewDeadline);
+        }
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        match &self.known {
+            Known::Present { lease, .. } => Some(lease),
+            _ => None,
+        }
+    }
+
+    fn resource_version(&self) -> Option<&str> {
+        self.lease().and_then(resource_version)
+    }
+
+    /// Whether the Lease is another than the last write was to replace.
+    fn has_changed(&self) -> bool {
+        self.attempted.as_ref().map(Option::as_deref) != Some(self.resource_version())
+    }
+
+    /// Takes note of the Lease, unless something newer is known and this is not the truth. Returns whether its claim is
+    /// news.
+    fn observe(&mut self, timing: &Timing, lease: Lease, now: Moment, is_truth: bool) -> bool {
+        self.heard = now;
+        let is_older = self.is_older(&lease);
+        if is_older && !is_truth {
+            return false;
+        }
+        if resource_version(&lease) != self.resource_version() {
+            // Whatever was in doubt, this is the later word.
+            self.in_doubt = false;
+        }
+        (self.learned, self.has_seen_lease) = (now, true);
+        self.highest = record::version_number(&lease).or(self.highest);
+        self.transitions = self.transitions.max(record::transitions(&lease));
+        let unchanged_since = match &self.known {
+            Known::Present { lease: known, since, .. } if known.metadata.uid == lease.metadata.uid && !is_older => {
+                Some(*since).filter(|_| known.spec == lease.spec)
+            }
+            Known::Nothing => None,
+            // Made anew, or restored from a backup. Terms on what was there before come from writes before this moment,
+            // and none outlives its claim.
+            _ => {
+                let (claimed, predecessor) = self.claimed_before(timing);
+                self.settle(timing, now, claimed, predecessor);
+                None
+            }
+        };
+        let owner = self.owner(timing, &lease);
+        let since = unchanged_since.unwrap_or(now);
+        self.known = Known::Present { lease: Box::new(lease), owner, since };
+        self.confirm(timing, now);
+        unchanged_since.is_none()
+    }
+
+    /// Whose claim `lease` shows. Forgets the claims of this process that can no longer become the Lease: a
+    /// compare-and-swap succeeds only on the version that it replaces.
+    fn owner(&mut self, timing: &Timing, lease: &Lease) -> Owner {
+        let holder = holder(lease);
+        let shown = renew_time(lease).filter(|_| holder == Some(&timing.identity));
+        let version = resource_version(lease);
+        self.claims.retain(|claim| Some(claim.renew_time) == shown || claim.replaces.as_deref() == version);
+        match holder {
+            None => Owner::Nobody,
+            Some(_) if self.claims.iter().any(|claim| Some(claim.renew_time) == shown) => Owner::Me,
+            Some(_) => Owner::Other,
+        }
+    }
+
+    /// Whether the watch or a slow answer brings what is outdated. resourceVersions of one kind of object can be compared
+    /// as integers (documented since Kubernetes 1.35, true of etcd ever since); one that is no integer proves nothing.
+    fn is_older(&self, lease: &Lease) -> bool {
+        record::version_number(lease).zip(self.highest).is_some_and(|(this, highest)| this < highest)
+    }
+
+    /// Takes note that there is no Lease. Returns whether that is news.
+    fn vanished(&mut self, timing: &Timing, now: Moment) -> bool {
+        (self.heard, self.learned) = (now, now);
+        self.claims.retain(|claim| claim.replaces.is_none());
+        if matches!(self.known, Known::Absent { .. }) {
+            return false;
+        }
+        let (claimed, by) = self.claimed_before(timing);
+        let news = self.lease().is_some();
+        self.known = Known::Absent { since: now, claimed, by };
+        news
+    }
+
+    /// How long the leader on the Lease known so far may go on, and who that is.
+    fn claimed_before(&self, timing: &Timing) -> (Duration, Option<String>) {
+        match &self.known {
+            Known::Present { lease, .. } => {
+                (claimed_duration(lease, timing).max(timing.lease_duration), holder(lease).map(str::to_owned))
+            }
+            Known::Absent { claimed, by, .. } => (*claimed, by.clone()),
+            Known::Nothing => (timing.lease_duration, None),
+        }
+    }
+
+    /// Nobody leads for `wait` from now on. The wait is capped, and never shortens one that was known before.
+    fn settle(&mut self, timing: &Timing, now: Moment, wait: Duration, predecessor: Option<String>) {
+        let until = now.saturating_add(wait.min(timing.longest_wait()));
+        if self.settling.as_ref().is_none_or(|settling| settling.until < until) {
+            self.settling = Some(Settling { until, predecessor });
+        }
+    }
+
+    /// Whoever led on a predecessor of this Lease has stopped once the Lease is a lease duration old: that leader's last
+    /// renewal succeeded before the Lease was created.
+    fn settle_the_young(&mut self, timing: &Timing, age: Option<Duration>, now: Moment) {
+        // Both times of the server are whole seconds, so the real age may be a second less.
+        let age = age.unwrap_or_default().saturating_sub(Duration::from_secs(1));
+        let wait = timing.lease_duration.saturating_sub(age);
+        if !wait.is_zero() {
+            self.settle(timing, now, wait, None);
+        }
+    }
+
+    /// Draws the consequences if the Lease shows a claim of this process: it counts from when it was sent, whoever shows
+    /// it first.
+    fn confirm(&mut self, timing: &Timing, now: Moment) {
+        let Known::Present { lease, owner, .. } = &mut self.known else { return };
+        let shown = renew_time(lease);
+        let claim = self.claims.iter_mut().find(|claim| Some(claim.renew_time) == shown);
+        let Some(claim) = claim.filter(|_| *owner == Owner::Me) else { return };
+        let is_first = !std::mem::replace(&mut claim.is_confirmed, true);
+        let valid_until = claim.sent.saturating_add(timing.renew_deadline);
+        if let Some(term) = self.term.as_mut().filter(|term| now < term.valid_until) {
+            term.valid_until = term.valid_until.max(valid_until);
+            return;
+        }
+        if !is_first {
+            return;
+        }
+        // A replica whose writes arrive only after it gave them up keeps the Lease fresh and cannot lead. It lets that
+        // claim run out like anybody else's, so that another replica can.
+        if claim.is_given_up && now.saturating_sub(claim.sent) > timing.attempt_timeout() {
+            *owner = Owner::Other;
+            self.claims.clear();
+            return;
+        }
+        if valid_until <= now || self.settling.as_ref().is_some_and(|settling| now < settling.until) {
+            return;
+        }
+        // An expired term is over even if its renewal succeeds in the end: this is another one. If the watch has shown a
+        // later state already, `demote` takes back what is begun here before anybody learns of it.
+        self.terms += 1;
+        let epoch = resource_version(lease).and_then(|version| version.parse().ok()).unwrap_or(0);
+        let uid = lease.metadata.uid.clone();
+        if self.term.is_some() {
+            self.lost = Some(Lost::RenewDeadline);
+        }
+        self.term = Some(Term { number: self.terms, epoch, valid_until, uid });
+    }
+}
+
+/// Takes note of `event`, drops a term that has no basis any more, and says what to do.
+pub fn step(timing: &Timing, state: &mut State, event: Event, now: Moment) -> Action {
+    note(timing, state, event, now);
+    let action = decide(timing, state, now);
+    match action {
+        Action::Wait(_) => {}
+        Action::Read => {
+            state.give_up_write();
+            state.in_flight = Some(Flight { sent: now, is_write: false });
+            state.last_read = Some(now);
+        }
+        Action::Write => {
+            state.give_up_write();
+            state.in_flight = Some(Flight { sent: now, is_write: true });
+            state.last_write = Some(now);
+            state.attempted = Some(state.resource_version().map(str::to_owned));
+            state.refused = false;
+        }
+    }
+    action
+}
+
+/// As [`step`], without deciding anything: for an elector that only ends what it has begun.
+pub fn note(timing: &Timing, state: &mut State, event: Event, now: Moment) {
+    state.note(timing, event, now);
+    demote(timing, state, now);
+}
+
+impl State {
+    fn note(&mut self, timing: &Timing, event: Event, now: Moment) {
+        match event {
+            Event::Tick => {}
+            // A watch may begin in the past, so nothing is believed before the first read.
+            Event::Watched(_) | Event::Deleted(_) if matches!(self.known, Known::Nothing) => self.keep_early(event),
+            Event::Watched(lease) => {
+                self.watching = true;
+                self.observe(timing, lease, now, false);
+            }
+            Event::Deleted(lease) => {
+                self.watching = true;
+                if !self.is_older(&lease) {
+                    self.highest = record::version_number(&lease).or(self.highest);
+                    self.in_doubt = false;
+                    self.vanished(timing, now);
+                }
+            }
+            Event::WatchEnded => self.watching = false,
+            Event::Read { lease, age } => self.read(timing, lease, age, now),
+            Event::ReadFailed => self.in_flight = None,
+            Event::Wrote(lease) => self.wrote(timing, lease, now),
+            Event::Refused => {
+                self.take_back_claim();
+                self.refused = true;
+                // The watch may have shown the reason already.
+                self.in_doubt = !self.has_changed();
+            }
+            Event::Denied => self.take_back_claim(),
+            Event::WriteFailed => self.give_up_write(),
+        }
+    }
+
+    /// The newest news counts, also if it came before the first answer.
+    fn keep_early(&mut self, event: Event) {
+        self.watching = true;
+        let version = |event: &Event| match event {
+            Event::Watched(lease) | Event::Deleted(lease) => record::version_number(lease),
+            _ => None,
+        };
+        if self.early.as_ref().is_none_or(|early| version(early) <= version(&event)) {
+            self.early = Some(event);
+        }
+    }
+
+    fn read(&mut self, timing: &Timing, lease: Option<Lease>, age: Option<Duration>, now: Moment) {
+        // A read that was sent after the last news is the truth even if it shows an older version: then the server has
+        // been restored from a backup.
+        let is_truth = self.in_flight.take().is_some_and(|flight| flight.sent >= self.learned);
+        (self.in_doubt, self.is_unsure) = (false, false);
+        let silence = now.saturating_sub(self.heard);
+        let is_first = matches!(self.known, Known::Nothing);
+        let news = match lease {
+            Some(lease) => self.observe(timing, lease, now, is_truth),
+            None => self.vanished(timing, now),
+        };
+        if is_first {
+            let exists = self.lease().is_some();
+            if exists {
+                self.settle_the_young(timing, age, now);
+            }
+            // Without a Lease, what the watch showed before may be what is gone.
+            if let Some(early) = self.early.take().filter(|_| exists) {
+                self.note(timing, early, now);
+            }
+        } else if news && silence >= timing.renew_deadline {
+            // The watch should have shown it long ago, so it is stalled.
+            self.watching = false;
+        }
+    }
+
+    fn wrote(&mut self, timing: &Timing, lease: Lease, now: Moment) {
+        let sent = self.in_flight.take().map(|flight| flight.sent);
+        // A webhook may have changed the time on its way. The answer to this very request is its proof.
+        if holder(&lease) == Some(&timing.identity)
+            && let Some(claim) = self.claims.iter_mut().rfind(|claim| Some(claim.sent) == sent)
+            && let Some(stored) = renew_time(&lease)
+        {
+            claim.renew_time = stored;
+        }
+        self.observe(timing, lease, now, false);
+    }
+
+    fn give_up_write(&mut self) {
+        let Some(flight) = self.in_flight.take().filter(|flight| flight.is_write) else { return };
+        // Where the claim is gone, a later version has replaced the one that it was to replace.
+        if let Some(claim) = self.claims.iter_mut().rfind(|claim| claim.sent == flight.sent) {
+            claim.is_given_up = true;
+            self.is_unsure |= !claim.is_confirmed;
+        }
+    }
+
+    /// Forgets the claim of the write in flight, which did not happen.
+    fn take_back_claim(&mut self) {
+        let Some(flight) = self.in_flight.take() else { return };
+        self.claims.retain(|claim| claim.sent != flight.sent || claim.is_given_up || claim.is_confirmed);
+    }
+
+    /// Whether the request in flight cannot bring anything that the next one would not: a read that news has overtaken, a
+    /// write that the Lease already shows, or one that replaces a version which is gone.
+    fn is_moot(&self, flight: &Flight, next: Action) -> bool {
+        if !flight.is_write {
+            return next == Action::Write;
+        }
+        self.has_changed()
+    }
+}
+
+/// In any doubt we do not lead.
+fn demote(timing: &Timing, state: &mut State, now: Moment) {
+    let Some(term) = &state.term else { return };
+    let reason = match &state.known {
+        _ if term.valid_until <= now => Lost::RenewDeadline,
+        Known::Present { lease, owner, .. } => match (owner, holder(lease)) {
+            (Owner::Me, _) if lease.metadata.uid == term.uid => return,
+            (Owner::Me, _) => Lost::Replaced,
+            (Owner::Nobody, _) | (Owner::Other, None) => Lost::Cleared,
+            // Another object in the same name is a replacement first.
+            (Owner::Other, Some(holder)) if holder == timing.identity && lease.metadata.uid != term.uid => {
+                Lost::Replaced
+            }
+            (Owner::Other, Some(holder)) if holder == timing.identity => Lost::Impersonated,
+            (Owner::Other, Some(holder)) => Lost::HeldBy(holder.to_owned()),
+        },
+        _ => Lost::Deleted,
+    };
+    state.term = None;
+    state.lost = Some(reason);
+}
+
+fn decide(timing: &Timing, state: &State, now: Moment) -> Action {
+    let end_of_term = state.term.as_ref().map_or(Moment::MAX, |term| term.valid_until);
+    let wanted = want(timing, state, now);
+    match (&state.in_flight, wanted) {
+        (_, Action::Wait(moment)) => Action::Wait(moment.min(end_of_term)),
+        (Some(flight), wanted) if !state.is_moot(flight, wanted) => Action::Wait(end_of_term),
+        (_, wanted) => wanted,
+    }
+}
+
+/// What there is to do if no request is in flight.
+fn want(timing: &Timing, state: &State, now: Moment) -> Action {
+    let retry_after = |last: Option<Moment>| last.map_or(Moment::ZERO, |last| last.saturating_add(timing.retry_period));
+    let at = |moment: Moment, action: Action| if moment <= now { action } else { Action::Wait(moment) };
+
+    if state.in_doubt {
+        // The first question after a refusal is free, repeated ones are paced.
+        let asked = state.last_read.filter(|read| Some(*read) >= state.last_write);
+        return at(retry_after(asked), Action::Read);
+    }
+    // At once where the Lease has changed since it was last tried for and the pace of renewals is not meant.
+    let changed = state.has_changed();
+    let write_at = |at_once: bool| if at_once { Moment::ZERO } else { retry_after(state.last_write) };
+    let spread = |spread: Duration| timing.share_of(spread, state.resource_version());
+    match &state.known {
+        Known::Nothing => at(retry_after(state.last_read), Action::Read),
+        Known::Absent { since, .. } => {
+            let free = since.saturating_add(spread(timing.spread_after_release));
+            at(write_at(changed).max(free), Action::Write)
+        }
+        Known::Present { owner: Owner::Nobody, since, .. } => {
+            let free = since.saturating_add(spread(timing.spread_after_release));
+            at(write_at(changed).max(free), Action::Write)
+        }
+        Known::Present { owner: Owner::Other, lease, since } => {
+            let expires = since.saturating_add(claimed_duration(lease, timing));
+            let free = expires.saturating_add(spread(timing.spread_after_expiry));
+            if free <= now { at(write_at(changed), Action::Write) } else { poll(timing, state, now, free) }
+        }
+        Known::Present { owner: Owner::Me, .. } => at(write_at(changed && state.refused), Action::Write),
+    }
+}
+
+/// A standby waits for the watch to speak. Without a watch it asks every retry period; with one that has been silent
+/// for longer than a live leader can be, it asks too, since a stalled watch looks the same as a dead leader.
+fn poll(timing: &Timing, state: &State, now: Moment, free: Moment) -> Action {
+    let asked = state.last_read.unwrap_or(Moment::ZERO);
+    let ask_at = if state.watching {
+        asked.max(state.heard).saturating_add(timing.renew_deadline)
+    } else {
+        asked.saturating_add(timing.retry_period)
+    };
+    if ask_at <= now { Action::Read } else { Action::Wait(ask_at.min(free)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+#[cfg(feature = "kube")]
+mod clock;
+#[cfg(feature = "kube")]
+mod config;
+#[cfg(feature = "kube")]
+mod elector;
+mod lead;
+#[cfg(feature = "kube")]
+mod lease;
+#[cfg(feature = "kube")]
+mod report;
+#[cfg(feature = "kube")]
+mod requests;
+#[cfg(unix)]
+mod signal;
+#[cfg(feature = "kube")]
+mod term;
+
+#[cfg(feature = "kube")]
+pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
+#[cfg(feature = "kube")]
+pub use elector::{Elector, Error, ReleaseError, Running, Status};
+pub use lead::{End, LeadError, Limits, Phase, Terms, lead};
+#[cfg(feature = "kube")]
+pub use lease::Lost;
+#[cfg(unix)]
+pub use signal::shutdown_signal;
+#[cfg(feature = "kube")]
+pub use term::{Term, TermOver};
+
+/// The parts of the elector, for this repository's simulation. No promise is made about them.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::clock::Clock;
+    pub use crate::elector::driver::Driver;
+    pub use crate::lease::{Action, Event, Moment, Release, Settling, State, Term, Timing, note, step};
+    pub use crate::report::Reporter;
+    pub use crate::requests::Requests;
+}

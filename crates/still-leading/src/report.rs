@@ -1,0 +1,174 @@
+//! What the elector says: log events and attempts. A thread of its own says it, since a subscriber that writes to a full
+//! pipe, or a callback that blocks, must not hold up the election.
+
+use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, dispatcher, error, info, warn};
+
+use crate::config::Attempt;
+
+/// So many things wait to be said. More are dropped, and counted.
+const WAITING_MAX: usize = 256;
+/// A trouble that lasts is logged this often.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+type OnAttempt = Arc<dyn Fn(Attempt) + Send + Sync>;
+
+/// One thing to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    CannotRead(String),
+    CannotWrite(String),
+    CannotWatch(String),
+    LostRace(String),
+    WatchStalled,
+    Impersonated(String),
+    /// The claim of this holder lasts for so long.
+    LongClaim(String, Duration),
+    /// Nobody leads for so long, since this holder of the Lease's predecessor may still act.
+    Settling(Option<String>, Duration),
+    LeftToExpire(Duration),
+    Contending { lease: String, identity: String },
+    Leading { epoch: u64 },
+    StoppedLeading(String),
+    NewLeader(String),
+    CouldNotRelease(String),
+    Overstayed(String),
+}
+
+enum Message {
+    Note(Note),
+    Attempt(Attempt),
+    Flush(SyncSender<()>),
+}
+
+/// The way to the thread. Cheap to clone; the thread ends with its last clone.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    messages: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Reporter {
+    /// Starts the thread. It logs to the subscriber of the thread that calls this.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(on_attempt: Option<OnAttempt>) -> std::io::Result<Self> {
+        let (messages, waiting) = sync_channel(WAITING_MAX);
+        let subscriber = dispatcher::get_default(Clone::clone);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let of_thread = Arc::clone(&dropped);
+        let listen = move || {
+            dispatcher::with_default(&subscriber, || report(&waiting, &of_thread, on_attempt.as_deref()));
+        };
+        thread::Builder::new().name("lease-reporter".to_owned()).spawn(listen)?;
+        Ok(Self { messages, dropped })
+    }
+
+    pub(crate) fn note(&self, note: Note) {
+        self.send(Message::Note(note));
+    }
+
+    pub(crate) fn attempt(&self, attempt: Attempt) {
+        self.send(Message::Attempt(attempt));
+    }
+
+    /// Waits until everything before this was said, for at most `bound`.
+    pub(crate) fn flush(&self, bound: Duration) {
+        let (said, wait) = sync_channel(1);
+        self.send(Message::Flush(said));
+        // An error means that the bound has passed, or that the thread is gone. Neither can be helped.
+        let _ = wait.recv_timeout(bound);
+    }
+
+    fn send(&self, message: Message) {
+        // Never wait for the log: what does not fit is lost, and counted.
+        if let Err(TrySendError::Full(_)) = self.messages.try_send(message) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn report(waiting: &Receiver<Message>, dropped: &AtomicU64, on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>) {
+    let mut troubles = Troubles::default();
+    for message in waiting {
+        let dropped = dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            warn!(dropped, "the log was too slow for the elector");
+        }
+        match message {
+            Message::Note(note) => {
+                if troubles.are_news(&note, Instant::now()) {
+                    log(&note);
+                }
+            }
+            Message::Attempt(attempt) => {
+                if let Some(on_attempt) = on_attempt {
+                    on_attempt(attempt);
+                }
+            }
+            Message::Flush(said) => {
+                // Whoever asked may have stopped waiting.
+                let _ = said.try_send(());
+            }
+        }
+    }
+}
+
+/// What was complained about, and when. Each new text is logged at once, and one that goes on once in a while.
+#[derive(Default)]
+struct Troubles(HashMap<Discriminant<Note>, (Note, Instant)>);
+
+impl Troubles {
+    fn are_news(&mut self, note: &Note, now: Instant) -> bool {
+        if !matches!(note, Note::CannotRead(_) | Note::CannotWrite(_) | Note::CannotWatch(_)) {
+            return true;
+        }
+        let kind = discriminant(note);
+        let is_known = self.0.get(&kind).is_some_and(|(known, at)| known == note && now < *at + REPEAT_AFTER);
+        if !is_known {
+            self.0.insert(kind, (note.clone(), now));
+        }
+        !is_known
+    }
+}
+
+fn log(note: &Note) {
+    match note {
+        Note::CannotRead(error) => warn!(error, "error retrieving lease"),
+        Note::CannotWrite(error) => warn!(error, "failed to update lease"),
+        Note::CannotWatch(error) => warn!(error, "cannot watch the lease, asking every retry period instead"),
+        Note::LostRace(error) => debug!(error, "lost a race for the lease"),
+        Note::WatchStalled => warn!("the watch has stalled, starting another one"),
+        Note::Impersonated(identity) => {
+            warn!(identity, "somebody else claimed the lease in this replica's name, waiting until it expires");
+        }
+        Note::LongClaim(holder, lasts) => warn!(
+            holder,
+            "the holder claims the lease for {lasts:?}; if it is gone, clear spec.holderIdentity by hand to end the wait"
+        ),
+        Note::Settling(predecessor, wait) => info!(
+            predecessor,
+            "nobody leads for {wait:?}: the lease is new, and a leader on its predecessor may still act"
+        ),
+        Note::LeftToExpire(wait) => info!(
+            "leaving the lease to expire: a leader on its predecessor may still act for {wait:?}, so nobody may take over at once"
+        ),
+        Note::Contending { lease, identity } => info!(lease, identity, "attempting to acquire leader lease"),
+        Note::Leading { epoch } => info!(epoch, "leading"),
+        Note::StoppedLeading(reason) => info!(reason, "stopped leading"),
+        Note::NewLeader(leader) => info!(leader, "new leader"),
+        Note::CouldNotRelease(reason) => warn!(reason, "could not release the lease, it expires by itself"),
+        Note::Overstayed(reason) => error!(reason, "exiting"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

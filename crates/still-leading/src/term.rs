@@ -1,0 +1,187 @@
+//! A term as the application holds it: a deadline, not a boolean.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::lease::{Lost, Moment};
+
+/// One unbroken spell of leadership. Cheap to clone; renewals move the end of all clones.
+///
+/// Once over, a term stays over. Ask [`remaining`](Self::remaining) before each act, or run the act inside
+/// [`guard`](Self::guard): the answer turns to zero by this process's own clock, even if no task has run since.
+#[derive(Clone)]
+pub struct Term {
+    shared: Arc<Shared>,
+    cancelled: CancellationToken,
+}
+
+struct Shared {
+    epoch: u64,
+    /// In nanoseconds of the clock; zero once the term is over.
+    valid_until: AtomicU64,
+    clock: Arc<dyn Clock>,
+    over: CancellationToken,
+    lost: OnceLock<Lost>,
+}
+
+/// The term ended before the guarded future did.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the term is over: {0}")]
+pub struct TermOver(pub Lost);
+
+impl Term {
+    pub(crate) fn new(epoch: u64, valid_until: Moment, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared {
+            epoch,
+            valid_until: AtomicU64::new(nanos(valid_until)),
+            clock,
+            over: CancellationToken::new(),
+            lost: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared), cancelled: CancellationToken::new() }
+    }
+
+    /// The fencing token: the resourceVersion that the acquiring write produced, or was first seen with.
+    ///
+    /// Send it along with whatever the leader writes, and let the receiver reject an epoch that is smaller than one that
+    /// it has accepted. A later term of any replica has a larger epoch, with one exception: after etcd was restored from
+    /// a backup, resourceVersions start again from the backup. Then epochs may repeat, and somebody has to lower
+    /// what the receivers have stored.
+    ///
+    /// Zero if the API server's resourceVersion is not a number. Kubernetes documents that it is.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch
+    }
+
+    /// How long this replica may still act without another renewal; zero when the term is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        loop {
+            let valid_until = self.shared.valid_until.load(Ordering::Acquire);
+            let remaining = Duration::from_nanos(valid_until).saturating_sub(self.shared.clock.now());
+            if !remaining.is_zero() || valid_until == 0 {
+                return remaining;
+            }
+            // Whoever has seen the end has seen it for good: no renewal may bring this term back.
+            let sealed = self.shared.valid_until.compare_exchange(valid_until, 0, Ordering::AcqRel, Ordering::Acquire);
+            if sealed.is_ok() {
+                return Duration::ZERO;
+            }
+        }
+    }
+
+    /// Whether the term is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Waits until the term is over, and returns why. Right also if the elector does not run: it asks the clock.
+    pub async fn ended(&self) -> Lost {
+        loop {
+            let remaining = self.remaining();
+            if remaining.is_zero() {
+                return self.lost();
+            }
+            select! {
+                () = self.shared.over.cancelled() => {}
+                // Renewals move the end, so this asks anew.
+                () = sleep(remaining) => {}
+            }
+        }
+    }
+
+    /// Waits until the work should stop: the term is over, or a shutdown was asked for.
+    ///
+    /// After a shutdown was asked for, the term goes on until the work has ended, so that it can end in order.
+    pub async fn cancelled(&self) {
+        select! {
+            () = self.cancelled.cancelled() => {}
+            _ = self.ended() => {}
+        }
+    }
+
+    /// The token behind [`cancelled`](Self::cancelled), for interfaces that want a `'static` future, such as
+    /// `Controller::graceful_shutdown_on(term.cancellation_token().cancelled_owned())`. It is cancelled by
+    /// [`Elector::lead`](crate::Elector::lead), as soon as the term is over or a shutdown was asked for.
+    #[must_use]
+    pub fn cancellation_token(&self) -> CancellationToken {
+        self.cancelled.clone()
+    }
+
+    /// Runs `future` for as long as the term lasts. It is dropped at its next `.await` when the term is over; a future
+    /// that blocks its thread cannot be stopped by this.
+    ///
+    /// # Errors
+    /// The term was over before `future` had completed.
+    pub async fn guard<F: Future>(&self, future: F) -> Result<F::Output, TermOver> {
+        let (mut future, mut ended) = (pin!(future), pin!(self.ended()));
+        poll_fn(|context| {
+            // Asks the clock before each step: this process may have been stopped since the last one.
+            if self.is_over() || ended.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(TermOver(self.lost())));
+            }
+            future.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+
+    /// Why the term ended. The elector says so, unless the clock was first.
+    fn lost(&self) -> Lost {
+        self.shared.lost.get().cloned().unwrap_or(Lost::RenewDeadline)
+    }
+
+    pub(crate) fn with_cancellation(self, cancelled: CancellationToken) -> Self {
+        Self { cancelled, ..self }
+    }
+
+    /// Moves the end. Returns whether the term still lasted.
+    pub(crate) fn extend(&self, valid_until: Moment) -> bool {
+        let end = nanos(valid_until);
+        while !self.is_over() {
+            let present = self.shared.valid_until.load(Ordering::Acquire);
+            if present >= end || present == 0 {
+                return present != 0;
+            }
+            if self.shared.valid_until.compare_exchange(present, end, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn end(&self, lost: Lost) {
+        // The reason first: whoever sees the end asks for it.
+        self.shared.lost.set(lost).unwrap_or_default();
+        self.shared.valid_until.store(0, Ordering::Release);
+        self.shared.over.cancel();
+    }
+
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Term").field("epoch", &self.epoch()).field("remaining", &self.remaining()).finish()
+    }
+}
+
+fn nanos(moment: Moment) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
