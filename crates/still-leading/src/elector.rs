@@ -23,8 +23,8 @@ use crate::report::{Note, Reporter};
 use crate::requests::Requests;
 use crate::term::Term;
 
-pub use driver::ReleaseError;
 use driver::Driver;
+pub use driver::ReleaseError;
 
 /// The log gets so long to say the last word before the process ends.
 const LAST_WORD: Duration = Duration::from_secs(1);

@@ -192,6 +192,8 @@ enum Owner {
     Nobody,
     /// This process, by a claim that it wrote.
     Me,
+    /// This process, by a claim that came too late to lead by it. It runs out like anybody else's.
+    MeTooLate,
     /// Somebody else, perhaps under this process's identity.
     Other,
 }
@@ -201,21 +203,13 @@ enum Known {
     #[default]
     Nothing,
     /// There is no Lease, since this moment. The last one was claimed for this long, by this holder.
-    Absent {
-        since: Moment,
-        claimed: Duration,
-        by: Option<String>,
-    },
+    Absent { since: Moment, claimed: Duration, by: Option<String> },
     /// The Lease, and since when its claim has not changed.
-    Present {
-        lease: Box<Lease>,
-        owner: Owner,
-        since: Moment,
-    },
+    Present { lease: Box<Lease>, owner: Owner, since: Moment },
 }
 
 /// A claim that this process sent, and that may be or become the Lease.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Claim {
     /// The renewTime in microseconds: no two claims of a process share it.
     renew_time: i64,
@@ -226,6 +220,8 @@ struct Claim {
     is_confirmed: bool,
     /// Its request was given up.
     is_given_up: bool,
+    /// It landed too late to lead by it.
+    is_late: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -330,8 +326,7 @@ impl State {
         self.last_renew_time = Some(micros);
         let sent = self.in_flight.as_ref().map_or(Moment::ZERO, |flight| flight.sent);
         let replaces = self.resource_version().map(str::to_owned);
-        let claim = Claim { renew_time: micros, sent, replaces, is_confirmed: false, is_given_up: false };
-        self.claims.push(claim);
+        self.claims.push(Claim { renew_time: micros, sent, replaces, ..Claim::default() });
         if self.claims.len() > CLAIMS_MAX {
             self.claims.remove(0);
         }
@@ -345,7 +340,7 @@ impl State {
             return Release::Read;
         }
         match &self.known {
-            Known::Present { lease, owner: Owner::Me, .. } => match self.settling(now) {
+            Known::Present { lease, owner: Owner::Me | Owner::MeTooLate, .. } => match self.settling(now) {
                 Some(settling) => Release::Unsettled(settling.until),
                 None => {
                     let time = record::next_renew_time(wall_clock, Some(lease), self.last_renew_time);
@@ -361,6 +356,11 @@ impl State {
         if self.term.take().is_some() {
             self.lost = Some(Lost::RenewDeadline);
         }
+    }
+
+    /// Takes note that a release was refused: what is known about the Lease is outdated.
+    pub fn doubt(&mut self) {
+        self.in_doubt = true;
     }
 
     fn lease(&self) -> Option<&Lease> {
@@ -421,10 +421,16 @@ impl State {
         let shown = renew_time(lease).filter(|_| holder == Some(&timing.identity));
         let version = resource_version(lease);
         self.claims.retain(|claim| Some(claim.renew_time) == shown || claim.replaces.as_deref() == version);
-        match holder {
-            None => Owner::Nobody,
-            Some(_) if self.claims.iter().any(|claim| Some(claim.renew_time) == shown) => Owner::Me,
-            Some(_) => Owner::Other,
+        match (holder, self.claims.iter().rfind(|claim| Some(claim.renew_time) == shown)) {
+            (None, _) => Owner::Nobody,
+            (Some(_), None) => Owner::Other,
+            (Some(_), Some(claim)) => {
+                if claim.is_late {
+                    Owner::MeTooLate
+                } else {
+                    Owner::Me
+                }
+            }
         }
     }
 
@@ -482,7 +488,7 @@ impl State {
     fn confirm(&mut self, timing: &Timing, now: Moment) {
         let Known::Present { lease, owner, .. } = &mut self.known else { return };
         let shown = renew_time(lease);
-        let claim = self.claims.iter_mut().find(|claim| Some(claim.renew_time) == shown);
+        let claim = self.claims.iter_mut().rfind(|claim| Some(claim.renew_time) == shown);
         let Some(claim) = claim.filter(|_| *owner == Owner::Me) else { return };
         let is_first = !std::mem::replace(&mut claim.is_confirmed, true);
         let valid_until = claim.sent.saturating_add(timing.renew_deadline);
@@ -496,8 +502,8 @@ impl State {
         // A replica whose writes arrive only after it gave them up keeps the Lease fresh and cannot lead. It lets that
         // claim run out like anybody else's, so that another replica can.
         if claim.is_given_up && now.saturating_sub(claim.sent) > timing.attempt_timeout() {
-            *owner = Owner::Other;
-            self.claims.clear();
+            claim.is_late = true;
+            *owner = Owner::MeTooLate;
             return;
         }
         if valid_until <= now || self.settling.as_ref().is_some_and(|settling| now < settling.until) {
@@ -659,6 +665,8 @@ fn demote(timing: &Timing, state: &mut State, now: Moment) {
         Known::Present { lease, owner, .. } => match (owner, holder(lease)) {
             (Owner::Me, _) if lease.metadata.uid == term.uid => return,
             (Owner::Me, _) => Lost::Replaced,
+            // A claim is late only where there is no term any more.
+            (Owner::MeTooLate, _) => Lost::RenewDeadline,
             (Owner::Nobody, _) | (Owner::Other, None) => Lost::Cleared,
             // Another object in the same name is a replacement first.
             (Owner::Other, Some(holder)) if holder == timing.identity && lease.metadata.uid != term.uid => {
@@ -707,7 +715,7 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
             let free = since.saturating_add(spread(timing.spread_after_release));
             at(write_at(changed).max(free), Action::Write)
         }
-        Known::Present { owner: Owner::Other, lease, since } => {
+        Known::Present { owner: Owner::Other | Owner::MeTooLate, lease, since } => {
             let expires = since.saturating_add(claimed_duration(lease, timing));
             let free = expires.saturating_add(spread(timing.spread_after_expiry));
             if free <= now { at(write_at(changed), Action::Write) } else { poll(timing, state, now, free) }

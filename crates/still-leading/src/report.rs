@@ -34,8 +34,13 @@ pub enum Note {
     /// Nobody leads for so long, since this holder of the Lease's predecessor may still act.
     Settling(Option<String>, Duration),
     LeftToExpire(Duration),
-    Contending { lease: String, identity: String },
-    Leading { epoch: u64 },
+    Contending {
+        lease: String,
+        identity: String,
+    },
+    Leading {
+        epoch: u64,
+    },
     StoppedLeading(String),
     NewLeader(String),
     CouldNotRelease(String),

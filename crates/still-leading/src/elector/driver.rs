@@ -82,12 +82,7 @@ impl Drop for Driver {
 
 impl Driver {
     /// Must be called on the runtime that it is to run on.
-    pub fn new(
-        requests: Requests,
-        reporter: Reporter,
-        clock: Arc<dyn Clock>,
-        publish: watch::Sender<Status>,
-    ) -> Self {
+    pub fn new(requests: Requests, reporter: Reporter, clock: Arc<dyn Clock>, publish: watch::Sender<Status>) -> Self {
         let (timing, watch) = (requests.timing().clone(), requests.watch());
         let (state, said) = (State::default(), Said::default());
         Self { timing, requests, reporter, clock, publish, state, term: None, request: None, watch, said }
@@ -193,9 +188,10 @@ impl Driver {
             self.said.settling_until = settling.until;
             self.reporter.note(Note::Settling(settling.predecessor.clone(), settling.until.saturating_sub(now)));
         }
-        let long = self.state.claimed_until(&self.timing).filter(|(_, claimed)| {
-            *claimed > self.timing.lease_duration.saturating_mul(LONG_CLAIM)
-        });
+        let long = self
+            .state
+            .claimed_until(&self.timing)
+            .filter(|(_, claimed)| *claimed > self.timing.lease_duration.saturating_mul(LONG_CLAIM));
         let holder = long.and(self.state.holder()).map(str::to_owned);
         if holder != self.said.long_claim {
             self.said.long_claim.clone_from(&holder);
@@ -229,6 +225,7 @@ impl Driver {
 
     async fn release_until_done(&mut self, failure: &mut String) {
         let mut pause = RELEASE_RETRY.min(self.timing.retry_period);
+        let mut was_refused = false;
         loop {
             let now = self.clock.now();
             let result = match self.state.release(&self.timing, MicroTime(Timestamp::now()), now) {
@@ -240,10 +237,11 @@ impl Driver {
                 Release::Read => self.requests.get().await.map(|(lease, age)| self.note(Event::Read { lease, age })),
                 Release::Put(lease) => match self.requests.put(*lease).await {
                     Ok(_) => return,
-                    Err(Failure::Refused(_)) => {
-                        // Somebody wrote since, or took it: ask, and give up what is still ours.
-                        self.note(Event::Refused);
-                        Ok(())
+                    // Somebody wrote since, or took it: ask, and give up what is still ours. A second time in a row, as
+                    // after any other failure, not at once.
+                    Err(refused @ Failure::Refused(_)) => {
+                        self.state.doubt();
+                        if std::mem::replace(&mut was_refused, true) { Err(refused) } else { Ok(()) }
                     }
                     Err(failure) => Err(failure),
                 },

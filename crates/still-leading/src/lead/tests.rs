@@ -1,0 +1,245 @@
+//! The order of things, on paused time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIMITS: Limits = Limits { after_loss: Duration::from_secs(5), drain: Duration::from_secs(20) };
+
+/// A term that lasts until this moment.
+type Until = Instant;
+
+struct Published(watch::Receiver<Option<Until>>);
+
+impl Terms for Published {
+    type Term = Until;
+
+    async fn begin(&mut self) -> Until {
+        self.0.wait_for(|term| term.is_some_and(|until| until > Instant::now())).await.unwrap().unwrap()
+    }
+
+    async fn over(&mut self, term: &Until) -> String {
+        select! {
+            _ = self.0.wait_for(|now| *now != Some(*term)) => "another replica leads".to_owned(),
+            () = sleep_until(*term) => "the term ran out".to_owned(),
+        }
+    }
+
+    fn is_over(&self, term: &Until) -> bool {
+        *term <= Instant::now() || *self.0.borrow() != Some(*term)
+    }
+}
+
+struct Leading {
+    publish: watch::Sender<Option<Until>>,
+    shutdown: CancellationToken,
+    phases: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<Result<End<u32>, LeadError>>,
+}
+
+/// Leads with `work`, with no term yet.
+fn leading<W, F>(work: W) -> Leading
+where
+    W: Fn(Until, CancellationToken) -> F + Send + Sync + 'static,
+    F: Future<Output = u32> + Send + 'static,
+{
+    let (publish, terms) = watch::channel(None);
+    let (shutdown, phases) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
+    let (asked, seen) = (shutdown.clone(), Arc::clone(&phases));
+    let observe = move |phase: Phase<'_, Until>| {
+        seen.lock().unwrap().push(match phase {
+            Phase::Contending => "contending".to_owned(),
+            Phase::Leading(_) => "leading".to_owned(),
+            Phase::Stopped(reason) => format!("stopped: {reason}"),
+        });
+    };
+    let workers = Handle::current();
+    let task =
+        tokio::spawn(
+            async move { lead(Published(terms), asked.cancelled_owned(), LIMITS, &workers, observe, work).await },
+        );
+    Leading { publish, shutdown, phases, task }
+}
+
+impl Leading {
+    /// A term that begins now. Returns once its work may run.
+    async fn begin(&self, lasts: Duration) {
+        self.publish.send_replace(Some(Instant::now() + lasts));
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    fn phases(&self) -> Vec<String> {
+        self.phases.lock().unwrap().clone()
+    }
+}
+
+/// Ends so long after it was cancelled.
+fn takes(to_end: Duration) -> impl Fn(Until, CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = u32> + Send>> {
+    move |_, cancelled| {
+        Box::pin(async move {
+            cancelled.cancelled().await;
+            sleep(to_end).await;
+            7
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_is_announced_worked_in_and_ended_in_this_order() {
+    let it = leading(takes(SECOND));
+    it.begin(60 * SECOND).await;
+    it.shutdown.cancel();
+    assert_eq!(it.task.await.unwrap(), Ok(End::Shutdown));
+    assert_eq!(*it.phases.lock().unwrap(), ["contending", "leading", "stopped: shutting down"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_term_ends_the_work_and_another_one_starts_it_again() {
+    let it = leading(takes(SECOND));
+    it.begin(60 * SECOND).await;
+    it.publish.send_replace(None);
+    sleep(2 * SECOND).await;
+    it.begin(60 * SECOND).await;
+    assert_eq!(it.phases(), ["contending", "leading", "stopped: another replica leads", "contending", "leading"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_work_ends_with_its_term_even_if_the_elector_says_nothing() {
+    let it = leading(takes(SECOND));
+    it.begin(3 * SECOND).await;
+    sleep(5 * SECOND).await;
+    assert_eq!(it.phases(), ["contending", "leading", "stopped: the term ran out", "contending"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_that_is_over_starts_nothing() {
+    let it = leading(takes(SECOND));
+    it.publish.send_replace(Some(Instant::now()));
+    sleep(5 * SECOND).await;
+    assert_eq!(it.phases(), ["contending"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_term_begins_once_a_shutdown_was_asked_for() {
+    for _ in 0..50 {
+        let it = leading(takes(SECOND));
+        it.shutdown.cancel();
+        it.publish.send_replace(Some(Instant::now() + 60 * SECOND));
+        assert_eq!(it.task.await.unwrap(), Ok(End::Shutdown));
+        assert_eq!(*it.phases.lock().unwrap(), ["contending"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_stops_with_its_term_first_is_no_failure() {
+    let it = leading(|until, _| async move {
+        sleep_until(until).await;
+        7
+    });
+    it.begin(3 * SECOND).await;
+    sleep(5 * SECOND).await;
+    assert!(!it.task.is_finished());
+    assert_eq!(it.phases().len(), 4, "{:?}", it.phases());
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_returns_by_itself_ends_leading_with_its_result() {
+    let it = leading(|_, _| async { 7 });
+    it.begin(60 * SECOND).await;
+    assert_eq!(it.task.await.unwrap(), Ok(End::Returned(7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_panics_ends_leading_with_its_message_wherever_it_panics() {
+    let in_future = leading(|_, _| async { panic!("at {}", "noon") });
+    in_future.begin(60 * SECOND).await;
+    assert_eq!(in_future.task.await.unwrap(), Err(LeadError::Panicked("at noon".to_owned())));
+
+    fn at_once(_: Until, _: CancellationToken) -> std::future::Ready<u32> {
+        panic!("before the first await")
+    }
+    let in_closure = leading(at_once);
+    in_closure.begin(60 * SECOND).await;
+    assert_eq!(in_closure.task.await.unwrap(), Err(LeadError::Panicked("before the first await".to_owned())));
+
+    let while_draining = leading(|_, cancelled| async move {
+        cancelled.cancelled().await;
+        panic!("too late")
+    });
+    while_draining.begin(60 * SECOND).await;
+    while_draining.shutdown.cancel();
+    assert_eq!(while_draining.task.await.unwrap(), Err(LeadError::Panicked("too late".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_outlives_a_lost_term_is_an_error_after_what_the_lease_has_left() {
+    let it = leading(takes(3600 * SECOND));
+    it.begin(60 * SECOND).await;
+    let begin = Instant::now();
+    it.publish.send_replace(None);
+    let error = it.task.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the work did not stop within 5s (another replica leads)");
+    assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_outlives_the_drain_time_out_is_an_error() {
+    let it = leading(takes(3600 * SECOND));
+    it.begin(3600 * SECOND).await;
+    let begin = Instant::now();
+    it.shutdown.cancel();
+    let error = it.task.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the work did not stop within 20s (shutting down)");
+    assert_eq!(begin.elapsed().as_secs(), 20);
+}
+
+/// The API server was away for nine seconds when the shutdown was asked for.
+#[tokio::test(start_paused = true)]
+async fn a_term_that_ends_while_the_work_drains_bounds_the_drain() {
+    let it = leading(takes(8 * SECOND));
+    it.begin(SECOND).await;
+    let begin = Instant::now();
+    it.shutdown.cancel();
+    let error = it.task.await.unwrap().unwrap_err();
+    assert_eq!(error, LeadError::Overstayed { bound: 5 * SECOND, reason: "the term ran out".to_owned() });
+    assert_eq!(begin.elapsed().as_secs(), 5, "one second of the term and five after it, less what was used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_that_ends_while_the_work_drains_is_no_error_if_the_work_ends_in_time() {
+    let it = leading(takes(4 * SECOND));
+    it.begin(SECOND).await;
+    it.shutdown.cancel();
+    assert_eq!(it.task.await.unwrap(), Ok(End::Shutdown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_it_drops_the_work() {
+    struct Running(Arc<AtomicUsize>);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let running = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&running);
+    let it = leading(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let alive = Running(Arc::clone(&count));
+        async move {
+            let _alive = alive;
+            std::future::pending::<u32>().await
+        }
+    });
+    it.begin(60 * SECOND).await;
+    assert_eq!(running.load(Ordering::Relaxed), 1);
+    it.task.abort();
+    sleep(SECOND).await;
+    assert_eq!(running.load(Ordering::Relaxed), 0);
+}
