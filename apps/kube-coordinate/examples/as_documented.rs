@@ -25,7 +25,7 @@ async fn run() -> Result<()> {
     let config = Config::default()
         .name(&app.args.lease_name)
         .namespace(&namespace)
-        .identity(&app.identity)
+        .identity(app.identity.as_str())
         .manager(&app.args.lease_name)
         .lease_duration(app.args.lease_duration)
         .renew_deadline(app.args.renew_deadline)

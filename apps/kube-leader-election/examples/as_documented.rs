@@ -30,7 +30,7 @@ async fn run() -> Result<()> {
         client,
         &namespace,
         LeaseLockParams {
-            holder_id: app.identity.clone(),
+            holder_id: app.identity.to_string(),
             lease_name: app.args.lease_name.clone(),
             lease_ttl: app.args.lease_duration,
         },

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use election::{Params, Status};
 
-// Two threads: the election goes on while the work occupies one of them.
-#[tokio::main(worker_threads = 2)]
+// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     scaffold::exit(run().await)
 }
@@ -28,7 +28,7 @@ async fn run() -> Result<()> {
     let params = Params {
         namespace,
         lease_name: app.args.lease_name.clone(),
-        identity: app.identity.clone(),
+        identity: app.identity.to_string(),
         lease_duration: app.args.lease_duration,
         renew_deadline: app.args.renew_deadline,
         retry_period: app.args.retry_period,
@@ -50,7 +50,7 @@ fn view(status: &Status) -> scaffold::Status {
     scaffold::Status {
         ready: status.synced,
         leader: status.leader.clone(),
-        term: term.map(|term| scaffold::Term::new(Some(term.epoch.clone()), move || term.remaining())),
+        term: term.map(|term| scaffold::Term::new(term.epoch.parse().ok(), move || term.remaining())),
         lost: status.lost.map(str::to_owned),
     }
 }

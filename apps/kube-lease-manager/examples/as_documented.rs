@@ -28,7 +28,7 @@ async fn run() -> Result<()> {
     let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let manager = LeaseManagerBuilder::new(client, &app.args.lease_name)
         .with_namespace(&namespace)
-        .with_identity(&app.identity)
+        .with_identity(app.identity.as_str())
         .with_duration(app.args.lease_duration.as_secs())
         .with_grace((app.args.lease_duration - app.args.renew_deadline).as_secs())
         .build()

@@ -28,7 +28,7 @@ async fn run() -> Result<()> {
     let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let params = ClaimParams { lease_duration: app.args.lease_duration, ..ClaimParams::default() };
     let manager = LeaseManager::init(Api::namespaced(client, &namespace), &app.args.lease_name).await?;
-    let (mut claims, elector) = manager.spawn(&app.identity, params).await?;
+    let (mut claims, elector) = manager.spawn(app.identity.as_str(), params).await?;
 
     let identity: Arc<str> = app.identity.as_str().into();
     let (publish, beliefs) = watch::channel(Some((claims.clone(), Arc::clone(&identity))));

@@ -1,21 +1,16 @@
-//! Three replicas, one leader, on `kube` alone.
+//! Three replicas, one leader, with the library `still-leading`.
 
 mod election;
-mod lease;
-mod requests;
 
 use anyhow::{Context, Result};
 use kube::Config;
 use still_leading_scaffold::{self as scaffold, App, Election};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use election::Status;
-use lease::Timing;
-use requests::{Attempt, Params};
+use election::{Params, Status, Term};
 
-// Two threads: the election goes on while the work occupies one of them.
-#[tokio::main(worker_threads = 2)]
+// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     scaffold::exit(run().await)
 }
@@ -26,35 +21,34 @@ async fn run() -> Result<()> {
         return app.lead_for_life().await;
     }
     let config = Config::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)")?;
-    let timing = Timing {
+    let metrics = app.metrics.clone();
+    let params = Params {
+        namespace: app.args.lease_namespace.clone(),
+        lease_name: app.args.lease_name.clone(),
         identity: app.identity.clone(),
         lease_duration: app.args.lease_duration,
         renew_deadline: app.args.renew_deadline,
         retry_period: app.args.retry_period,
+        on_attempt: Box::new(move |took| match took {
+            Some(took) => metrics.renewed(took),
+            None => metrics.attempt_failed(),
+        }),
     };
-    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let metrics = app.metrics.clone();
-    let on_attempt = Box::new(move |attempt| match attempt {
-        Attempt::Wrote(took) => metrics.renewed(took),
-        Attempt::Failed => metrics.attempt_failed(),
-    });
-    let client = election::client(config, &timing)?;
-    let lease_name = app.args.lease_name.clone();
-    let lease = Some(format!("{namespace}/{lease_name}"));
-    let (publish, beliefs) = watch::channel(Status::default());
+    let elector = election::elector(config, params)?;
+    let lease = Some(elector.lease().to_owned());
+    let beliefs = elector.status();
     let release = CancellationToken::new();
-    let params = Params { namespace, lease_name, timing, on_attempt };
-    let task = tokio::spawn(election::run(client, params, publish, release.clone()));
+    let task = tokio::spawn(election::run(elector, release.clone()));
     app.run(Election { lease, beliefs, view, task, release }).await
 }
 
 /// What the application needs to know of what the elector publishes.
 fn view(status: &Status) -> scaffold::Status {
-    let term = status.term.clone();
+    let of = |term: Term| scaffold::Term::new(Some(term.epoch()), move || term.remaining());
     scaffold::Status {
         ready: status.synced,
         leader: status.leader.clone(),
-        term: term.map(|term| scaffold::Term::new(Some(term.epoch().to_owned()), move || term.remaining())),
-        lost: status.lost.clone(),
+        term: status.term.clone().map(of),
+        lost: status.lost.as_ref().map(ToString::to_string),
     }
 }

@@ -1,11 +1,17 @@
 //! The life of a replica, and the one order in which it ends: stop the work, wait for it, release the lease, exit.
 //! Every wait has a bound.
+//!
+//! Two runtimes keep the two halves apart. The election, and what ends the work in time, run on the thread of `main`. The work
+//! and HTTP run on threads of their own: work that blocks all of these stops neither renewals nor the deadline.
 
+use std::mem::ManuallyDrop;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use still_leading::{End, Identity, LeadError, Limits};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::select;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -13,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::work::{self, Limits};
+use crate::work;
 use crate::{Args, Metrics, Status, Term, http, logs, signals};
 
 /// The application: what every variant's `main.rs` starts with and hands its election to.
@@ -22,10 +28,11 @@ pub struct App {
     /// The flags.
     pub args: Args,
     /// The identity of this process, unique among all that ever were.
-    pub identity: String,
+    pub identity: Identity,
     /// The metrics, for the variant to report its requests to.
     pub metrics: Metrics,
     shutdown: CancellationToken,
+    workers: Workers,
 }
 
 /// An election as the application sees it. `S` is what the variant's elector publishes.
@@ -51,10 +58,11 @@ impl App {
     /// Logging or signal handling cannot be set up.
     pub fn start(variant: &str) -> Result<Self> {
         let args = Args::parse_for(variant);
-        let identity = args.new_identity()?;
-        logs::init(args.log_format, &identity)?;
+        let identity = args.new_identity();
+        logs::init(args.log_format, identity.as_str())?;
         let metrics = Metrics::new(&args.lease_name);
-        Ok(Self { args, identity, metrics, shutdown: signals::shutdown_token()? })
+        let (shutdown, workers) = (signals::shutdown_token()?, Workers::start()?);
+        Ok(Self { args, identity, metrics, shutdown, workers })
     }
 
     /// Runs without an election: this replica leads until it is told to stop.
@@ -63,7 +71,7 @@ impl App {
     /// As [`App::run`].
     pub async fn lead_for_life(self) -> Result<()> {
         info!(hint = "--enable-leader-election", "leader election is off, this replica leads for life");
-        let leader = Some(self.identity.clone());
+        let leader = Some(self.identity.to_string());
         let status = Status { ready: true, leader, term: Some(Term::for_life()), lost: None };
         // The task keeps the sender, since a closed channel means that an elector has died.
         let (publish, beliefs) = watch::channel(status);
@@ -81,42 +89,66 @@ impl App {
     ///
     /// # Errors
     /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
-    /// lease. The caller must end the process then: work may still be running.
+    /// lease. The caller must end the process then: work may still be running. What ended by itself has been released.
     pub async fn run<S: Send + Sync + 'static>(self, election: Election<S>) -> Result<()> {
-        let Self { args, identity, metrics, shutdown } = self;
+        let Self { args, identity, metrics, shutdown, workers } = self;
         let Election { lease, beliefs, view, mut task, release } = election;
         let believed = beliefs.clone();
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
         if let Some(address) = args.listen.0 {
-            http::serve(address, http::State { identity: identity.clone(), status, metrics: metrics.clone() }).await?;
+            let state = http::State { identity: identity.to_string(), status, metrics: metrics.clone() };
+            workers.handle().spawn(http::serve(address, state)).await??;
         }
         tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
 
-        let lead = work::lead(
-            beliefs,
-            view,
-            shutdown,
-            Limits {
-                tick: args.tick,
-                after_loss: args.lease_duration - args.renew_deadline,
-                at_shutdown: args.renew_deadline,
-            },
-            || {
-                if let Some(lease) = &lease {
-                    info!(lease, identity, "attempting to acquire leader lease");
-                }
-            },
-        );
-        select! {
+        let limits = Limits { after_loss: args.lease_duration - args.renew_deadline, drain: args.drain_timeout };
+        let contending = || {
+            if let Some(lease) = &lease {
+                info!(lease, identity = identity.as_str(), "attempting to acquire leader lease");
+            }
+        };
+        let lead = work::lead(beliefs, view, shutdown, limits, args.tick, workers.handle(), contending);
+        let end = select! {
             // The elector first: when it has died, whatever the work says comes too late.
             biased;
             end = &mut task => bail!("the elector ended by itself: {}", describe(end)),
-            end = lead => end?,
+            end = lead => end,
+        };
+        if let Err(error @ LeadError::Overstayed { .. }) = end {
+            // The work may still run. So the lease is kept, and the process ends.
+            return Err(error.into());
         }
-
         release.cancel();
         wait_for_release(task, args.renew_deadline).await;
-        Ok(())
+        match end? {
+            End::Shutdown => Ok(()),
+            End::Returned(()) => bail!("the work ended by itself"),
+        }
+    }
+}
+
+/// Where the work and HTTP run.
+#[derive(Debug)]
+enum Workers {
+    /// Threads of their own. They are never joined: work that does not yield would be waited for.
+    Own(ManuallyDrop<Runtime>),
+    /// A runtime with a clock that tests move.
+    #[cfg(test)]
+    Given(Handle),
+}
+
+impl Workers {
+    fn start() -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("work").enable_all().build();
+        Ok(Self::Own(ManuallyDrop::new(runtime.context("starting the threads of the work")?)))
+    }
+
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::Own(runtime) => runtime.handle(),
+            #[cfg(test)]
+            Self::Given(handle) => handle,
+        }
     }
 }
 

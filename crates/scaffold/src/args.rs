@@ -9,13 +9,14 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use still_leading::Identity;
 
-/// A leader acts for at most the renew deadline after its last renewal, and must manage several attempts in it:
-/// client-go's rule is that it exceeds the retry period times this factor.
-const JITTER_FACTOR: f64 = 1.2;
+/// A leader acts for at most the renew deadline after its last renewal. So many attempts must fit into it, also if the first
+/// one hangs; client-go asks for 1.2.
+const ATTEMPTS: u32 = 2;
 
 const AFTER_HELP: &str = "\
-Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 1.2 x retry period are
+Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 2 x retry period are
 checked at start. The lease duration is how long nobody leads after a crash; what it exceeds the renew deadline by is
 what work that is slow to stop, or a clock that is slow, may cost before two replicas could act at once.
 
@@ -32,11 +33,11 @@ pub struct Args {
     pub enable_leader_election: bool,
 
     /// Name of the Lease that the replicas compete for
-    #[arg(long, env, value_name = "NAME", value_parser = not_empty)]
+    #[arg(long, env, value_name = "NAME", value_parser = lease_name)]
     pub lease_name: String,
 
     /// Namespace of the Lease [default: the one of the kubeconfig or of the pod]
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = not_empty)]
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
 
     /// This replica's name [default: the host name]
@@ -57,6 +58,13 @@ pub struct Args {
     /// Pause between two attempts to acquire or renew
     #[arg(long, env, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub retry_period: Duration,
+
+    /// How long the work may take to end after SIGTERM; the lease is renewed meanwhile
+    ///
+    /// Keep it below the pod's terminationGracePeriodSeconds, with room for the release. The end of the term ends the wait
+    /// earlier.
+    #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
 
     /// How often the leader acts
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
@@ -131,27 +139,42 @@ impl Args {
             let (lease, deadline) = (show(lease), show(deadline));
             return Err(format!("--lease-duration {lease} must be longer than --renew-deadline {deadline}"));
         }
-        if deadline.as_secs_f64() <= retry.as_secs_f64() * JITTER_FACTOR {
+        if deadline <= retry.saturating_mul(ATTEMPTS) {
             let (deadline, retry) = (show(deadline), show(retry));
-            return Err(format!("--renew-deadline {deadline} must be longer than 1.2 x --retry-period {retry}"));
+            return Err(format!("--renew-deadline {deadline} must be longer than {ATTEMPTS} x --retry-period {retry}"));
         }
         Ok(())
     }
 
-    /// The identity of this process: `<name>_<eight random hexadecimal digits>`. Another one at each call.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
-    pub fn new_identity(&self) -> anyhow::Result<String> {
-        let name =
-            self.identity.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
-        let incarnation = getrandom::u32().map_err(|error| anyhow::anyhow!("no random identity: {error}"))?;
-        Ok(format!("{name}_{incarnation:08x}"))
+    /// The identity of this process: its name and a random part. Another one at each call.
+    #[must_use]
+    pub fn new_identity(&self) -> Identity {
+        let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Identity::from(self.identity.clone().unwrap_or_else(host_name))
     }
 }
 
 fn not_empty(value: &str) -> Result<String, &'static str> {
     if value.is_empty() { Err("must not be empty") } else { Ok(value.to_owned()) }
+}
+
+/// A DNS-1123 subdomain, as Kubernetes checks it. Without the check the API server refuses each request, for ever.
+fn lease_name(value: &str) -> Result<String, &'static str> {
+    let is_valid = value.len() <= 253 && value.split('.').all(is_label);
+    let wrong = "expected a DNS-1123 subdomain: lower case letters, digits, '-' and '.', at most 253 characters";
+    if is_valid { Ok(value.to_owned()) } else { Err(wrong) }
+}
+
+/// A DNS-1123 label.
+fn namespace(value: &str) -> Result<String, &'static str> {
+    let is_valid = value.len() <= 63 && is_label(value);
+    let wrong = "expected a DNS-1123 label: lower case letters, digits and '-', at most 63 characters";
+    if is_valid { Ok(value.to_owned()) } else { Err(wrong) }
+}
+
+fn is_label(part: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !part.is_empty() && part.bytes().all(is_inner) && !part.starts_with('-') && !part.ends_with('-')
 }
 
 fn listen_address(value: &str) -> Result<Listen, String> {
@@ -207,10 +230,7 @@ mod tests {
     fn durations_that_do_not_fit_each_other_are_refused_in_one_line() {
         for (flags, part) in [
             (vec!["--lease-duration", "10s"], "--lease-duration 10s must be longer than --renew-deadline 10s"),
-            (
-                vec!["--renew-deadline", "2400ms"],
-                "--renew-deadline 2s 400ms must be longer than 1.2 x --retry-period 2s",
-            ),
+            (vec!["--renew-deadline", "4s"], "--renew-deadline 4s must be longer than 2 x --retry-period 2s"),
             (vec!["--lease-duration", "15500ms"], "must be whole seconds"),
             (vec!["--lease-duration", "3000000000s"], "must be whole seconds"),
             (vec!["--retry-period", "0s"], "--retry-period must be longer than zero"),
@@ -218,6 +238,11 @@ mod tests {
             (vec!["--lease-duration", "soon"], "invalid value 'soon' for '--lease-duration <DURATION>'"),
             (vec!["--listen", "everywhere"], "expected ADDRESS:PORT"),
             (vec!["--identity", ""], "must not be empty"),
+            (vec!["--lease-name", "UPPER_case"], "expected a DNS-1123 subdomain"),
+            (vec!["--lease-name", ""], "expected a DNS-1123 subdomain"),
+            (vec!["--lease-name=-a"], "expected a DNS-1123 subdomain"),
+            (vec!["--lease-namespace", "a.b"], "expected a DNS-1123 label"),
+            (vec!["--drain-timeout", "never"], "invalid value 'never' for '--drain-timeout <DURATION>'"),
             (vec!["--no-such-flag"], "unexpected argument '--no-such-flag'"),
         ] {
             let message = message(&flags);
@@ -230,8 +255,8 @@ mod tests {
     #[test]
     fn each_process_has_an_identity_of_its_own() {
         let args = parse(&["--identity", "pod-0"]).unwrap();
-        let (first, second) = (args.new_identity().unwrap(), args.new_identity().unwrap());
-        assert!(first.starts_with("pod-0_") && first.len() == "pod-0_".len() + 8, "{first}");
+        let (first, second) = (args.new_identity(), args.new_identity());
+        assert_eq!((first.name(), second.name()), ("pod-0", "pod-0"));
         assert_ne!(first, second);
     }
 
@@ -246,6 +271,7 @@ mod tests {
             "LEASE_DURATION",
             "RENEW_DEADLINE",
             "RETRY_PERIOD",
+            "DRAIN_TIMEOUT",
             "TICK",
             "LISTEN",
             "LOG_FORMAT",

@@ -82,7 +82,7 @@ struct Leader {
     /// Whether this replica may act now.
     leading: bool,
     /// The fencing token of this replica's term.
-    epoch: Option<String>,
+    epoch: Option<u64>,
     /// Seconds for which this replica may act without another renewal; null on a standby and for a leader for life.
     valid_for_s: Option<f64>,
 }
@@ -95,7 +95,7 @@ async fn leader(extract::State(state): extract::State<State>) -> Json<Leader> {
         identity: state.identity,
         leader,
         leading: term.is_some(),
-        epoch: term.as_ref().and_then(|(_, term)| term.epoch().map(str::to_owned)),
+        epoch: term.as_ref().and_then(|(_, term)| term.epoch()),
         valid_for_s: term
             .map(|(remaining, _)| remaining)
             .filter(|r| *r != std::time::Duration::MAX)

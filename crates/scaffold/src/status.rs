@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What this replica knows about the election.
@@ -20,7 +21,9 @@ pub struct Status {
 /// One unbroken spell of leadership.
 #[derive(Clone)]
 pub struct Term {
-    epoch: Option<String>,
+    epoch: Option<u64>,
+    /// Whether the end was seen; shared by all clones of what the elector published once.
+    over: Arc<AtomicBool>,
     remaining: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
@@ -28,8 +31,8 @@ impl Term {
     /// A term with its fencing token, where the election has one, and the question how long it remains valid. The
     /// question is put anew each time, so that a process that was stopped and resumed gets the answer of the moment,
     /// not one that a task wrote down before.
-    pub fn new(epoch: Option<String>, remaining: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { epoch, remaining: Arc::new(remaining) }
+    pub fn new(epoch: Option<u64>, remaining: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { epoch, over: Arc::default(), remaining: Arc::new(remaining) }
     }
 
     /// A term that nobody can end: the election is switched off.
@@ -40,14 +43,22 @@ impl Term {
 
     /// The fencing token: it grows with each term of any replica.
     #[must_use]
-    pub fn epoch(&self) -> Option<&str> {
-        self.epoch.as_deref()
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
-    /// How long this replica may still act; zero when the term is over.
+    /// How long this replica may still act; zero when the term is over. Once over, a term stays over, even if the election
+    /// renews it in the same moment.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        (self.remaining)()
+        if self.over.load(Ordering::Acquire) {
+            return Duration::ZERO;
+        }
+        let remaining = (self.remaining)();
+        if remaining.is_zero() {
+            self.over.store(true, Ordering::Release);
+        }
+        remaining
     }
 
     /// Whether this replica may act now.

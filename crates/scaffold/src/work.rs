@@ -1,31 +1,20 @@
 //! The work that only the leader does: here, one log line each tick. This is the part to replace by your own.
 //!
 //! What stays is the shape. The work asks before each act whether it still may, it ends when it is cancelled, and
-//! somebody else waits for that end: a lease must not be given away while the work still runs.
+//! `still_leading::lead` waits for that end: a lease must not be given away while the work still runs.
 
 use std::future::pending;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use still_leading::{End, LeadError, Limits, Phase, Terms};
+use tokio::runtime::Handle;
 use tokio::select;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{Status, Term};
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Pause between two acts.
-    pub tick: Duration,
-    /// How long the work may run on after its term was lost: the lease has that much left.
-    pub after_loss: Duration,
-    /// How long the work may run on after a shutdown was asked for. The lease is renewed meanwhile.
-    pub at_shutdown: Duration,
-}
 
 /// The work itself. The term carries the epoch, to be sent along with whatever the work writes.
 async fn work(term: Term, tick: Duration, cancelled: CancellationToken) {
@@ -46,89 +35,81 @@ async fn work(term: Term, tick: Duration, cancelled: CancellationToken) {
     info!("leading cancelled");
 }
 
-/// Runs [`work`] for each term of this replica until `shutdown`. `contending` is called whenever the replica starts to
-/// wait for a term.
+/// Runs [`work`] on the runtime of `workers` for each term of this replica until `shutdown`. `contending` is called whenever
+/// the replica starts to wait for a term.
 ///
 /// # Errors
-/// The work ended by itself or overstayed.
-pub async fn lead<S>(
-    mut beliefs: watch::Receiver<S>,
+/// The work panicked or overstayed.
+pub async fn lead<S: Send + Sync>(
+    beliefs: watch::Receiver<S>,
     view: fn(&S) -> Status,
     shutdown: CancellationToken,
     limits: Limits,
+    tick: Duration,
+    workers: &Handle,
     contending: impl Fn(),
-) -> Result<()> {
-    loop {
-        contending();
-        let term = select! {
-            () = shutdown.cancelled() => return Ok(()),
-            term = begin_of_term(&mut beliefs, view) => term,
-        };
-        info!(tick = %humantime::format_duration(limits.tick), epoch = term.epoch(), "leading");
-        let cancel = CancellationToken::new();
-        let mut task = tokio::spawn(work(term.clone(), limits.tick, cancel.clone()));
-        let (reason, bound) = select! {
-            () = shutdown.cancelled() => ("shutting down".to_owned(), limits.at_shutdown),
-            reason = end_of_term(&mut beliefs, view, &term) => (reason, limits.after_loss),
-            // The work also asks, and may come first to the end of its term.
-            end = &mut task => {
-                end?;
-                if term.may_act() {
-                    bail!("the work ended by itself");
-                }
-                info!(reason = "the term ran out", "stopped leading");
-                continue;
+) -> Result<End<()>, LeadError> {
+    let observe = |phase: Phase<'_, Term>| match phase {
+        Phase::Contending => contending(),
+        Phase::Leading(term) => info!(tick = %humantime::format_duration(tick), epoch = term.epoch(), "leading"),
+        Phase::Stopped(reason) => info!(reason, "stopped leading"),
+    };
+    let work = move |term, cancelled| work(term, tick, cancelled);
+    still_leading::lead(Beliefs { beliefs, view }, shutdown.cancelled_owned(), limits, workers, observe, work).await
+}
+
+/// The terms of a replica, as its elector publishes them.
+struct Beliefs<S> {
+    beliefs: watch::Receiver<S>,
+    view: fn(&S) -> Status,
+}
+
+impl<S> Beliefs<S> {
+    fn status(&mut self) -> Status {
+        (self.view)(&self.beliefs.borrow_and_update())
+    }
+
+    /// An elector that is gone says nothing more. The caller watches its task and ends the process with the reason.
+    async fn changed(&mut self) {
+        if self.beliefs.changed().await.is_err() {
+            pending().await
+        }
+    }
+}
+
+impl<S: Send + Sync> Terms for Beliefs<S> {
+    type Term = Term;
+
+    async fn begin(&mut self) -> Term {
+        loop {
+            if let Some(term) = self.status().term.filter(Term::may_act) {
+                return term;
             }
-        };
-        cancel.cancel();
-        stop(task, bound, &reason).await?;
-        info!(reason, "stopped leading");
-        if shutdown.is_cancelled() {
-            return Ok(());
+            self.changed().await;
         }
     }
-}
 
-/// Work that does not stop makes every promise of the election void; only the end of the process helps then.
-async fn stop(task: JoinHandle<()>, bound: Duration, reason: &str) -> Result<()> {
-    match timeout(bound, task).await {
-        Ok(end) => Ok(end?),
-        Err(_) => bail!("the work did not stop within {} ({reason})", humantime::format_duration(bound)),
-    }
-}
-
-async fn begin_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status) -> Term {
-    loop {
-        if let Some(term) = view(&beliefs.borrow_and_update()).term.filter(Term::may_act) {
-            return term;
-        }
-        changed(beliefs).await;
-    }
-}
-
-/// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
-async fn end_of_term<S>(beliefs: &mut watch::Receiver<S>, view: fn(&S) -> Status, term: &Term) -> String {
-    loop {
-        let status = view(&beliefs.borrow_and_update());
-        if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
-            return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
-        }
-        // Read anew, since a renewal has moved the end.
-        let remaining = term.remaining();
-        if remaining.is_zero() {
-            return "the term ran out".to_owned();
-        }
-        select! {
-            () = changed(beliefs) => {}
-            () = sleep(remaining) => {}
+    /// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
+    async fn over(&mut self, term: &Term) -> String {
+        loop {
+            let status = self.status();
+            if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
+                return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
+            }
+            // Read anew, since a renewal has moved the end.
+            let remaining = term.remaining();
+            if remaining.is_zero() {
+                return "the term ran out".to_owned();
+            }
+            select! {
+                () = self.changed() => {}
+                () = sleep(remaining) => {}
+            }
         }
     }
-}
 
-/// An elector that is gone says nothing more. The caller watches its task and ends the process with the reason.
-async fn changed<S>(beliefs: &mut watch::Receiver<S>) {
-    if beliefs.changed().await.is_err() {
-        pending().await
+    fn is_over(&self, term: &Term) -> bool {
+        !term.may_act()
     }
 }
 

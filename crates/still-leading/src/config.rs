@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::identity::Identity;
 use crate::lease::Timing;
 
 /// Standbys spread their attempts over this time. After a release nobody leads meanwhile, so it is short; a crash has
@@ -27,9 +28,8 @@ pub struct Config {
     pub namespace: Option<String>,
     /// The name of the Lease.
     pub lease: String,
-    /// The name of this replica, for example the pod's. The elector appends a random part, since a restarted container
-    /// keeps its pod's name and must not take the claim of its predecessor for its own.
-    pub identity: String,
+    /// The identity of this process. Make it of the replica's name, for example the pod's: the random part is added.
+    pub identity: Identity,
     /// How long a standby waits after the last renewal that it saw before it takes over. Whole seconds: the Lease
     /// stores seconds. Default: 15 s.
     pub lease_duration: Duration,
@@ -71,7 +71,7 @@ impl Default for Config {
         Self {
             namespace: None,
             lease: String::new(),
-            identity: String::new(),
+            identity: Identity::from(""),
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
@@ -159,7 +159,7 @@ impl Config {
         if let Some(namespace) = self.namespace.as_ref().filter(|name| !is_label(name)) {
             violations.push(Violation::Namespace(namespace.clone()));
         }
-        if self.identity.is_empty() {
+        if self.identity.name().is_empty() {
             violations.push(Violation::NoIdentity);
         }
         let Self { lease_duration, renew_deadline, retry_period, .. } = *self;
@@ -178,9 +178,9 @@ impl Config {
         if violations.is_empty() { Ok(()) } else { Err(InvalidConfig(violations)) }
     }
 
-    pub(crate) fn timing(&self, identity: String) -> Timing {
+    pub(crate) fn timing(&self) -> Timing {
         Timing {
-            identity,
+            identity: self.identity.to_string(),
             lease_duration: self.lease_duration,
             renew_deadline: self.renew_deadline,
             retry_period: self.retry_period,

@@ -18,6 +18,7 @@ use tracing::dispatcher::{self, Dispatch};
 
 use crate::clock::BootClock;
 use crate::config::{Config, InvalidConfig, OnOverstay};
+use crate::identity::Identity;
 use crate::lead::{self, End, LeadError, Limits, Phase, Terms};
 use crate::report::{Note, Reporter};
 use crate::requests::Requests;
@@ -52,7 +53,6 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub struct Elector {
     config: Config,
     lease: String,
-    identity: String,
     runtime: Runtime,
     requests: Requests,
     reporter: Reporter,
@@ -85,9 +85,6 @@ pub enum Error {
     /// The operating system gives no thread.
     #[error("starting the elector: {0}")]
     Thread(#[source] io::Error),
-    /// The operating system gives no random bytes.
-    #[error("no random identity: {0}")]
-    Random(#[source] getrandom::Error),
 }
 
 impl Elector {
@@ -98,7 +95,7 @@ impl Elector {
     ///
     /// # Errors
     /// A relation between the values of `config` is violated, the client cannot be built, or the operating system gives
-    /// no thread or no random bytes.
+    /// no thread.
     pub fn new(mut kube: kube::Config, config: Config) -> Result<Self, Error> {
         config.check()?;
         kube.default_retry = false;
@@ -115,8 +112,6 @@ impl Elector {
     ) -> Result<Self, Error> {
         let checked = Config { namespace: Some(namespace.clone()), ..config.clone() };
         checked.check()?;
-        let incarnation = getrandom::u32().map_err(Error::Random)?;
-        let identity = format!("{}_{incarnation:08x}", config.identity);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
         // The client starts tasks, which have to live on the elector's runtime.
         let client = {
@@ -124,17 +119,17 @@ impl Elector {
             client().map_err(|error| Error::Client(Box::new(error)))?
         };
         let reporter = Reporter::start(config.on_attempt.clone()).map_err(Error::Thread)?;
-        let timing = config.timing(identity.clone());
+        let timing = config.timing();
         let lease = format!("{namespace}/{}", config.lease);
         let requests = Requests::new(client, namespace, config.lease.clone(), timing, reporter.clone());
         let (publish, _) = watch::channel(Status::default());
-        Ok(Self { config, lease, identity, runtime, requests, reporter, publish })
+        Ok(Self { config, lease, runtime, requests, reporter, publish })
     }
 
-    /// The identity under which this elector contends: the configured name and a random part.
+    /// The identity under which this elector contends.
     #[must_use]
-    pub fn identity(&self) -> &str {
-        &self.identity
+    pub fn identity(&self) -> &Identity {
+        &self.config.identity
     }
 
     /// The Lease that is contended for, as `namespace/name`.
@@ -255,7 +250,7 @@ impl Elector {
 
     fn observer(&self) -> impl FnMut(Phase<'_, Term>) + Send + use<> {
         let reporter = self.reporter.clone();
-        let contending = Note::Contending { lease: self.lease.clone(), identity: self.identity.clone() };
+        let contending = Note::Contending { lease: self.lease.clone(), identity: self.config.identity.to_string() };
         move |phase| {
             reporter.note(match phase {
                 Phase::Contending => contending.clone(),

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 #[cfg(feature = "kube")]
 mod elector;
+mod identity;
 mod lead;
 #[cfg(feature = "kube")]
 mod lease;
@@ -23,6 +24,7 @@ mod term;
 pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
 #[cfg(feature = "kube")]
 pub use elector::{Elector, Error, ReleaseError, Running, Status};
+pub use identity::Identity;
 pub use lead::{End, LeadError, Limits, Phase, Terms, lead};
 #[cfg(feature = "kube")]
 pub use lease::Lost;

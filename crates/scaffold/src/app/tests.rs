@@ -9,7 +9,8 @@ use super::*;
 fn app() -> App {
     let args = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
     let (metrics, shutdown) = (Metrics::new("my-lease"), CancellationToken::new());
-    App { args, identity: "pod-0_1".to_owned(), metrics, shutdown }
+    let workers = Workers::Given(Handle::current());
+    App { args, identity: "pod-0".into(), metrics, shutdown, workers }
 }
 
 fn election(task: impl Future<Output = Result<()>> + Send + 'static, release: &CancellationToken) -> Election<Status> {

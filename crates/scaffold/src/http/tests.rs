@@ -24,7 +24,7 @@ fn leading(remaining: Duration) -> Status {
     Status {
         ready: true,
         leader: Some("pod-0_1".to_owned()),
-        term: Some(Term::new(Some("42".to_owned()), move || remaining)),
+        term: Some(Term::new(Some(42), move || remaining)),
         lost: None,
     }
 }
@@ -55,7 +55,7 @@ async fn a_term_that_is_over_but_still_believed_in_is_unhealthy() {
 #[tokio::test]
 async fn leader_tells_who_leads_and_until_when() {
     let (_, body) = ask("/leader", leading(Duration::from_secs(7))).await;
-    assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":"42","valid_for_s":7.0}"#);
+    assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":42,"valid_for_s":7.0}"#);
 
     let (_, body) = ask("/leader", standing_by()).await;
     assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-1_2","leading":false,"epoch":null,"valid_for_s":null}"#);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn valid() -> Config {
-    Config { lease: "my-lease".to_owned(), identity: "pod-0".to_owned(), ..Config::default() }
+    Config { lease: "my-lease".to_owned(), identity: "pod-0".into(), ..Config::default() }
 }
 
 fn violations(config: &Config) -> Vec<Violation> {
@@ -24,7 +24,7 @@ fn every_violation_is_reported_at_once_in_one_line() {
     let config = Config {
         namespace: Some("Upper".to_owned()),
         lease: "UPPER_case".to_owned(),
-        identity: String::new(),
+        identity: "".into(),
         lease_duration: Duration::from_millis(1500),
         renew_deadline: Duration::from_secs(3),
         retry_period: Duration::from_secs(2),
