@@ -118,7 +118,8 @@ impl Elector {
             let _entered = runtime.enter();
             client().map_err(|error| Error::Client(Box::new(error)))?
         };
-        let reporter = Reporter::start(config.on_attempt.clone()).map_err(Error::Thread)?;
+        let repeat_after = config.lease_duration.saturating_mul(2);
+        let reporter = Reporter::start(repeat_after, config.on_attempt.clone()).map_err(Error::Thread)?;
         let timing = config.timing();
         let lease = format!("{namespace}/{}", config.lease);
         let requests = Requests::new(client, namespace, config.lease.clone(), timing, reporter.clone());

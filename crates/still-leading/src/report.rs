@@ -15,9 +15,6 @@ use crate::config::Attempt;
 
 /// So many things wait to be said. More are dropped, and counted.
 const WAITING_MAX: usize = 256;
-/// A trouble that lasts is logged this often.
-const REPEAT_AFTER: Duration = Duration::from_secs(60);
-
 type OnAttempt = Arc<dyn Fn(Attempt) + Send + Sync>;
 
 /// One thing to log.
@@ -61,17 +58,18 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Starts the thread. It logs to the subscriber of the thread that calls this.
+    /// Starts the thread. It logs to the subscriber of the thread that calls this, and a trouble that lasts every
+    /// `repeat_after`.
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn start(on_attempt: Option<OnAttempt>) -> std::io::Result<Self> {
+    pub fn start(repeat_after: Duration, on_attempt: Option<OnAttempt>) -> std::io::Result<Self> {
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let subscriber = dispatcher::get_default(Clone::clone);
         let dropped = Arc::new(AtomicU64::new(0));
         let of_thread = Arc::clone(&dropped);
         let listen = move || {
-            dispatcher::with_default(&subscriber, || report(&waiting, &of_thread, on_attempt.as_deref()));
+            dispatcher::with_default(&subscriber, || report(&waiting, &of_thread, repeat_after, on_attempt.as_deref()));
         };
         thread::Builder::new().name("lease-reporter".to_owned()).spawn(listen)?;
         Ok(Self { messages, dropped })
@@ -101,8 +99,13 @@ impl Reporter {
     }
 }
 
-fn report(waiting: &Receiver<Message>, dropped: &AtomicU64, on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>) {
-    let mut troubles = Troubles::default();
+fn report(
+    waiting: &Receiver<Message>,
+    dropped: &AtomicU64,
+    repeat_after: Duration,
+    on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>,
+) {
+    let mut troubles = Troubles { repeat_after, last: HashMap::new() };
     for message in waiting {
         let dropped = dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
@@ -128,8 +131,10 @@ fn report(waiting: &Receiver<Message>, dropped: &AtomicU64, on_attempt: Option<&
 }
 
 /// What was complained about, and when. Each new text is logged at once, and one that goes on once in a while.
-#[derive(Default)]
-struct Troubles(HashMap<Discriminant<Note>, (Note, Instant)>);
+struct Troubles {
+    repeat_after: Duration,
+    last: HashMap<Discriminant<Note>, (Note, Instant)>,
+}
 
 impl Troubles {
     fn are_news(&mut self, note: &Note, now: Instant) -> bool {
@@ -137,9 +142,9 @@ impl Troubles {
             return true;
         }
         let kind = discriminant(note);
-        let is_known = self.0.get(&kind).is_some_and(|(known, at)| known == note && now < *at + REPEAT_AFTER);
+        let is_known = self.last.get(&kind).is_some_and(|(known, at)| known == note && now < *at + self.repeat_after);
         if !is_known {
-            self.0.insert(kind, (note.clone(), now));
+            self.last.insert(kind, (note.clone(), now));
         }
         !is_known
     }

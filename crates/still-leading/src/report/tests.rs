@@ -26,7 +26,7 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
 
 fn reporter(lines: &Lines, on_attempt: Option<OnAttempt>) -> Reporter {
     let subscriber = tracing_subscriber::registry().with(lines.clone());
-    tracing::subscriber::with_default(subscriber, || Reporter::start(on_attempt).unwrap())
+    tracing::subscriber::with_default(subscriber, || Reporter::start(Duration::from_secs(60), on_attempt).unwrap())
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn attempts_are_told_on_a_thread_of_their_own() {
 
 #[test]
 fn a_trouble_that_lasts_is_logged_once_a_minute_and_a_new_one_at_once() {
-    let mut troubles = Troubles::default();
+    let mut troubles = Troubles { repeat_after: Duration::from_secs(60), last: HashMap::new() };
     let start = Instant::now();
     let forbidden = Note::CannotWrite("forbidden".to_owned());
     assert!(troubles.are_news(&forbidden, start));

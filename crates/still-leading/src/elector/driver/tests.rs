@@ -46,7 +46,7 @@ impl Running {
     fn start(api: FakeApi) -> Self {
         let (publish, status) = watch::channel(Status::default());
         let release = CancellationToken::new();
-        let reporter = Reporter::start(None).unwrap();
+        let reporter = Reporter::start(Duration::from_secs(30), None).unwrap();
         let requests =
             Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing(), reporter.clone());
         let driver = Driver::new(requests, reporter, Arc::new(TokioClock(Instant::now())), publish);
@@ -113,7 +113,7 @@ async fn a_term_is_over_at_the_renew_deadline_when_the_api_server_hangs() {
 async fn a_term_is_over_by_the_clock_even_if_the_elector_does_not_run() {
     let (publish, status) = watch::channel(Status::default());
     let api = FakeApi::new();
-    let reporter = Reporter::start(None).unwrap();
+    let reporter = Reporter::start(Duration::from_secs(30), None).unwrap();
     let requests = Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing(), reporter.clone());
     let driver = Driver::new(requests, reporter, Arc::new(TokioClock(Instant::now())), publish);
     let mut run = Box::pin(driver.run(CancellationToken::new()));
@@ -220,7 +220,7 @@ async fn a_term_whose_end_was_seen_is_not_brought_back_by_a_renewal() {
     }
     let jump = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let (publish, status) = watch::channel(Status::default());
-    let (api, reporter) = (FakeApi::new(), Reporter::start(None).unwrap());
+    let (api, reporter) = (FakeApi::new(), Reporter::start(Duration::from_secs(30), None).unwrap());
     let requests = Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing(), reporter.clone());
     let clock = Arc::new(Jumping(Instant::now(), Arc::clone(&jump)));
     let mut driver = Driver::new(requests, reporter, clock, publish);

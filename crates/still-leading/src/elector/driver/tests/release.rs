@@ -63,7 +63,7 @@ async fn a_claim_whose_answer_was_lost_is_found_and_released() {
 async fn a_claim_that_is_answered_after_the_release_was_asked_for_is_released() {
     let api = FakeApi::new();
     let (publish, _status) = watch::channel(Status::default());
-    let reporter = Reporter::start(None).unwrap();
+    let reporter = Reporter::start(Duration::from_secs(30), None).unwrap();
     let requests = Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing(), reporter.clone());
     let mut driver = Driver::new(requests, reporter, Arc::new(TokioClock(Instant::now())), publish);
     driver.advance(Event::Tick);
