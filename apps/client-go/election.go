@@ -11,8 +11,9 @@
 // Not promised by client-go (each has its test in yardstick_test.go, but for the pause, which takes a real process):
 //   - to stop at once: on sight of another holder, or resumed after a pause longer than the lease, it leads on for up
 //     to the renew deadline;
-//   - to stop before the lease has run out: having given up, it first tries to release, and cancels the work's context
-//     only after that; and it counts validity from the answer to a renewal, not from when that was sent;
+//   - to stop before the lease has run out: having given up, it first tries to release (with ReleaseOnCancel, as here),
+//     and cancels the work's context only after that; and it counts validity from the answer to a renewal, not from
+//     when that was sent;
 //   - to respect a lease that somebody deleted: the next candidate creates it at once, whoever still leads;
 //   - to release what it acquired when it is stopped in that very moment;
 //   - to tell its deadline, or anything that could serve as a fencing token (nothing to test).

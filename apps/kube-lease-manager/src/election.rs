@@ -9,9 +9,10 @@
 //! - The elector contends until `release` is cancelled; then it releases the Lease. Standbys ask every retry period.
 //!
 //! Not promised, because the crate cannot:
-//! - To survive a single failed request, or to tell who leads, until when and in which epoch; or to mend a deleted Lease.
+//! - To survive a single failed request, or to tell who leads, until when and in which epoch.
 //! - That a leader which is cut off stops before a standby leads whose wall clock is ahead by more than lease duration
 //!   minus renew deadline; nor anything against a write that arrives later than the time for which a win has to last.
+//! Nor, because we chose so: to create a deleted Lease again. `AutoCreate` would, at the price of the verb `create`.
 
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +69,7 @@ impl Term {
     }
 }
 
-/// A client of the lease's own: by default `kube` waits for ever, and repeats a 429, 503 or 504 up to 15 times.
+/// A client of the lease's own: by default `kube` has no read time-out, and repeats a 429, 503 or 504 up to 15 times.
 ///
 /// # Errors
 /// The configuration cannot be used.

@@ -10,14 +10,14 @@ const ROWS: &[(Variant, Step, &str)] = &[
     (
         Variant::ClientGo,
         Step::Freeze,
-        "leaderelection.go:279-316: on resume it begins another renew deadline, and leads on until that ends although it \
+        "leaderelection.go:279-312: on resume it begins another renew deadline, and leads on until that ends although it \
          reads another holder",
     ),
     (
         Variant::ClientGo,
         Step::Cut,
-        "leaderelection.go:310 and 219: the work is cancelled only after an attempt to release, which may take until the \
-         lease is over",
+        "leaderelection.go:309-310 and 219: with ReleaseOnCancel, which the template sets, the work is cancelled only after \
+         an attempt to release, which may take until the lease is over",
     ),
 ];
 

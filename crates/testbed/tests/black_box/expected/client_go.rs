@@ -13,15 +13,16 @@ pub const ROWS: &[Row] = &[
     row(
         "a_leader_stopped_beyond_its_lease_acts_not_once_more",
         Fails,
-        "leaderelection.go:279-316: on resume it begins another renew deadline, and it retries until that ends although \
+        "leaderelection.go:279-312: on resume it begins another renew deadline, and it retries until that ends although \
          it reads another holder; the work's context is cancelled only then",
     ),
     row(
         "a_leader_cut_off_stops_before_a_successor_starts",
         Races,
-        "leaderelection.go:310 and 219: the work's context is cancelled only after an attempt to release, which may take \
-         half a renew deadline more; with the retry period before and the deadline that is here just the lease duration, \
-         and whether a standby's next attempt (274, with jitter) comes before is a matter of milliseconds",
+        "leaderelection.go:309-310 and 219: with ReleaseOnCancel, which the template sets, the work's context is cancelled \
+         only after an attempt to release, which may take half a renew deadline more; with the retry period before and the \
+         deadline that is here just the lease duration, and whether a standby's next attempt (274, with jitter) comes \
+         before is a matter of milliseconds",
     ),
     row(
         "a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader",

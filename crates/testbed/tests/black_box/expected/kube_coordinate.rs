@@ -10,7 +10,7 @@ const fn row(form: Form, case: &'static str, verdict: Verdict, reason: &'static 
     Row { variant: Variant::KubeCoordinate, form, case, verdict, reason }
 }
 
-const NO_RELEASE: &str = "src/lib.rs:380-386: the task ends without a release, so the Lease has to expire";
+const NO_RELEASE: &str = "src/lib.rs:380-385: the task ends without a release, so the Lease has to expire";
 
 pub const ROWS: &[Row] = &[
     row(Template, "sigterm_of_the_leader_hands_over_after_its_last_act", Fails, NO_RELEASE),
@@ -39,7 +39,7 @@ pub const ROWS: &[Row] = &[
         AsDocumented,
         "a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader",
         Fails,
-        "src/lib.rs:487-491 and 434-464: a Lease that is gone is applied anew at once, by force, also while somebody led \
-         on its predecessor",
+        "src/lib.rs:481-482, 513-515 and 565: a Lease that is gone, or has no holder, is applied at once, by force (434-464), \
+         also while somebody led on its predecessor",
     ),
 ];

@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
         AsDocumented,
         "sigkill_of_the_leader_is_survived_after_expiry_and_never_before",
         Races,
-        "src/lease.rs:212-246: an expired Lease is acquired without a resourceVersion, so two standbys that both read it \
+        "src/lease.rs:212-247: an expired Lease is acquired without a resourceVersion, so two standbys that both read it \
          before either had written both lead; whether their attempts come together is a matter of milliseconds",
     ),
     row(

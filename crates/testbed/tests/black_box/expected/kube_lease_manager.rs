@@ -11,7 +11,7 @@ const fn row(form: Form, case: &'static str, reason: &'static str) -> Row {
 
 const READS_AFTER_IT_WRITES: &str = "src/state.rs:222-223: each renewal reads the Lease after it wrote it";
 const SWALLOWS_ERRORS: &str =
-    "src/manager.rs:617-627: an error is logged and slept over, and the channel keeps its value";
+    "src/manager.rs:617-628: an error is logged and slept over, and the channel keeps its value";
 
 pub const ROWS: &[Row] = &[
     row(Template, "a_leader_sends_one_write_per_retry_period_and_nothing_else", READS_AFTER_IT_WRITES),
