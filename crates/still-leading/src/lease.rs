@@ -28,7 +28,8 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use record::{claimed_duration, holder, number, renew_time, resource_version};
+pub(crate) use record::number;
+use record::{claimed_duration, holder, renew_time, resource_version};
 
 /// A point of this process's own clock: the time since the elector started.
 pub type Moment = Duration;

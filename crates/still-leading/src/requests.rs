@@ -1,6 +1,8 @@
 //! What goes over the wire: get and put, each with a time-out, and a watch that begins again whenever it ends. This file
 //! decides how an answer is to be understood; `lease.rs` decides what follows from it.
 
+mod readable;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use futures::TryStreamExt;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, GetParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{GetParams, PostParams, WatchEvent, WatchParams};
 use kube::client::Body;
 use kube::core::{Request, Status};
 use kube::{Client, Resource};
@@ -20,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::Attempt;
 use crate::lease::{Event, Timing};
 use crate::report::{Note, Reporter};
+use readable::Readable;
 
 /// More than the largest object that Kubernetes stores.
 const BODY_MAX: usize = 4 << 20;
@@ -124,7 +127,7 @@ impl Requests {
 
     /// The Lease in the body of an answer. Anything else that a proxy may answer with code 200 is no answer.
     fn lease(&self, body: &[u8]) -> Result<Lease, Failure> {
-        let lease: Lease = serde_json::from_slice(body)
+        let Readable(lease) = serde_json::from_slice(body)
             .map_err(|error| Failure::Failed(format!("the answer is not a Lease: {error}: {}", excerpt(body))))?;
         let metadata = &lease.metadata;
         let is_it = metadata.name.as_ref() == Some(&self.inner.name)
@@ -188,15 +191,15 @@ impl Requests {
     /// From version "0": the present state first, then every change. So nothing is missed between two watches, and there
     /// is neither a list nor a version too old to handle.
     async fn watch_once(&self, events: &mpsc::Sender<Event>) -> Result<(), Failure> {
-        let leases = Api::<Lease>::namespaced(self.inner.client.clone(), &self.inner.namespace);
         let only_this = WatchParams::default().fields(&format!("metadata.name={}", self.inner.name));
-        let open = async { leases.watch(&only_this, "0").await.map_err(|error| of_kube(&error)) };
-        let changes = self.bounded(open).await?;
+        let request = self.request().watch(&only_this, "0").map_err(|error| failed(&error))?;
+        let open = self.inner.client.request_events::<Readable>(request);
+        let changes = self.bounded(async { open.await.map_err(|error| of_kube(&error)) }).await?;
         let mut changes = pin!(changes);
         while let Some(change) = changes.try_next().await.map_err(|error| of_kube(&error))? {
             let event = match change {
-                WatchEvent::Added(lease) | WatchEvent::Modified(lease) => Event::Watched(lease),
-                WatchEvent::Deleted(lease) => Event::Deleted(lease),
+                WatchEvent::Added(Readable(lease)) | WatchEvent::Modified(Readable(lease)) => Event::Watched(lease),
+                WatchEvent::Deleted(Readable(lease)) => Event::Deleted(lease),
                 WatchEvent::Bookmark(_) => continue,
                 WatchEvent::Error(status) => return Err(Failure::Failed(words(&status))),
             };

@@ -42,22 +42,25 @@ pub(super) fn version_number(lease: &Lease) -> Option<u128> {
 }
 
 /// A number that differs between replicas and from version to version, and is the same each time it is asked for.
-pub(super) fn number(of: &impl Hash) -> u64 {
+pub(crate) fn number(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
 }
 
+/// A time that is ahead by more than this is nobody's clock.
+const AHEAD_MAX: i64 = 24 * 60 * 60 * 1_000_000;
+
 /// The time to write: the wall clock's, but always later than the last one written or seen, since others take a Lease
-/// that does not change for dead.
+/// that does not change for dead. An absurd time that somebody else wrote is not carried on.
 pub(super) fn next_renew_time(wall_clock: MicroTime, lease: Option<&Lease>, last_written: Option<i64>) -> MicroTime {
-    let before = lease.and_then(renew_time).max(last_written);
-    let Some(next) = before.and_then(|before| before.checked_add(1)) else { return wall_clock };
-    if next <= wall_clock.0.as_microsecond() {
-        return wall_clock;
+    let now = wall_clock.0.as_microsecond();
+    let seen = lease.and_then(renew_time).filter(|seen| *seen < now.saturating_add(AHEAD_MAX));
+    match seen.max(last_written).map(|before| before.saturating_add(1)) {
+        // After the last microsecond of the year 9999 there is no later time; then another one has to do.
+        Some(next) if next > now => jiff::Timestamp::from_microsecond(next).map_or(wall_clock, MicroTime),
+        _ => wall_clock,
     }
-    // After the last microsecond of the year 9999 there is no later time; then another one has to do.
-    jiff::Timestamp::from_microsecond(next).map_or(wall_clock, MicroTime)
 }
 
 /// The claim of `timing.identity` in place of `known`.

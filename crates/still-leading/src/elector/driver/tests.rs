@@ -1,6 +1,8 @@
 //! The driver against an API server that answers as each test wants, on paused time.
 
+mod crowd;
 mod fake_api;
+mod promises;
 mod release;
 mod watching;
 
@@ -44,11 +46,15 @@ struct Running {
 
 impl Running {
     fn start(api: FakeApi) -> Self {
+        Self::start_as(api, timing())
+    }
+
+    fn start_as(api: FakeApi, timing: Timing) -> Self {
         let (publish, status) = watch::channel(Status::default());
         let release = CancellationToken::new();
         let reporter = Reporter::start(Duration::from_secs(30), None).unwrap();
         let requests =
-            Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing(), reporter.clone());
+            Requests::new(api.client(), "default".to_owned(), "my-lease".to_owned(), timing, reporter.clone());
         let driver = Driver::new(requests, reporter, Arc::new(TokioClock(Instant::now())), publish);
         let task = tokio::spawn(driver.run(release.clone()));
         Self { api, status, release, task }

@@ -198,10 +198,22 @@ fn the_time_of_a_takeover_differs_from_the_one_it_replaces() {
 }
 
 #[test]
-fn after_the_last_time_there_is_the_wall_clock_is_written() {
+fn an_absurd_time_of_somebody_else_is_not_carried_on() {
     let mut held = lease(10, None);
-    held.spec.as_mut().unwrap().renew_time = Some(MicroTime(jiff::Timestamp::MAX));
-    let (elector, action) = Elector::that_read(Some(held));
-    assert_eq!(action, Action::Write);
-    assert_eq!(renew_time(&elector.draft.unwrap()), Some(micro_time(99).0.as_microsecond()));
+    for (time, expected) in [
+        (MicroTime(jiff::Timestamp::MAX), micro_time(99).0.as_microsecond()),
+        (micro_time(99 + 24 * 3600), micro_time(99).0.as_microsecond()),
+        (micro_time(99 + 24 * 3600 - 1), micro_time(99 + 24 * 3600 - 1).0.as_microsecond() + 1),
+    ] {
+        held.spec.as_mut().unwrap().renew_time = Some(time.clone());
+        let (elector, action) = Elector::that_read(Some(held.clone()));
+        assert_eq!(action, Action::Write);
+        assert_eq!(renew_time(&elector.draft.unwrap()), Some(expected), "{time:?}");
+    }
+}
+
+#[test]
+fn after_the_last_time_there_is_no_panic() {
+    let last = record::next_renew_time(micro_time(99), None, Some(i64::MAX));
+    assert_eq!(last, micro_time(99));
 }

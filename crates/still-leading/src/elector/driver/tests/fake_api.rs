@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -37,12 +38,26 @@ pub struct Server {
     /// Bodies of all puts, accepted or not.
     pub puts: Vec<Lease>,
     pub gets: usize,
+    /// Puts that were sent, answered or not.
+    pub begun_puts: usize,
     requests: usize,
     /// Those who watch. `None`: a watch is accepted and never begins.
     watches: Option<Vec<mpsc::UnboundedSender<String>>>,
     pub watches_opened: usize,
     /// Events are lost.
     pub is_stalled: bool,
+    /// Shown as renewTime until somebody claims the Lease; the types of the client cannot hold each one.
+    pub renew_time: Option<&'static str>,
+    /// How long a request takes to arrive, and its answer to come back.
+    pub latency: Duration,
+    /// So many puts lost a race.
+    pub conflicts: usize,
+}
+
+async fn pause(latency: Duration) {
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
 }
 
 type AnyBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -65,10 +80,14 @@ impl FakeApi {
             uids: 1,
             puts: Vec::new(),
             gets: 0,
+            begun_puts: 0,
             requests: 0,
             watches: None,
             watches_opened: 0,
             is_stalled: false,
+            renew_time: None,
+            latency: Duration::ZERO,
+            conflicts: 0,
         })))
     }
 
@@ -116,13 +135,15 @@ impl FakeApi {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let method = request.method().clone();
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        let mood = {
+        let (mood, latency) = {
             let mut server = self.0.lock().unwrap();
             server.requests += 1;
             // Paused time stands still for whoever never waits: without this, such a bug would hang the test.
             assert!(server.requests < 1000, "the API server is hammered");
-            server.mood
+            server.begun_puts += usize::from(method == Method::PUT);
+            (server.mood, server.latency)
         };
+        pause(latency).await;
         if is_watch {
             let events = self.0.lock().unwrap().watch();
             return match events {
@@ -138,6 +159,7 @@ impl FakeApi {
             _ if is_put => self.0.lock().unwrap().put(serde_json::from_slice(&body).unwrap()),
             _ => self.0.lock().unwrap().get(),
         };
+        pause(latency).await;
         if mood == Mood::Deaf && is_put {
             std::future::pending::<()>().await;
         }
@@ -151,15 +173,24 @@ impl Server {
     fn get(&mut self) -> (u16, String) {
         self.gets += 1;
         match &self.lease {
-            Some(lease) => (200, serde_json::to_string(lease).unwrap()),
+            Some(lease) => (200, self.shown(lease).to_string()),
             None => (404, refusal(404, "NotFound", r#"leases.coordination.k8s.io "my-lease" not found"#)),
         }
+    }
+
+    fn shown(&self, lease: &Lease) -> serde_json::Value {
+        let mut lease = json!(lease);
+        if let Some(time) = self.renew_time.filter(|_| self.puts.is_empty()) {
+            lease["spec"]["renewTime"] = json!(time);
+        }
+        lease
     }
 
     fn put(&mut self, mut lease: Lease) -> (u16, String) {
         self.puts.push(lease.clone());
         let present = self.lease.as_ref().map(|lease| lease.metadata.resource_version.clone());
         if Some(&lease.metadata.resource_version) != present.as_ref().or(Some(&None)) {
+            self.conflicts += 1;
             return (409, refusal(409, "Conflict", "the object has been modified"));
         }
         if present.is_none() {
@@ -192,12 +223,12 @@ impl Server {
     }
 
     fn watch(&mut self) -> Option<mpsc::UnboundedReceiver<String>> {
-        let watches = self.watches.as_mut()?;
+        self.watches.as_ref()?;
         let (sender, receiver) = mpsc::unbounded_channel();
         if let Some(lease) = &self.lease {
-            sender.send(format!("{}\n", json!({"type": "ADDED", "object": lease}))).unwrap();
+            sender.send(format!("{}\n", json!({"type": "ADDED", "object": self.shown(lease)}))).unwrap();
         }
-        watches.push(sender);
+        self.watches.as_mut()?.push(sender);
         self.watches_opened += 1;
         self.is_stalled = false;
         Some(receiver)
