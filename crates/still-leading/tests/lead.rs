@@ -1,0 +1,165 @@
+//! `Elector::lead` against the embedded API server, in real time: the order of an end, and work that gets in the way.
+
+mod common;
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::{ApiServer, BOUND, wait_until};
+use still_leading::{End, LeadError, Lost, Term};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Blocks its thread for so long, whatever is asked of it.
+fn block(duration: Duration) {
+    thread::sleep(duration);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_at_once() {
+    let api = ApiServer::start();
+    let (begun, mut terms) = mpsc::unbounded_channel();
+    let shutdown = CancellationToken::new();
+    let ended = Arc::new(AtomicBool::new(false));
+    let (of_work, first) = (Arc::clone(&ended), api.elector("first"));
+    let leading = tokio::spawn(first.lead(shutdown.clone().cancelled_owned(), move |term: Term| {
+        let (begun, ended) = (begun.clone(), Arc::clone(&of_work));
+        async move {
+            begun.send(term.clone()).unwrap();
+            term.cancelled().await;
+            // Longer than the lease: it is renewed while the work drains.
+            sleep(Duration::from_secs(4)).await;
+            assert!(!term.is_over());
+            ended.store(true, Ordering::SeqCst);
+        }
+    }));
+    let term = terms.recv().await.unwrap();
+    let mut second = api.elector("second").start();
+    sleep(Duration::from_secs(1)).await;
+    shutdown.cancel();
+    let mut status = second.status();
+    let next = tokio::select! {
+        status = status.wait_for(|status| status.term.is_some()) => status.unwrap().term.clone().unwrap(),
+        () = second.died() => panic!("the second elector has died"),
+    };
+    assert!(ended.load(Ordering::SeqCst), "the work had ended first");
+    assert!(next.epoch() > term.epoch());
+    assert_eq!(leading.await.unwrap(), Ok(End::Shutdown));
+    assert_eq!(term.ended().await, Lost::Stopped);
+    second.release().await.unwrap();
+    assert_eq!(api.holder().as_deref(), Some(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_returns_or_panics_has_the_lease_released() {
+    let api = ApiServer::start();
+    let returned = api.elector("returns").lead(pending(), |_| async { 7 }).await;
+    assert_eq!(returned, Ok(End::Returned(7)));
+    assert_eq!(api.holder().as_deref(), Some(""));
+    let panicked = api.elector("panics").lead(pending(), |_| async { panic!("a bug") }).await;
+    assert_eq!(panicked, Err::<End<()>, _>(LeadError::Panicked("a bug".to_owned())));
+    assert_eq!(api.holder().as_deref(), Some(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_overstays_keeps_the_lease_and_is_an_error() {
+    let api = ApiServer::start();
+    let elector = api.elector_with("stays", |config| config.drain_timeout = Duration::from_millis(500));
+    let (begun, mut terms) = mpsc::unbounded_channel();
+    let shutdown = CancellationToken::new();
+    let leading = tokio::spawn(elector.lead(shutdown.clone().cancelled_owned(), move |term| {
+        begun.send(term).unwrap();
+        pending::<()>()
+    }));
+    let term: Term = terms.recv().await.unwrap();
+    shutdown.cancel();
+    let error = leading.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the work did not stop within 500ms (shutting down)");
+    assert!(term.is_over(), "belief goes although the Lease stays");
+    assert!(api.holder().unwrap().starts_with("stays_"));
+}
+
+/// The work occupies every thread of the application for several lease durations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
+    let api = ApiServer::start();
+    let (begun, mut terms) = mpsc::unbounded_channel();
+    let blocking = Arc::new(AtomicUsize::new(0));
+    let (counted, shutdown) = (Arc::clone(&blocking), CancellationToken::new());
+    let leading = tokio::spawn(api.elector("blocks").lead(shutdown.clone().cancelled_owned(), move |term: Term| {
+        begun.send(term.clone()).unwrap();
+        let counted = Arc::clone(&counted);
+        async move {
+            // Two workers, and the thread that runs the test.
+            for _ in 0..3 {
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    block(Duration::from_secs(7));
+                    counted.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+            block(Duration::from_secs(7));
+            term.cancelled().await;
+        }
+    }));
+    let term: Term = terms.recv().await.unwrap();
+    let standby = api.elector("stands-by").start();
+    let status = standby.status();
+    let watched = term.clone();
+    // Looks from a thread that the work does not block.
+    let observer = thread::spawn(move || {
+        wait_until("the standby to see the Lease", || status.borrow().synced);
+        for _ in 0..60 {
+            assert!(!watched.is_over(), "the term ended");
+            assert!(status.borrow().term.is_none(), "a standby leads beside it");
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    wait_until("the work to block", || blocking.load(Ordering::SeqCst) > 0);
+    tokio::task::spawn_blocking(move || observer.join().unwrap()).await.unwrap();
+    shutdown.cancel();
+    assert_eq!(timeout(BOUND, leading).await.unwrap().unwrap(), Ok(End::Shutdown));
+}
+
+/// The future of `lead` is dropped. What it ran must not go on unnoticed, and the Lease must not be given away before it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_future_aborts_the_work_and_releases_the_lease_after_its_end() {
+    struct Running(Arc<AtomicBool>);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.0.store(false, Ordering::SeqCst);
+        }
+    }
+    let api = ApiServer::start();
+    let running = Arc::new(AtomicBool::new(false));
+    let of_work = Arc::clone(&running);
+    let leading = api.elector("dropped").lead(pending(), move |_| {
+        let running = Arc::clone(&of_work);
+        async move {
+            running.store(true, Ordering::SeqCst);
+            let _running = Running(running);
+            loop {
+                // Shorter than what a lost term leaves, so that it ends in time.
+                block(Duration::from_millis(100));
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let work_began = async {
+        while !running.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        end = leading => panic!("{end:?}"),
+        () = work_began => {}
+    }
+    let released = tokio::task::spawn_blocking(move || api.wait_for_holder(str::is_empty));
+    released.await.unwrap();
+    assert!(!running.load(Ordering::SeqCst), "the work had ended first");
+}
