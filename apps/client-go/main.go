@@ -38,6 +38,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// Before anything that takes time: a process with id 1, as in a container, ignores signals it has no handler for.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	// Without a handler, SIGPIPE ends a Go process whose standard output has lost its reader. With one, the write returns
+	// an error. signal.Ignore would do the same, but credential plugins would inherit it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	exit := func(code int) { // After a second signal. The flush may delay it, but has a bound.
 		out.flush(flushBound)
 		os.Exit(code)
