@@ -32,12 +32,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "error: %s\n", err)
 		return 2
 	}
-	log := newLogger(stdout, cfg.logFormat, identity)
+	out := newOutput(stdout)
+	defer out.flush(flushBound)
+	log := newLogger(out, cfg.logFormat, identity)
 	// Before anything that takes time: a process with id 1, as in a container, ignores signals it has no handler for.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	shutdown := bridgeKlog(shutdownOn(signals, os.Exit, log), log)
-	if err := lead(shutdown, cfg, identity, log); err != nil {
+	// Without a handler, SIGPIPE ends a Go process whose standard output has lost its reader. With one, the write returns
+	// an error. signal.Ignore would do the same, but credential plugins would inherit it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	exit := func(code int) { // After a second signal. The flush may delay it, but has a bound.
+		out.flush(flushBound)
+		os.Exit(code)
+	}
+	shutdown := bridgeKlog(shutdownOn(signals, exit, log), log)
+	registry := prometheus.NewRegistry()
+	out.report(registry, cfg.leaseName)
+	if err := lead(shutdown, cfg, identity, registry, log); err != nil {
 		log.Error("exiting", "reason", err)
 		return 1
 	}
@@ -45,8 +56,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // lead serves HTTP and does the work whenever this replica leads, until shutdown.
-func lead(shutdown context.Context, cfg *config, identity string, log *slog.Logger) error {
-	registry := prometheus.NewRegistry()
+func lead(
+	shutdown context.Context, cfg *config, identity string, registry *prometheus.Registry, log *slog.Logger,
+) error {
 	work := tickWhileLeading(cfg.tick, log)
 	var replica interface {
 		status
@@ -80,13 +92,14 @@ func lead(shutdown context.Context, cfg *config, identity string, log *slog.Logg
 	return replica.Run(shutdown)
 }
 
-// shutdownOn returns what the first signal cancels. Whoever sends a second one has lost patience with the orderly way,
-// so nothing may delay it.
+// shutdownOn returns what the first signal cancels. A second signal calls exit. It acts on the first signal before it logs
+// it, so that a problem with the log cannot delay the shutdown.
 func shutdownOn(signals <-chan os.Signal, exit func(int), log *slog.Logger) context.Context {
 	shutdown, cancel := context.WithCancel(context.Background())
 	go func() {
-		log.Info("shutting down", "signal", name(<-signals))
+		first := <-signals
 		cancel()
+		log.Info("shutting down", "signal", name(first))
 		second := <-signals
 		log.Warn("exiting at once", "signal", name(second))
 		exit(128 + int(second.(syscall.Signal))) // As a shell reports it.

@@ -189,10 +189,14 @@ async fn report_leaders<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Stat
 /// wait for tasks that never yield, and with them for work that has outlived its lease.
 pub fn exit(result: Result<()>) -> ! {
     match result {
-        Ok(()) => process::exit(0),
+        Ok(()) => {
+            logs::flush();
+            process::exit(0)
+        }
         Err(error) => {
             if tracing::dispatcher::has_been_set() {
                 error!(reason = format!("{error:#}"), "exiting");
+                logs::flush();
             } else {
                 eprintln!("error: {error:#}");
             }

@@ -1,36 +1,76 @@
 //! One event a line on standard output, as text or as flat JSON. Nothing else is ever written there.
+//!
+//! Logging never blocks. Lines wait in memory until standard output takes them. When too much waits, new lines are dropped
+//! and counted. The process must call [`flush`] before it ends.
 
-use std::io::IsTerminal;
+mod output;
 
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use prometheus_client::metrics::counter::Counter;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::LogFormat;
+use output::Output;
 
 /// What begins the name of each crate of this application.
 const OWN_CRATES: &str = "still_leading";
+
+/// How long the end of the process may wait for a standard output that takes nothing.
+const FLUSH_BOUND: Duration = Duration::from_secs(1);
+
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Starts logging for this process: `info` from the application, warnings from libraries, of which some tell of every
 /// request at `info`. `RUST_LOG` overrides both, as in `RUST_LOG=info` or `RUST_LOG=info,kube=debug`.
 ///
 /// # Errors
-/// A global subscriber is already set.
-pub fn init(format: LogFormat, identity: &str) -> Result<(), TryInitError> {
+/// A global subscriber is already set, or there is no file descriptor or thread for the log.
+pub fn init(format: LogFormat, identity: &str) -> Result<()> {
+    // A descriptor of its own: std's lock on standard output would be held for as long as a write blocks.
+    let stdout = io::stdout().as_fd().try_clone_to_owned().context("duplicating standard output")?;
+    let output =
+        Output::start(File::from(stdout), dropped_lines()).context("starting the thread that writes the log")?;
+    let writer = output.clone();
+    let writer = move || writer.clone();
     // Targets, not EnvFilter: the regular expressions of the latter weigh a megabyte in the executable.
     let wanted = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse().ok());
     let registry =
         tracing_subscriber::registry().with(wanted.unwrap_or_else(default_targets)).with(FilterFn::new(has_message));
     match format {
         LogFormat::Text => {
-            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour)).try_init()
+            let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colour);
+            registry.with(layer.with_writer(writer)).try_init()?;
         }
-        LogFormat::Json => registry.with(json_layer(identity, std::io::stdout)).try_init(),
+        LogFormat::Json => registry.with(json_layer(identity, writer)).try_init()?,
     }
+    // Fails only if it is set, and then the subscriber was set before, which is an error above.
+    OUTPUT.set(output).ok();
+    Ok(())
+}
+
+/// Waits until all lines are written, at most for a second. Every call of `process::exit` needs one right before it.
+pub fn flush() {
+    if let Some(output) = OUTPUT.get() {
+        output.flush(FLUSH_BOUND);
+    }
+}
+
+/// Counts the lines that were dropped because standard output did not take them in time, or not at all.
+pub(crate) fn dropped_lines() -> Counter {
+    DROPPED.clone()
 }
 
 /// An event is its message. `#[instrument(err)]` makes events that have none, beside the one that the library logs.

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::Status;
+use crate::{Status, logs};
 
 /// The metrics of one elector. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,6 +57,11 @@ impl Metrics {
             "leader_election_failed_attempts",
             "Requests for the Lease that failed or came too late, lost races included",
             failed_attempts.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Lines that are missing in the log because standard output did not take them",
+            logs::dropped_lines(),
         );
         Self { registry: Arc::new(registry), master_status, validity, transitions, renew, failed_attempts }
     }
@@ -119,6 +124,7 @@ mod tests {
             "leader_election_failed_attempts_total{name=\"my-lease\"} 1",
             "leader_election_transitions_total{name=\"my-lease\"} 1",
             "leader_election_renew_duration_seconds_count{name=\"my-lease\"} 1",
+            "log_lines_dropped_total{name=\"my-lease\"} 0",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

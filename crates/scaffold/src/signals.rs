@@ -1,83 +1,65 @@
 //! SIGTERM and SIGINT: the first one asks for an orderly shutdown, a second one ends the process at once.
+//!
+//! A thread of their own handles them, so that they work while every thread of the application is busy or blocked.
 
-use std::process;
+use std::{process, thread};
 
 use anyhow::{Context, Result};
+use tokio::runtime;
 use tokio::select;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use crate::logs;
 
 /// Installs the handlers and returns the token that the first signal cancels.
 ///
 /// # Errors
-/// The handlers cannot be installed.
+/// The handlers cannot be installed, or there is no thread for them.
 pub fn shutdown_token() -> Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate()).context("installing the SIGTERM handler")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("installing the SIGINT handler")?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("starting to handle signals")?;
+    let signals = {
+        // Installed here and not on the thread: a signal that comes right after this function returns must be caught.
+        let _runtime = runtime.enter();
+        Signals {
+            terminate: signal(SignalKind::terminate()).context("installing the SIGTERM handler")?,
+            interrupt: signal(SignalKind::interrupt()).context("installing the SIGINT handler")?,
+        }
+    };
     let token = CancellationToken::new();
     let shutdown = token.clone();
-    tokio::spawn(async move {
-        for first in [true, false] {
-            let (name, number) = select! {
-                _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
-                _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
-            };
-            if first {
-                info!(signal = name, "shutting down");
-                shutdown.cancel();
-            } else {
-                // Whoever sends a second signal has lost patience with the orderly way, so nothing may delay it.
-                warn!(signal = name, "exiting at once");
-                process::exit(128 + number);
-            }
-        }
-    });
+    let handle = move || runtime.block_on(signals.handle(&shutdown));
+    thread::Builder::new().name("signals".to_owned()).spawn(handle).context("starting to handle signals")?;
     Ok(token)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::io::{BufRead, BufReader};
-    use std::process::{Child, Command, Stdio};
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
 
-    use rustix::process::{Pid, Signal, kill_process};
+impl Signals {
+    /// Acts on a signal before it logs it, so that a problem with the log cannot delay the shutdown.
+    async fn handle(mut self, shutdown: &CancellationToken) {
+        let (name, _) = self.next().await;
+        shutdown.cancel();
+        info!(signal = name, "shutting down");
 
-    use super::*;
-
-    const CHILD: &str = "STILL_LEADING_SIGNALS_CHILD";
-
-    /// The process that is signalled: this test once more, with a variable that makes it another program.
-    #[tokio::test]
-    async fn child() {
-        if std::env::var_os(CHILD).is_some() {
-            let token = shutdown_token().unwrap();
-            eprintln!("ready");
-            token.cancelled().await;
-            eprintln!("asked");
-            pending::<()>().await;
-        }
+        let (name, number) = self.next().await;
+        // A second signal asks for an exit without delay. The flush may delay it, but has a bound.
+        warn!(signal = name, "exiting at once");
+        logs::flush();
+        process::exit(128 + number);
     }
 
-    fn start() -> (Child, impl Iterator<Item = String>) {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "signals::tests::child", "--nocapture"]).env(CHILD, "1");
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        (child, lines)
-    }
-
-    #[test]
-    fn the_first_signal_asks_and_a_second_one_ends_at_once() {
-        for (second, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-            let (mut child, mut lines) = start();
-            let pid = Pid::from_child(&child);
-            assert!(lines.any(|line| line == "ready"));
-            kill_process(pid, Signal::TERM).unwrap();
-            assert!(lines.any(|line| line == "asked"), "the first signal must not end it");
-            kill_process(pid, second).unwrap();
-            assert_eq!(child.wait().unwrap().code(), Some(code));
+    async fn next(&mut self) -> (&'static str, i32) {
+        select! {
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
