@@ -39,7 +39,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use still_leading::{Config, Elector, shutdown_signal};
 ///
-/// let config = Config { lease: "my-controller".into(), identity: std::env::var("POD_NAME")?, ..Config::default() };
+/// let config = Config { lease: "my-controller".into(), identity: std::env::var("POD_NAME")?.into(), ..Config::default() };
 /// let elector = Elector::new(kube::Config::infer().await?, config)?;
 /// let end = elector.lead(shutdown_signal(), |term| async move {
 ///     while term.guard(tokio::time::sleep(std::time::Duration::from_secs(5))).await.is_ok() {
@@ -98,9 +98,7 @@ impl Elector {
     /// no thread.
     pub fn new(mut kube: kube::Config, config: Config) -> Result<Self, Error> {
         config.check()?;
-        kube.default_retry = false;
-        // An attempt is bounded as a whole, too.
-        kube.connect_timeout = Some(config.renew_deadline / 2);
+        kube = on_its_own(kube, &config);
         let namespace = config.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
         Self::with_client(config, namespace, || Client::try_from(kube))
     }
@@ -262,6 +260,14 @@ impl Elector {
     }
 }
 
+/// The client's configuration without anything that `kube` would do behind the elector's back.
+fn on_its_own(mut kube: kube::Config, config: &Config) -> kube::Config {
+    kube.default_retry = false;
+    // An attempt is bounded as a whole, too.
+    kube.connect_timeout = Some(config.renew_deadline / 2);
+    kube
+}
+
 /// An elector that contends, see [`Elector::start`]. Dropping it ends the term at once and leaves the Lease to expire.
 #[derive(Debug)]
 pub struct Running {
@@ -355,5 +361,46 @@ impl Terms for Published {
 
     fn is_over(&self, term: &Term) -> bool {
         term.is_over()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config { lease: "my-lease".to_owned(), identity: "pod-0".into(), ..Config::default() }
+    }
+
+    fn kube() -> kube::Config {
+        // The discard port of this machine: nobody answers there.
+        kube::Config::new("http://127.0.0.1:9".parse().unwrap())
+    }
+
+    #[test]
+    fn nothing_is_repeated_behind_the_electors_back() {
+        assert!(kube().default_retry, "kube repeats unless it is told not to");
+        let own = on_its_own(kube(), &config());
+        assert!(!own.default_retry);
+        assert_eq!(own.connect_timeout, Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_bad_configuration_is_an_error_before_anything_is_started() {
+        let bad = Config { lease: "UPPER".to_owned(), ..config() };
+        assert!(matches!(Elector::new(kube(), bad), Err(Error::Config(_))));
+        let mut elsewhere = kube();
+        elsewhere.default_namespace = "not_a_namespace".to_owned();
+        assert!(matches!(Elector::new(elsewhere, config()), Err(Error::Config(_))), "the default namespace as well");
+    }
+
+    #[tokio::test]
+    async fn an_elector_that_is_dropped_leaves_no_term_and_no_thread_behind() {
+        let running = Elector::new(kube(), config()).unwrap().start();
+        let mut status = running.status();
+        drop(running);
+        let gone = async { while status.changed().await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the elector goes on");
+        assert!(status.borrow().term.is_none());
     }
 }

@@ -51,7 +51,6 @@ pub enum Phase<'a, T> {
 
 /// How leading ended although nothing went wrong. No work runs any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum End<T> {
     /// A shutdown was asked for.
     Shutdown,

@@ -1,18 +1,16 @@
 //! The program of README.md: what stands there is what is compiled, and two of it hand over.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use common::{ApiServer, TOKEN, wait_until};
+use crate::common::{ApiServer, TOKEN, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-const PROGRAM: &str = include_str!("../examples/still_leading.rs");
+const PROGRAM: &str = include_str!("../../examples/still_leading.rs");
 
 fn block() -> &'static str {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let (_, rest) = readme.split_once("```rust,no_run\n").expect("a program");
     rest.split_once("```").expect("an end").0
 }
@@ -22,6 +20,21 @@ fn the_program_of_the_readme_is_the_example_and_short() {
     // All but the line that says what it is.
     assert_eq!(block(), PROGRAM.split_once("\n\n").unwrap().1);
     assert!(block().lines().count() <= 40, "{} lines", block().lines().count());
+}
+
+/// The example, built. `cargo test` has done that, unless only some tests were asked for.
+fn program() -> PathBuf {
+    // Tests are built into a folder beside that of the examples.
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().with_file_name("examples").join("still_leading");
+    let of_package = |file: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+    let changed = |file: PathBuf| fs::metadata(file).and_then(|it| it.modified()).ok();
+    if changed(program.clone()) < changed(of_package("examples/still_leading.rs")) {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "still_leading", "--manifest-path"]).arg(of_package("Cargo.toml"));
+        assert!(build.status().unwrap().success());
+    }
+    program
 }
 
 /// Ended with the test, also if that fails.
@@ -40,17 +53,14 @@ impl Drop for Replica {
 
 impl Replica {
     fn start(name: &str, folder: &tempfile::TempDir) -> Self {
-        let mut program = std::env::current_exe().unwrap();
-        program.pop();
-        program.pop();
         let log = folder.path().join(name);
-        let process = Command::new(program.join("examples/still_leading"))
+        let process = Command::new(program())
             .envs([("POD_NAME", name), ("NO_COLOR", "1")])
             .env("KUBECONFIG", folder.path().join("kubeconfig"))
             .stdout(fs::File::create(&log).unwrap())
             .stderr(Stdio::inherit())
             .spawn()
-            .expect("cargo test builds the examples");
+            .unwrap();
         Self { process, log }
     }
 

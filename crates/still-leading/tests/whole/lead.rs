@@ -1,18 +1,22 @@
 //! `Elector::lead` against the embedded API server, in real time: the order of an end, and work that gets in the way.
 
-mod common;
-
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{ApiServer, BOUND, wait_until};
-use still_leading::{End, LeadError, Lost, Term};
+use still_leading::{Config, End, LeadError, Lost, Term};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+use crate::common::{ApiServer, BOUND};
+
+/// Lease duration, renew deadline and retry period of client-go.
+const DEFAULT: (Duration, Duration, Duration) =
+    (Duration::from_secs(15), Duration::from_secs(10), Duration::from_secs(2));
 
 /// Blocks its thread for so long, whatever is asked of it.
 fn block(duration: Duration) {
@@ -83,47 +87,45 @@ async fn work_that_overstays_keeps_the_lease_and_is_an_error() {
     assert!(api.holder().unwrap().starts_with("stays_"));
 }
 
-/// The work occupies every thread of the application for several lease durations.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
+/// The work occupies every thread of the application for longer than a lease, with the durations that most people use.
+#[test]
+fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
+    const BLOCKED: Duration = Duration::from_secs(20);
     let api = ApiServer::start();
-    let (begun, mut terms) = mpsc::unbounded_channel();
-    let blocking = Arc::new(AtomicUsize::new(0));
-    let (counted, shutdown) = (Arc::clone(&blocking), CancellationToken::new());
-    let leading = tokio::spawn(api.elector("blocks").lead(shutdown.clone().cancelled_owned(), move |term: Term| {
-        begun.send(term.clone()).unwrap();
-        let counted = Arc::clone(&counted);
-        async move {
-            // Two workers, and the thread that runs the test.
-            for _ in 0..3 {
-                let counted = Arc::clone(&counted);
-                tokio::spawn(async move {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    block(Duration::from_secs(7));
-                    counted.fetch_sub(1, Ordering::SeqCst);
-                });
+    let (begun, terms) = std::sync::mpsc::channel();
+    let shutdown = CancellationToken::new();
+    let with_defaults = |config: &mut Config| {
+        (config.lease_duration, config.renew_deadline, config.retry_period) = DEFAULT;
+    };
+    let (leader, asked) = (api.elector_with("blocks", with_defaults), shutdown.clone());
+    let application = thread::spawn(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(leader.lead(asked.cancelled_owned(), move |term: Term| {
+            let begun = begun.clone();
+            async move {
+                // Two workers are all the threads that there are for tasks.
+                tokio::spawn(async { thread::sleep(BLOCKED) });
+                begun.send(term.clone()).unwrap();
+                thread::sleep(BLOCKED);
+                term.cancelled().await;
             }
-            block(Duration::from_secs(7));
-            term.cancelled().await;
-        }
-    }));
-    let term: Term = terms.recv().await.unwrap();
-    let standby = api.elector("stands-by").start();
-    let status = standby.status();
-    let watched = term.clone();
-    // Looks from a thread that the work does not block.
-    let observer = thread::spawn(move || {
-        wait_until("the standby to see the Lease", || status.borrow().synced);
-        for _ in 0..60 {
-            assert!(!watched.is_over(), "the term ended");
-            assert!(status.borrow().term.is_none(), "a standby leads beside it");
-            thread::sleep(Duration::from_millis(100));
-        }
+        }))
     });
-    wait_until("the work to block", || blocking.load(Ordering::SeqCst) > 0);
-    tokio::task::spawn_blocking(move || observer.join().unwrap()).await.unwrap();
+    let term: Term = terms.recv_timeout(BOUND).unwrap();
+    let standby = api.elector_with("stands-by", with_defaults).start();
+    let status = standby.status();
+    let begin = Instant::now();
+    let mut shortest = Duration::MAX;
+    while begin.elapsed() < BLOCKED {
+        shortest = shortest.min(term.remaining());
+        assert!(status.borrow().term.is_none(), "a standby leads beside it");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // Renewed every two seconds, a term of ten lasts for eight at least. Half of that says that renewals went on.
+    assert!(shortest > DEFAULT.1 / 2, "at one time it would have lasted for {shortest:?} only");
     shutdown.cancel();
-    assert_eq!(timeout(BOUND, leading).await.unwrap().unwrap(), Ok(End::Shutdown));
+    assert_eq!(application.join().unwrap(), Ok(End::Shutdown));
+    assert_eq!(api.holder().as_deref().filter(|holder| holder.starts_with("blocks_")), None);
 }
 
 /// The future of `lead` is dropped. What it ran must not go on unnoticed, and the Lease must not be given away before it ends.

@@ -1,14 +1,12 @@
 //! Whole processes: signals, a full pipe on standard output, work that cannot be stopped.
 
-mod common;
-
 use std::env;
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{ApiServer, BOUND, wait_until};
+use crate::common::{ApiServer, BOUND, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use still_leading::{Config, Elector, OnOverstay, Term, shutdown_signal};
 
@@ -24,11 +22,11 @@ fn child() {
     // To standard output and blocking, as many programs do it.
     tracing_subscriber::fmt().with_ansi(false).init();
     let end = runtime.block_on(async move {
-        let mut config = Config { on_overstay: OnOverstay::ExitProcess, ..common::short("child") };
+        let mut config = Config { on_overstay: OnOverstay::ExitProcess, ..crate::common::short("child") };
         if role == "stays" {
             config.drain_timeout = Duration::from_secs(1);
         }
-        Elector::new(common::config(&url), config).unwrap().lead(shutdown_signal(), work(role)).await
+        Elector::new(crate::common::config(&url), config).unwrap().lead(shutdown_signal(), work(role)).await
     });
     end.unwrap();
     std::process::exit(0);
@@ -76,7 +74,7 @@ impl Drop for Process {
 impl Process {
     fn start(role: &str, api: &ApiServer, stdout: Stdio) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).env(URL, &api.url);
+        command.args(["--exact", "process::child", "--nocapture"]).env(ROLE, role).env(URL, &api.url);
         Self(command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
     }
 

@@ -1,7 +1,5 @@
 //! An API server on a thread of its own, and electors on it.
 
-#![allow(dead_code)] // Each test takes what it needs.
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};

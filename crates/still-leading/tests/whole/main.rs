@@ -1,0 +1,6 @@
+//! The library as its users see it, in real time, against the embedded API server. Most of this waits, so it runs side by side.
+
+mod common;
+mod lead;
+mod process;
+mod readme;
