@@ -1,12 +1,10 @@
 //! The twelve promises of the README, a test for each. The rules behind them have tables in `lease/tests`, random histories in
 //! the simulation, and black-box cases on a real kube-apiserver in the testbed.
 
-use std::sync::Mutex;
-
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use serde_json::json;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use super::said::Lines;
 use super::*;
 
 fn named(identity: &str) -> Timing {
@@ -175,18 +173,6 @@ async fn promise_09_nobody_leads_on_a_lease_made_anew_before_the_last_leader_mus
     assert!((20.0..24.1).contains(&took), "{took} s");
 }
 
-/// What the elector logs goes to the subscriber of the thread that starts it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl<S: tracing::Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut line = event.metadata().level().to_string();
-        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| line += &format!(" {value:?}"));
-        self.0.lock().unwrap().push(line);
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn promise_10_it_contends_for_ever_and_logs_each_refusal_with_the_servers_words() {
     let refusals = [
@@ -197,20 +183,13 @@ async fn promise_10_it_contends_for_ever_and_logs_each_refusal_with_the_servers_
         (500, "etcd is down"),
     ];
     for (code, message) in refusals {
-        let lines = Lines::default();
-        let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
+        let (lines, _guard) = Lines::collect();
         let api = FakeApi::new();
         let status = json!({"kind": "Status", "code": code, "reason": "x", "message": message}).to_string();
         api.set(Mood::FailingPuts(code, status.leak()));
         let mut running = Running::start(api.clone());
         seconds(30.0).await;
-        // The log has a thread of its own, in real time.
-        let begin = std::time::Instant::now();
-        let said = || lines.0.lock().unwrap().iter().any(|line| line.starts_with("WARN") && line.contains(message));
-        while !said() && begin.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(said(), "{message}: {:?}", lines.0.lock().unwrap());
+        lines.wait_for("WARN", message);
         api.set(Mood::Well);
         running.leads().await;
     }
