@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::lead::{self, End, LeadError, Limits, Phase, Terms};
 use crate::report::{Note, Reporter};
 use crate::requests::Requests;
+use crate::status::Status;
 use crate::term::Term;
 
 use driver::Driver;
@@ -57,19 +58,6 @@ pub struct Elector {
     requests: Requests,
     reporter: Reporter,
     publish: watch::Sender<Status>,
-}
-
-/// What this replica knows about the election.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// The Lease was seen at least once.
-    pub synced: bool,
-    /// The holder of the Lease, as it stands there.
-    pub leader: Option<String>,
-    /// This replica's own term. That it is there does not mean that it still lasts: ask [`Term::remaining`].
-    pub term: Option<Term>,
-    /// Why the last term ended.
-    pub lost: Option<crate::Lost>,
 }
 
 /// Why an [`Elector`] cannot be made.

@@ -18,18 +18,22 @@ mod requests;
 #[cfg(unix)]
 mod signal;
 #[cfg(feature = "kube")]
+mod status;
+#[cfg(feature = "kube")]
 mod term;
 
 #[cfg(feature = "kube")]
 pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
 #[cfg(feature = "kube")]
-pub use elector::{Elector, Error, ReleaseError, Running, Status};
+pub use elector::{Elector, Error, ReleaseError, Running};
 pub use identity::Identity;
 pub use lead::{End, LeadError, Limits, Phase, Terms, lead};
 #[cfg(feature = "kube")]
 pub use lease::Lost;
 #[cfg(unix)]
 pub use signal::shutdown_signal;
+#[cfg(feature = "kube")]
+pub use status::Status;
 #[cfg(feature = "kube")]
 pub use term::{Term, TermOver};
 

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Status;
 use crate::clock::Clock;
 use crate::lease::{Action, Event, Lost, Moment, Release, State, Timing, note, step};
 use crate::report::{Note, Reporter};
 use crate::requests::{Failure, Requests, Watch};
+use crate::status::Status;
 use crate::term::Term;
 
 /// The pause after the first failed attempt to release. It doubles each time, up to the retry period.

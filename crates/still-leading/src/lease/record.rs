@@ -1,13 +1,12 @@
 //! Reading and writing the Lease object. Any record is readable: null fields, an empty spec, an empty holder, huge and
 //! negative numbers, times of any year.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::Timing;
+use super::timing::Timing;
 
 /// The holder. Tools release a Lease by an empty string, by null, or by an empty spec.
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
@@ -39,13 +38,6 @@ pub(super) fn resource_version(lease: &Lease) -> Option<&str> {
 /// The resourceVersion as the number that orders it.
 pub(super) fn version_number(lease: &Lease) -> Option<u128> {
     resource_version(lease)?.parse().ok()
-}
-
-/// A number that differs between replicas and from version to version, and is the same each time it is asked for.
-pub(crate) fn number(of: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A time that is ahead by more than this is nobody's clock.

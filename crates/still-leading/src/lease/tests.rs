@@ -2,6 +2,12 @@
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::record::{holder, renew_time};
 use super::*;
 
 mod claims;
