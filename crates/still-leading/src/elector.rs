@@ -54,7 +54,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub struct Elector {
     config: Config,
     lease: String,
-    runtime: Runtime,
+    runtime: OwnRuntime,
     requests: Requests,
     reporter: Reporter,
     publish: watch::Sender<Status>,
@@ -98,12 +98,9 @@ impl Elector {
     ) -> Result<Self, Error> {
         let checked = Config { namespace: Some(namespace.clone()), ..config.clone() };
         checked.check()?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+        let runtime = OwnRuntime::build().map_err(Error::Thread)?;
         // The client starts tasks, which have to live on the elector's runtime.
-        let client = {
-            let _entered = runtime.enter();
-            client().map_err(|error| Error::Client(Box::new(error)))?
-        };
+        let client = runtime.enter(client).map_err(|error| Error::Client(Box::new(error)))?;
         let repeat_after = config.lease_duration.saturating_mul(2);
         let reporter = Reporter::start(repeat_after, config.on_attempt.clone()).map_err(Error::Thread)?;
         let timing = config.timing();
@@ -168,7 +165,7 @@ impl Elector {
         let _abandon = abandoned.clone().drop_guard();
 
         let Self { config, runtime, requests, reporter, publish, .. } = self;
-        on_a_thread(runtime, move || async move {
+        runtime.on_a_thread(move || async move {
             let release = CancellationToken::new();
             let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
             let mut driver = Box::pin(driver.run(release.clone()));
@@ -221,7 +218,7 @@ impl Elector {
         let (release, stop) = (CancellationToken::new(), CancellationToken::new());
         let (tell, ended) = oneshot::channel();
         let (released, stopped) = (release.clone(), stop.clone());
-        on_a_thread(runtime, move || async move {
+        runtime.on_a_thread(move || async move {
             let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
             let end = select! {
                 biased;
@@ -316,12 +313,39 @@ async fn ended_after_abort<T>(tracker: &TaskTracker, bound: Duration) -> Result<
     }
 }
 
-/// Runs what `start` returns on `runtime`, on a thread of its own. Events of libraries are not logged from there, since
-/// the log may block; the elector's own go through the [`Reporter`].
-fn on_a_thread<F: Future<Output = ()>>(runtime: Runtime, start: impl FnOnce() -> F + Send + 'static) {
-    let run = move || dispatcher::with_default(&Dispatch::none(), || runtime.block_on(start()));
-    // Without a thread the closure is dropped, and with it all that the caller waits for: as if the elector had died.
-    drop(thread::Builder::new().name("lease-elector".to_owned()).spawn(run));
+/// The runtime of the elector's thread. Unlike tokio's own it may be dropped anywhere, also where an elector is made.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn build() -> io::Result<Self> {
+        Ok(Self(Some(Builder::new_current_thread().enable_all().build()?)))
+    }
+
+    /// Calls `make` where tasks can be started that live on this runtime.
+    fn enter<T>(&self, make: impl FnOnce() -> T) -> T {
+        let _entered = self.0.as_ref().map(Runtime::enter);
+        make()
+    }
+
+    /// Runs what `start` returns, on a thread of its own. Events of libraries are not logged from there, since the log may
+    /// block; the elector's own go through the [`Reporter`].
+    fn on_a_thread<F: Future<Output = ()>>(mut self, start: impl FnOnce() -> F + Send + 'static) {
+        let run = move || {
+            if let Some(runtime) = self.0.take() {
+                dispatcher::with_default(&Dispatch::none(), || runtime.block_on(start()));
+            }
+        };
+        // Without a thread the closure is dropped, and with it all that the caller waits for: as if the elector had died.
+        drop(thread::Builder::new().name("lease-elector".to_owned()).spawn(run));
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// The terms that the elector publishes.
@@ -380,6 +404,15 @@ mod tests {
         let mut elsewhere = kube();
         elsewhere.default_namespace = "not_a_namespace".to_owned();
         assert!(matches!(Elector::new(elsewhere, config()), Err(Error::Config(_))), "the default namespace as well");
+    }
+
+    #[tokio::test]
+    async fn an_elector_that_never_started_and_one_that_failed_may_be_dropped_anywhere() {
+        drop(Elector::new(kube(), config()).unwrap());
+        let mut broken = kube();
+        broken.root_cert = Some(vec![b"no certificate".to_vec()]);
+        broken.cluster_url = "https://127.0.0.1:9".parse().unwrap();
+        assert!(matches!(Elector::new(broken, config()), Err(Error::Client(_))));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -103,7 +104,7 @@ fn report(
     waiting: &Receiver<Message>,
     dropped: &AtomicU64,
     repeat_after: Duration,
-    on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>,
+    mut on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>,
 ) {
     let mut troubles = Troubles { repeat_after, last: HashMap::new() };
     for message in waiting {
@@ -118,8 +119,11 @@ fn report(
                 }
             }
             Message::Attempt(attempt) => {
-                if let Some(on_attempt) = on_attempt {
-                    on_attempt(attempt);
+                // A callback that panics must not silence the log.
+                let told = on_attempt.map(|tell| catch_unwind(AssertUnwindSafe(|| tell(attempt))));
+                if let Some(Err(_)) = told {
+                    error!("the callback on_attempt has panicked and is not called any more");
+                    on_attempt = None;
                 }
             }
             Message::Flush(said) => {

@@ -87,3 +87,16 @@ fn a_trouble_that_lasts_is_logged_once_a_minute_and_a_new_one_at_once() {
     assert!(troubles.are_news(&forbidden, start + Duration::from_secs(3)));
     assert!(troubles.are_news(&forbidden, start + Duration::from_secs(63)));
 }
+
+#[test]
+fn a_callback_that_panics_does_not_silence_the_log() {
+    let lines = Lines::default();
+    let reporter = reporter(&lines, Some(Arc::new(|_| panic!("a bug in the metrics"))));
+    reporter.attempt(Attempt::Failed);
+    reporter.attempt(Attempt::Failed);
+    reporter.note(Note::NewLeader("after".to_owned()));
+    reporter.flush(Duration::from_secs(60));
+    let said = lines.said.lock().unwrap();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("ERROR") && said[1].contains("after"), "{said:?}");
+}
