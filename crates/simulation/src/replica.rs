@@ -174,10 +174,9 @@ impl Replica {
             return NEVER;
         }
         let request = self.pending.as_ref().map_or(NEVER, |pending| pending.gives_up);
-        match &self.releasing {
-            Some(releasing) => releasing.due().min(request),
-            None => self.wake.min(request).min(self.watch.due().unwrap_or(NEVER)),
-        }
+        let own = self.releasing.as_ref().map_or(self.wake, Releasing::due);
+        // The watch goes on while it releases, although nobody looks at it.
+        own.min(request).min(self.watch.due().unwrap_or(NEVER))
     }
 
     /// Does all that is due at `now`, in the order in which the driver's `select!` takes it: the answer, then what others
@@ -251,7 +250,7 @@ impl Replica {
             match action {
                 Action::Wait(wake) => {
                     if !self.state.is_waiting() {
-                        self.pending = None;
+                        self.give_up_request();
                     }
                     let pause = wake.saturating_sub(moment).min(self.timing.retry_period);
                     self.wake = self.clock.global(moment + pause);
@@ -289,10 +288,22 @@ impl Replica {
     }
 
     pub(crate) fn send(&mut self, lease: Option<Box<Lease>>, now: Ns) {
+        self.give_up_request();
         self.requests += 1;
         let gives_up = now + nanos(self.in_virtual(self.timing.attempt_timeout()));
         self.pending = Some(Pending { id: self.requests, is_write: lease.is_some(), gives_up, answer: None });
         self.effects.push(Effect::Request(self.requests, lease));
+    }
+
+    /// Does not wait for the request any more. One that is given up in the moment of its making is never sent: the worker
+    /// of `kube`'s client finds it cancelled.
+    fn give_up_request(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        let is_it = |effect: &Effect| matches!(effect, Effect::Request(id, _) if *id == pending.id);
+        if self.effects.iter().any(is_it) {
+            self.effects.retain(|effect| !is_it(effect));
+            self.requests -= 1;
+        }
     }
 
     /// Publishes what has changed. As `tell` of the driver.
