@@ -3,13 +3,12 @@
 use std::fmt;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use still_leading::internals::Moment;
 
 use crate::fault::What;
 use crate::plan::Plan;
-use crate::replica::Published;
 use crate::server::{Server, holder, version};
 use crate::time::{Ns, nanos, seconds};
-use crate::world::Slot;
 
 /// Within a retry period a replica sends at most this many requests: a renewal, a read after a refusal, and a few when the
 /// Lease keeps changing.
@@ -45,6 +44,17 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {} s: {}", self.kind, seconds(self.at), self.text)
     }
+}
+
+/// A replica that can act.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leader {
+    pub(crate) slot: usize,
+    pub(crate) epoch: u64,
+    /// When its term ends, by its own clock.
+    pub(crate) valid_until: Moment,
+    /// A renew deadline from now, by its own clock.
+    pub(crate) at_most: Moment,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,15 +141,9 @@ impl Checks {
         self.must_lead = true;
     }
 
-    /// Who can act at `now`: the first two.
-    pub(crate) fn leaders(
-        &mut self,
-        now: Ns,
-        first: Option<(usize, Published)>,
-        second: Option<(usize, Published)>,
-        slots: &[Slot],
-    ) {
-        let Some((leader, term)) = first else {
+    /// Who can act at `now`.
+    pub(crate) fn leaders(&mut self, now: Ns, mut leaders: impl Iterator<Item = Leader>) {
+        let Some(leader) = leaders.next() else {
             self.unled = now;
             if self.must_lead {
                 let healed = seconds(self.healed);
@@ -147,15 +151,13 @@ impl Checks {
             }
             return;
         };
-        if let Some((other, of_other)) = second {
-            let (one, two) = (term.epoch, of_other.epoch);
-            let text = || format!("r{leader} leads in epoch {one}, and r{other} in epoch {two}");
+        let Leader { slot, epoch, .. } = leader;
+        if let Some(other) = leaders.next() {
+            let text = || format!("r{slot} leads in epoch {epoch}, and r{} in epoch {}", other.slot, other.epoch);
             self.violate(now, Kind::Overlap, text);
         }
-        let longest = |slot: &Slot| slot.replica.as_ref().map(|it| it.clock.local(now) + it.renew_deadline());
-        if slots[leader].replica.is_some() && longest(&slots[leader]).is_some_and(|longest| term.valid_until > longest)
-        {
-            self.violate(now, Kind::TooLong, || format!("r{leader} leads for longer than its renew deadline"));
+        if leader.valid_until > leader.at_most {
+            self.violate(now, Kind::TooLong, || format!("r{slot} leads for longer than its renew deadline"));
         }
     }
 
@@ -163,5 +165,93 @@ impl Checks {
         if self.violation.is_none() {
             self.violation = Some(Violation { at, kind, text: text() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Fault, Target};
+    use crate::time::SECOND;
+
+    fn checks() -> Checks {
+        Checks::of(&Plan { faults: Vec::new(), ..Plan::of(1) })
+    }
+
+    fn leader(slot: usize, seconds: u64) -> Leader {
+        let of = Moment::from_secs;
+        Leader { slot, epoch: 7, valid_until: of(seconds), at_most: of(10) }
+    }
+
+    fn kind(checks: &Checks) -> Option<Kind> {
+        checks.violation().map(|violation| violation.kind)
+    }
+
+    #[test]
+    fn one_leader_is_well_two_are_not() {
+        let mut checks = checks();
+        checks.leaders(SECOND, [leader(0, 10)].into_iter());
+        assert_eq!(kind(&checks), None);
+        checks.leaders(2 * SECOND, [leader(0, 10), leader(2, 10)].into_iter());
+        assert_eq!(
+            checks.violation().unwrap().to_string(),
+            "Overlap at 2.000 s: r0 leads in epoch 7, and r2 in epoch 7"
+        );
+    }
+
+    #[test]
+    fn a_term_ends_within_a_renew_deadline() {
+        let mut checks = checks();
+        checks.leaders(SECOND, [leader(0, 11)].into_iter());
+        assert_eq!(kind(&checks), Some(Kind::TooLong));
+    }
+
+    #[test]
+    fn epochs_grow_unless_a_backup_is_restored() {
+        let restore = Fault { at: 0, lasts: 0, target: Target::Leader, what: What::Restore(0, true) };
+        for (faults, expected) in [(vec![], Some(Kind::Epoch)), (vec![restore], None)] {
+            let mut checks = Checks::of(&Plan { faults, ..Plan::of(1) });
+            checks.began(0, 5, SECOND);
+            checks.began(1, 6, SECOND);
+            assert_eq!(kind(&checks), None);
+            checks.began(1, 6, SECOND);
+            assert_eq!(kind(&checks), expected);
+        }
+    }
+
+    #[test]
+    fn requests_without_a_pause_are_a_storm() {
+        let mut checks = checks();
+        let period = checks.paces[0].0;
+        (0..100).for_each(|number| checks.requested(0, number * period / 4));
+        assert_eq!(kind(&checks), None);
+        (0..100).for_each(|number| checks.requested(0, 100 * period + number));
+        assert_eq!(kind(&checks), Some(Kind::Storm));
+    }
+
+    #[test]
+    fn nobody_needs_to_lead_until_the_bound_has_passed() {
+        let mut checks = checks();
+        let healed = checks.healed;
+        checks.leaders(healed + SECOND, std::iter::empty());
+        assert_eq!((kind(&checks), checks.recovered_in()), (None, SECOND));
+        checks.must_lead();
+        checks.leaders(healed + 2 * SECOND, [leader(0, 10)].into_iter());
+        assert_eq!((kind(&checks), checks.recovered_in()), (None, SECOND));
+        checks.leaders(healed + 3 * SECOND, std::iter::empty());
+        assert_eq!(kind(&checks), Some(Kind::Stuck));
+    }
+
+    #[test]
+    fn who_was_shown_what_is_true_knows_and_who_was_shown_what_was_true_does_not() {
+        let mut server = Server::new(1);
+        server.create(Lease::default(), 0);
+        let outdated = server.lease().unwrap().clone();
+        server.edit(1, |_| ());
+        let mut checks = checks();
+        checks.saw(0, &outdated, &server, SECOND);
+        assert_eq!(kind(&checks), None);
+        checks.saw(0, &server.lease().unwrap().clone(), &server, SECOND);
+        assert_eq!(kind(&checks), Some(Kind::Overlap));
     }
 }

@@ -307,3 +307,53 @@ fn drift(timings: &[Timing], mix: Mix) -> f64 {
 fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
     &from[rng.usize(0..from.len())]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEDS: u64 = 2000;
+
+    /// The assumptions at the top of this file, and the relations that the library's configuration demands.
+    #[test]
+    fn every_plan_keeps_what_is_assumed() {
+        for seed in 0..SEEDS {
+            let plan = Plan::of(seed);
+            let ends = |spec: &Spec| spec.timing.renew_deadline.as_secs_f64() / spec.rate;
+            let begins = |spec: &Spec, lease: Duration| lease.as_secs_f64() / spec.rate;
+            let is_anew = |fault: &Fault| matches!(fault.what, What::Delete(_) | What::Restore(..));
+            for leader in &plan.replicas {
+                let Timing { lease_duration, renew_deadline, retry_period, .. } = leader.timing;
+                assert!(lease_duration > renew_deadline && renew_deadline > 2 * retry_period, "seed {seed}");
+                assert_eq!(lease_duration.subsec_nanos(), 0, "seed {seed}");
+                for standby in &plan.replicas {
+                    assert!(ends(leader) < begins(standby, lease_duration), "seed {seed}: clocks differ too much");
+                    if plan.faults.iter().any(is_anew) {
+                        let own = begins(standby, standby.timing.lease_duration);
+                        assert!(ends(leader) < own, "seed {seed}: nobody can know how long to wait");
+                    }
+                }
+            }
+            for fault in &plan.faults {
+                if let What::Thief(_, Some(lasts @ 1..)) = fault.what {
+                    assert!(lasts as u64 * SECOND > plan.longest_lease(), "seed {seed}: {fault}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_is_one_plan_and_another_seed_another() {
+        assert_eq!(Plan::of(7).faults, Plan::of(7).faults);
+        assert_ne!(Plan::of(7).faults, Plan::of(8).faults);
+    }
+
+    #[test]
+    fn there_is_time_for_the_recovery() {
+        for seed in 0..SEEDS {
+            let plan = Plan::of(seed);
+            assert!(plan.ends >= LENGTH_MIN && plan.healed + plan.bound <= plan.ends, "seed {seed}");
+            assert!(plan.faults.iter().all(|fault| fault.end() <= plan.healed), "seed {seed}");
+        }
+    }
+}

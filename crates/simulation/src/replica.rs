@@ -114,21 +114,6 @@ impl Replica {
         self.published.filter(|term| self.clock.local(now) < term.valid_until)
     }
 
-    /// The same by virtual time: until when its work may act.
-    pub fn acts_until(&self) -> Ns {
-        self.published.map_or(0, |term| self.clock.global(term.valid_until))
-    }
-
-    /// How long its work may act without another renewal, at the most.
-    pub fn renew_deadline(&self) -> Duration {
-        self.timing.renew_deadline
-    }
-
-    /// How many requests it has sent.
-    pub fn requests(&self) -> u64 {
-        self.requests
-    }
-
     /// The answer to the request `id`. Nobody waits for that of one that was given up.
     pub fn answered(&mut self, id: u64, event: Event) {
         if let Some(pending) = self.pending.as_mut().filter(|pending| pending.id == id) {
@@ -308,14 +293,9 @@ impl Replica {
 
     /// Publishes what has changed. As `tell` of the driver.
     fn publish(&mut self, now: Moment) {
-        let lasts_longer = self.control == Some(Control::FromTheAnswer)
-            && self.state.lost() == Some(&Lost::RenewDeadline)
-            && self.published.is_some_and(|term| now < term.valid_until);
-        let decided = self.state.term();
-        if let Some(term) = self.published.filter(|term| decided.is_none_or(|decided| decided.number != term.number))
-            && !(lasts_longer && decided.is_none())
-        {
-            let _ = term;
+        let decided = self.state.term().map(|term| term.number);
+        let is_another = self.published.is_some_and(|term| decided != Some(term.number));
+        if is_another && !(decided.is_none() && self.lasts_by_the_answer(now)) {
             self.end(self.state.lost().cloned().unwrap_or(Lost::RenewDeadline));
         }
         let Some(decided) = self.state.term() else { return };
@@ -331,6 +311,13 @@ impl Replica {
                 self.effects.push(Effect::Began(epoch));
             }
         }
+    }
+
+    /// Negative control: a term that ran out goes on as if it counted from the answer.
+    fn lasts_by_the_answer(&self, now: Moment) -> bool {
+        self.control == Some(Control::FromTheAnswer)
+            && self.state.lost() == Some(&Lost::RenewDeadline)
+            && self.published.is_some_and(|term| now < term.valid_until)
     }
 
     fn end(&mut self, lost: Lost) {

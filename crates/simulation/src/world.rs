@@ -4,7 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use still_leading::internals::{Event, Timing};
 
-use crate::check::{Checks, Violation};
+use crate::check::{Checks, Leader, Violation};
 use crate::control::Control;
 use crate::fate::{Fate, Purpose};
 use crate::intervention::Intervention;
@@ -12,7 +12,7 @@ use crate::network::{Key, Network, Treatment, Way};
 use crate::plan::{Initially, Plan, identity};
 use crate::queue::{Occurrence, Queue};
 use crate::record::Record;
-use crate::replica::{Effect, Replica};
+use crate::replica::{Effect, Published, Replica};
 use crate::server::Server;
 use crate::serving::Served;
 use crate::time::{Clock, NEVER, Ns, SECOND};
@@ -276,10 +276,13 @@ impl World {
 
     fn check(&mut self) -> Option<&Violation> {
         let now = self.now;
-        let leads = |slot: &Slot| slot.replica.as_ref().filter(|_| now >= slot.frozen_until)?.term(now);
-        let mut leaders = self.slots.iter().enumerate().filter_map(|(at, slot)| leads(slot).map(|term| (at, term)));
-        let (first, second) = (leaders.next(), leaders.next());
-        self.checks.leaders(now, first, second, &self.slots);
+        let leader = |(slot, place): (usize, &Slot)| {
+            let replica = place.replica.as_ref().filter(|_| now >= place.frozen_until)?;
+            let Published { epoch, valid_until, .. } = replica.term(now)?;
+            let at_most = replica.clock.local(now) + replica.timing.renew_deadline;
+            Some(Leader { slot, epoch, valid_until, at_most })
+        };
+        self.checks.leaders(now, self.slots.iter().enumerate().filter_map(leader));
         self.checks.violation()
     }
 }

@@ -18,17 +18,17 @@ fn must_be_found(control: Control, seeds: u64) {
 
 #[test]
 fn a_server_without_compare_and_swap_is_found() {
-    must_be_found(Control::NoCompareAndSwap, 200);
+    must_be_found(Control::NoCompareAndSwap, 100);
 }
 
 #[test]
 fn validity_that_counts_from_the_answer_is_found() {
-    must_be_found(Control::FromTheAnswer, 500);
+    must_be_found(Control::FromTheAnswer, 100);
 }
 
 #[test]
 fn no_wait_after_a_lease_was_made_anew_is_found() {
-    must_be_found(Control::NoWaitAfterRecreation, 300);
+    must_be_found(Control::NoWaitAfterRecreation, 100);
 }
 
 #[test]
@@ -38,5 +38,5 @@ fn a_leader_that_ignores_other_holders_is_found() {
 
 #[test]
 fn an_elector_that_believes_the_wall_clock_is_found() {
-    must_be_found(Control::BelievesWallClock, 200);
+    must_be_found(Control::BelievesWallClock, 100);
 }

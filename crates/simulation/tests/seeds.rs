@@ -9,8 +9,8 @@ use still_leading_simulation::run::many;
 use still_leading_simulation::shrink::shrink;
 use still_leading_simulation::world::World;
 
-/// About two seconds, unoptimized.
-const SEEDS: u64 = 1000;
+/// About a second, unoptimized.
+const SEEDS: u64 = 300;
 
 #[test]
 fn no_seed_has_two_leaders_and_none_is_left_without_one() {
