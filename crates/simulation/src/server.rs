@@ -121,8 +121,11 @@ impl Server {
                     return Err(Refusal::Conflict);
                 }
                 let spec = lease.spec.take();
-                let labels = lease.metadata.annotations.take();
-                self.edit(now, |stored| (stored.spec, stored.metadata.annotations) = (spec, labels));
+                let annotations = lease.metadata.annotations.take();
+                // What changes nothing makes no new version.
+                if (&stored.spec, &stored.metadata.annotations) != (&spec, &annotations) {
+                    self.edit(now, |stored| (stored.spec, stored.metadata.annotations) = (spec, annotations));
+                }
             }
         }
         Ok(self.lease.clone().unwrap_or_default())
@@ -226,15 +229,28 @@ mod tests {
         server
     }
 
+    fn held(lease: &Lease) -> Lease {
+        let spec = LeaseSpec { holder_identity: Some("a".to_owned()), ..LeaseSpec::default() };
+        Lease { spec: Some(spec), ..lease.clone() }
+    }
+
     #[test]
     fn a_write_succeeds_only_on_the_version_that_it_replaces() {
         let mut server = with_lease();
         let first = server.lease().unwrap().clone();
-        let second = server.put(first.clone(), 1).unwrap();
+        let second = server.put(held(&first), 1).unwrap();
         assert!(version(&second).parse::<u64>().unwrap() > version(&first).parse().unwrap());
         assert_eq!(server.put(first.clone(), 2), Err(Refusal::Conflict));
         server.accepts_any_version = true;
         assert!(server.put(first, 3).is_ok());
+    }
+
+    #[test]
+    fn a_write_that_changes_nothing_makes_no_new_version() {
+        let mut server = with_lease();
+        let first = server.lease().unwrap().clone();
+        assert_eq!(server.put(first.clone(), 1), Ok(first));
+        assert_eq!(server.changes().len(), 1);
     }
 
     #[test]
@@ -261,12 +277,16 @@ mod tests {
     fn a_restore_brings_back_the_version_and_gives_none_twice() {
         let mut server = with_lease();
         let backup = server.lease().unwrap().clone();
-        let lost = server.put(backup.clone(), SECOND).unwrap();
+        let lost = server.put(held(&backup), SECOND).unwrap();
         assert_eq!(server.backup(0), Some(&backup));
         server.restore(backup.clone(), 2 * SECOND);
         assert_eq!(server.lease(), Some(&backup));
         server.commits -= 1;
-        assert_ne!(version(&server.put(backup, 3).unwrap()), version(&lost), "the next number was given already");
+        assert_ne!(
+            version(&server.put(held(&backup), 3).unwrap()),
+            version(&lost),
+            "the next number was given already"
+        );
     }
 
     #[test]
