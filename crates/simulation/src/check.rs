@@ -73,6 +73,9 @@ pub struct Checks {
     healed: Ns,
     unled: Ns,
     must_lead: bool,
+    /// If one replica stays ill: how long nobody may lead.
+    longest_gap: Option<Ns>,
+    led: Ns,
     paces: Vec<(Ns, Pace)>,
     /// How many terms began.
     pub terms: u64,
@@ -89,6 +92,8 @@ impl Checks {
             healed: plan.healed,
             unled: 0,
             must_lead: false,
+            longest_gap: plan.has_chronic().then_some(plan.bound),
+            led: plan.healed,
             paces: plan.replicas.iter().map(|spec| (period(spec), Pace::default())).collect(),
             terms: 0,
         }
@@ -144,13 +149,17 @@ impl Checks {
     /// Who can act at `now`.
     pub(crate) fn leaders(&mut self, now: Ns, mut leaders: impl Iterator<Item = Leader>) {
         let Some(leader) = leaders.next() else {
-            self.unled = now;
-            if self.must_lead {
+            let is_well = self.longest_gap.is_some_and(|longest| now < self.led.saturating_add(longest));
+            if self.longest_gap.is_none() {
+                self.unled = now;
+            }
+            if self.must_lead && !is_well {
                 let healed = seconds(self.healed);
                 self.violate(now, Kind::Stuck, || format!("nobody leads, and the last fault was over at {healed} s"));
             }
             return;
         };
+        self.led = self.led.max(now);
         let Leader { slot, epoch, .. } = leader;
         if let Some(other) = leaders.next() {
             let text = || format!("r{slot} leads in epoch {epoch}, and r{} in epoch {}", other.slot, other.epoch);
@@ -239,6 +248,19 @@ mod tests {
         checks.leaders(healed + 2 * SECOND, [leader(0, 10)].into_iter());
         assert_eq!((kind(&checks), checks.recovered_in()), (None, SECOND));
         checks.leaders(healed + 3 * SECOND, std::iter::empty());
+        assert_eq!(kind(&checks), Some(Kind::Stuck));
+    }
+
+    #[test]
+    fn with_one_replica_ill_somebody_leads_now_and_then() {
+        let ill = Fault { at: 0, lasts: crate::plan::FOR_EVER, target: Target::Leader, what: What::Late };
+        let plan = Plan { faults: vec![ill], ..Plan::of(1) };
+        let mut checks = Checks::of(&plan);
+        checks.must_lead();
+        checks.leaders(plan.healed + plan.bound, [leader(0, 10)].into_iter());
+        checks.leaders(plan.healed + 2 * plan.bound - 1, std::iter::empty());
+        assert_eq!(kind(&checks), None);
+        checks.leaders(plan.healed + 2 * plan.bound, std::iter::empty());
         assert_eq!(kind(&checks), Some(Kind::Stuck));
     }
 

@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::time::{Ns, seconds};
 
-/// Whom a fault befalls.
+/// The replica that a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Who leads when it happens, or the first replica if nobody does.
+    /// The leader at that time, or the first replica if nobody leads.
     Leader,
     /// The replica of this number.
     Replica(usize),
@@ -80,9 +80,9 @@ pub enum What {
 pub struct Fault {
     /// When it happens.
     pub at: Ns,
-    /// How long it lasts, where that means something.
+    /// How long it lasts, if it is not over at once.
     pub lasts: Ns,
-    /// Whom it befalls, where that means something.
+    /// The replica that it hits, if it hits one.
     pub target: Target,
     /// What it is.
     pub what: What,

@@ -82,7 +82,7 @@ impl Network {
             scale: plan.scale,
             late: plan.late(),
             slow: plan.shortest_attempt(),
-            noisy_until: plan.faults.iter().map(Fault::end).max().unwrap_or(0),
+            noisy_until: plan.last_end(),
             conditions: vec![Conditions::default(); plan.replicas.len()],
             outage: 0,
         }

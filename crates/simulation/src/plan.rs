@@ -5,11 +5,11 @@
 //! - Clock rates differ by less than the ratio of lease duration to renew deadline.
 //! - Where durations differ from replica to replica so far that one's renew deadline exceeds another's lease duration,
 //!   the Lease is not deleted: a process that never saw the old Lease cannot know how long its holder may go on.
-//! - Nobody shortens or clears the claim of a live replica by hand. A thief claims for at least the lease duration, and
-//!   the holder is cleared only when it is nobody's and whoever was robbed must have stopped.
+//! - Nobody shortens or clears the claim of a live replica by hand. A thief claims for at least the lease duration. A
+//!   holder is cleared only if no live process has that name, and a renew deadline after it changed.
 //! - A restore from a backup that was not preceded by an outage of a renew deadline finds every process informed of who
 //!   leads, and the backup names a holder. No resourceVersion is given twice.
-//! - The server's clock, which dates the creation of the Lease, goes right.
+//! - The clocks of the API servers, which date the creation of the Lease, agree and run at the right rate.
 
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ const FAULTS_MAX: usize = 26;
 const LASTS_MAX: Ns = 30 * SECOND;
 /// Each history lasts at least this long.
 const LENGTH_MIN: Ns = 300 * SECOND;
+
+/// A fault that lasts so long does not end.
+pub const FOR_EVER: Ns = 3_600 * SECOND;
 
 /// One replica.
 #[derive(Clone, Debug)]
@@ -176,15 +179,18 @@ impl Plan {
 
     /// Works out when all is well, and how long it may take from there until somebody leads.
     ///
-    /// First the last request of the bad time arrives. A stranger's claim is cleared by hand when whoever was robbed must
-    /// have stopped. An elector learns of that after at most a hanging attempt, a retry period and a renew deadline: so
+    /// First the last request of the bad time arrives. A stranger's long claim is cleared by hand a renew
+    /// deadline later. An elector learns of that after at most a hanging attempt, a retry period and a renew deadline: so
     /// long may a stalled watch be silent. Then it waits for the claim that it sees, at most a lease duration. If that
     /// claim was its own, given up and late, it waits once more. If the Lease was made anew or restored, the first wait is
     /// [`Timing::longest_wait`] instead. Then it takes a retry period to write, and another one if the first write is
     /// lost to another standby.
+    ///
+    /// If one replica stays ill, it may acquire the Lease and lose it again and again. Then somebody must lead once within
+    /// each such time.
     fn set_bounds(&mut self) {
         let has = |is: fn(&What) -> bool| self.faults.iter().any(|fault| is(&fault.what));
-        self.healed = self.faults.iter().map(Fault::end).max().unwrap_or(0);
+        self.healed = self.last_end();
         // A request of the ordinary noise takes up to six seconds to arrive.
         let arrive = if has(|what| *what == What::Late) { self.late().1 } else { 6 * SECOND * self.scale };
         let clear = if has(|what| matches!(what, What::Thief(..))) { self.longest_term() } else { 0 };
@@ -195,7 +201,20 @@ impl Plan {
         let learn = self.longest_term() + self.longest(|spec| spec.timing.attempt_timeout() + spec.timing.retry_period);
         let write = self.longest(|spec| spec.timing.retry_period * 2 + spec.timing.spread_after_expiry);
         self.bound = arrive.max(clear) + learn + wait + claim + write + SECOND * self.scale;
-        self.ends = (LENGTH_MIN * self.scale).max(self.healed + self.bound);
+        // Long enough to see that it happens again.
+        let gap = if self.has_chronic() { self.bound } else { 0 };
+        self.ends = (LENGTH_MIN * self.scale).max(self.healed + self.bound + gap);
+    }
+
+    /// When the last fault that ends has ended.
+    pub fn last_end(&self) -> Ns {
+        let ends = self.faults.iter().filter(|fault| fault.lasts < FOR_EVER * self.scale);
+        ends.map(Fault::end).max().unwrap_or(0)
+    }
+
+    /// Whether one replica stays ill.
+    pub fn has_chronic(&self) -> bool {
+        self.faults.iter().any(|fault| fault.lasts >= FOR_EVER * self.scale)
     }
 
     /// When a claim that lasts for very long is cleared by hand.
@@ -218,6 +237,13 @@ impl Plan {
             if rng.u8(0..3) == 0 {
                 faults[at].at = faults[at - 1].at + rng.u64(0..4 * SECOND);
             }
+        }
+        if rng.u8(0..5) == 0 {
+            // One replica stays ill. It must not keep the others from leading.
+            let what =
+                *pick(rng, &[What::Late, What::Late, What::Cut, What::Deny, What::Halt, What::Starve, What::Stall]);
+            let target = Target::Replica(rng.usize(0..self.replicas.len()));
+            faults.push(Fault { at: rng.u64(2 * SECOND..FAULTS_UNTIL), lasts: FOR_EVER, target, what });
         }
         faults.sort_by_key(|fault| fault.at);
         faults
@@ -353,7 +379,8 @@ mod tests {
         for seed in 0..SEEDS {
             let plan = Plan::of(seed);
             assert!(plan.ends >= LENGTH_MIN && plan.healed + plan.bound <= plan.ends, "seed {seed}");
-            assert!(plan.faults.iter().all(|fault| fault.end() <= plan.healed), "seed {seed}");
+            let ends = |fault: &Fault| fault.lasts < FOR_EVER;
+            assert!(plan.faults.iter().filter(|it| ends(it)).all(|it| it.end() <= plan.healed), "seed {seed}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::trace::{event as shown, lease as brief};
 
 /// Something that a replica did, as it can be observed from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Observed {
     /// It sent a read.
     Read,
     /// It sent a write, in the name of this holder, to replace this version.
@@ -30,6 +30,16 @@ pub enum Deed {
     Began(u64),
     /// Its term ended.
     Ended,
+}
+
+impl Observed {
+    /// A write of `lease`, or a read.
+    pub fn request(lease: Option<&Lease>) -> Self {
+        lease.map_or(Self::Read, |lease| Self::Write {
+            holder: holder(lease).unwrap_or_default().to_owned(),
+            replaces: lease.metadata.resource_version.clone(),
+        })
+    }
 }
 
 /// One replica in the picture.
@@ -54,7 +64,7 @@ pub struct Record {
     /// A lane for each replica.
     pub lanes: Vec<Lane>,
     /// What each replica did, by time.
-    pub deeds: Vec<(Ns, usize, Deed)>,
+    pub observed: Vec<(Ns, usize, Observed)>,
     /// What was done from outside, by time.
     pub interventions: Vec<(Ns, Intervention)>,
 }
@@ -86,19 +96,15 @@ impl Record {
         if !self.is_on {
             return;
         }
-        let deed = lease.map_or(Deed::Read, |lease| Deed::Write {
-            holder: holder(lease).unwrap_or_default().to_owned(),
-            replaces: lease.metadata.resource_version.clone(),
-        });
         let what = lease.map_or("reads".to_owned(), |lease| format!("writes {}", brief(lease)));
         self.say(now, slot, || format!("request {number}: {what}"));
-        self.deeds.push((now, slot, deed));
+        self.observed.push((now, slot, Observed::request(lease)));
     }
 
     pub(crate) fn watch(&mut self, now: Ns, slot: usize, number: u64) {
         if self.is_on {
             self.say(now, slot, || format!("opens watch {number}"));
-            self.deeds.push((now, slot, Deed::Watch));
+            self.observed.push((now, slot, Observed::Watch));
         }
     }
 
@@ -125,14 +131,14 @@ impl Record {
         if self.is_on {
             self.say(now, slot, || format!("LEADS in epoch {epoch}"));
             self.lanes[slot].leads_since = Some(now);
-            self.deeds.push((now, slot, Deed::Began(epoch)));
+            self.observed.push((now, slot, Observed::Began(epoch)));
         }
     }
 
     pub(crate) fn term_ended(&mut self, now: Ns, slot: usize, lost: &Lost) {
         if self.is_on {
             self.say(now, slot, || format!("STOPS leading: {lost}"));
-            self.deeds.push((now, slot, Deed::Ended));
+            self.observed.push((now, slot, Observed::Ended));
             self.close_term(now, slot);
         }
     }

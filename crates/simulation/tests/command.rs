@@ -1,5 +1,6 @@
 //! `cargo simulate` as it is called: the last line, the exit code, the file.
 
+// Only a test has helpers that unwrap.
 #![cfg(test)]
 
 use std::process::{Command, Output};

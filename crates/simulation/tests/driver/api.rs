@@ -16,8 +16,8 @@ use serde_json::value::Value;
 use still_leading_simulation::intervention::Intervention;
 use still_leading_simulation::network::{Key, Network, Treatment, Way};
 use still_leading_simulation::plan::Plan;
-use still_leading_simulation::record::Deed;
-use still_leading_simulation::server::{Refusal, Seen, Server, holder};
+use still_leading_simulation::record::Observed;
+use still_leading_simulation::server::{Refusal, Seen, Server};
 use still_leading_simulation::time::Ns;
 use still_leading_simulation::world::initial_server;
 use tokio::sync::{mpsc, oneshot};
@@ -40,7 +40,7 @@ struct Inner {
     network: Network,
     served: Vec<Option<Served>>,
     announced: usize,
-    deeds: Vec<(Ns, usize, Deed)>,
+    observed: Vec<(Ns, usize, Observed)>,
 }
 
 struct Served {
@@ -65,20 +65,20 @@ impl Api {
             served: plan.replicas.iter().map(|_| None).collect(),
             announced: server.changes().len(),
             server,
-            deeds: Vec::new(),
+            observed: Vec::new(),
         })))
     }
 
     /// What was done so far.
-    pub fn deeds(&self) -> Vec<(Ns, usize, Deed)> {
-        self.lock().deeds.clone()
+    pub fn observed(&self) -> Vec<(Ns, usize, Observed)> {
+        self.lock().observed.clone()
     }
 
     /// Notes what a replica does now.
-    pub fn note(&self, slot: usize, deed: Deed) {
+    pub fn note(&self, slot: usize, what: Observed) {
         let mut inner = self.lock();
         let now = inner.now();
-        inner.deeds.push((now, slot, deed));
+        inner.observed.push((now, slot, what));
     }
 
     /// Waits for a time of the history.
@@ -129,7 +129,7 @@ impl Api {
         let (answer, answered) = oneshot::channel();
         let api = self.clone();
         if is_watch {
-            self.note(slot, Deed::Watch);
+            self.note(slot, Observed::Watch);
             self.lock().served[slot] = None;
             tokio::spawn(async move { api.watch(key, answer).await });
         } else {
@@ -140,7 +140,7 @@ impl Api {
                 }
                 _ => None,
             };
-            self.note(slot, deed(lease.as_deref()));
+            self.note(slot, Observed::request(lease.as_deref()));
             // A task of its own: a request goes on when its sender gives it up or dies.
             tokio::spawn(async move { api.request(key, lease, answer).await });
         }
@@ -277,13 +277,6 @@ impl Numbers {
         *number += 1;
         *number
     }
-}
-
-fn deed(lease: Option<&Lease>) -> Deed {
-    lease.map_or(Deed::Read, |lease| Deed::Write {
-        holder: holder(lease).unwrap_or_default().to_owned(),
-        replaces: lease.metadata.resource_version.clone(),
-    })
 }
 
 /// What kube-apiserver says to a read or a write.

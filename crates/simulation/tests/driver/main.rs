@@ -11,6 +11,7 @@
 //! and wall clocks (the driver asks the system's). Everything lasts a thousand times longer than in the simulation, since
 //! tokio's timers count milliseconds.
 
+// Only a test has helpers that unwrap.
 #![cfg(test)]
 
 mod api;
@@ -20,7 +21,7 @@ use std::thread;
 
 use still_leading_simulation::fault::What;
 use still_leading_simulation::plan::Plan;
-use still_leading_simulation::record::Deed;
+use still_leading_simulation::record::Observed;
 use still_leading_simulation::time::{MILLI, Ns, seconds};
 use still_leading_simulation::world::World;
 
@@ -38,11 +39,11 @@ fn plan(seed: u64) -> Plan {
     plan.slowly()
 }
 
-type Did = (Ns, usize, Deed);
+type Did = (Ns, usize, Observed);
 
 /// What one task of the replica `slot` did: the watch is a task of its own, so which is first at the same moment is open.
-fn of(slot: usize, is_watch: bool, deeds: &[Did]) -> Vec<&Did> {
-    deeds.iter().filter(|deed| deed.1 == slot && (deed.2 == Deed::Watch) == is_watch).collect()
+fn of(slot: usize, is_watch: bool, observed: &[Did]) -> Vec<&Did> {
+    observed.iter().filter(|one| one.1 == slot && (one.2 == Observed::Watch) == is_watch).collect()
 }
 
 /// The first difference, in words.
@@ -52,26 +53,26 @@ fn difference(expected: &[&Did], real: &[&Did]) -> Option<String> {
     if same == expected.len() && same == real.len() {
         return None;
     }
-    let show = |deeds: &[&Did]| -> String {
-        let lines = deeds.iter().skip(same.saturating_sub(3)).take(6);
-        lines.map(|(at, slot, deed)| format!("  {:>12} r{slot} {deed:?}\n", seconds(*at))).collect()
+    let show = |observed: &[&Did]| -> String {
+        let lines = observed.iter().skip(same.saturating_sub(3)).take(6);
+        lines.map(|(at, slot, one)| format!("  {:>12} r{slot} {one:?}\n", seconds(*at))).collect()
     };
-    Some(format!("after {same} deeds\nsimulated:\n{}real:\n{}", show(expected), show(real)))
+    Some(format!("after {same} observations\nsimulated:\n{}real:\n{}", show(expected), show(real)))
 }
 
-/// Runs one history both ways, and returns how many deeds were compared.
+/// Runs one history both ways, and returns how many observations were compared.
 fn compare(seed: u64) -> usize {
     let plan = plan(seed);
     let mut world = World::new(&plan, None, true);
     assert_eq!(world.run(), None, "seed {seed}");
     let real = replicas::run(&plan, &world.record.interventions);
     for (slot, is_watch) in (0..plan.replicas.len()).flat_map(|slot| [(slot, false), (slot, true)]) {
-        let (expected, real) = (of(slot, is_watch, &world.record.deeds), of(slot, is_watch, &real));
+        let (expected, real) = (of(slot, is_watch, &world.record.observed), of(slot, is_watch, &real));
         if let Some(difference) = difference(&expected, &real) {
             panic!("seed {seed}, r{slot}: the real driver and its mirror part {difference}");
         }
     }
-    world.record.deeds.len()
+    world.record.observed.len()
 }
 
 #[test]
@@ -82,5 +83,5 @@ fn the_real_driver_does_what_the_simulation_says_it_does() {
         [0, 1].map(|first| scope.spawn(half(first))).map(|half| half.join().unwrap())
     });
     let compared: usize = halves.iter().sum();
-    assert!(compared as u64 > 100 * seeds, "only {compared} deeds were compared");
+    assert!(compared as u64 > 100 * seeds, "only {compared} observations were compared");
 }

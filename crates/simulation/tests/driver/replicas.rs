@@ -6,7 +6,7 @@ use still_leading::internals::{Clock, Driver, Moment, Reporter, Requests, Timing
 use still_leading::{Status, Term};
 use still_leading_simulation::intervention::Intervention;
 use still_leading_simulation::plan::{Plan, identity};
-use still_leading_simulation::record::Deed;
+use still_leading_simulation::record::Observed;
 use still_leading_simulation::time::Ns;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,22 +64,22 @@ async fn observe(api: Api, slot: usize, mut status: watch::Receiver<Status>) {
         // No two terms have the same epoch.
         let term = status.borrow_and_update().term.as_ref().map(Term::epoch);
         if known != term && known.is_some() {
-            api.note(slot, Deed::Ended);
+            api.note(slot, Observed::Ended);
         }
         if known != term
             && let Some(epoch) = term
         {
-            api.note(slot, Deed::Began(epoch));
+            api.note(slot, Observed::Began(epoch));
         }
         known = term;
     }
 }
 
 /// Runs the real drivers through what was done in the simulation of `plan`, and returns what they did.
-pub fn run(plan: &Plan, interventions: &[(Ns, Intervention)]) -> Vec<(Ns, usize, Deed)> {
+pub fn run(plan: &Plan, interventions: &[(Ns, Intervention)]) -> Vec<(Ns, usize, Observed)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let reporter = Reporter::start(None).unwrap();
+        let reporter = Reporter::start(Duration::from_secs(60), None).unwrap();
         let api = Api::new(plan);
         let mut processes: Vec<Option<Process>> = plan.replicas.iter().map(|_| None).collect();
         let mut incarnations = vec![0; plan.replicas.len()];
@@ -103,6 +103,6 @@ pub fn run(plan: &Plan, interventions: &[(Ns, Intervention)]) -> Vec<(Ns, usize,
         }
         api.until(plan.ends).await;
         sleep(Duration::from_millis(1)).await;
-        api.deeds()
+        api.observed()
     })
 }
