@@ -34,6 +34,7 @@ impl World {
             What::Kill => self.intervene(Intervention::Kill(slot)),
             What::Stop => self.intervene(Intervention::Stop(slot)),
             What::Break => self.intervene(Intervention::BreakWatch(slot)),
+            What::Delete(_) if self.plan.deletes_the_known && !self.all_know_the_holder() => {}
             What::Delete(by_hand) => {
                 self.intervene(Intervention::Delete);
                 if let Some(after) = by_hand {
@@ -111,6 +112,13 @@ impl World {
             Target::Replica(slot) => slot,
             Target::Leader => self.slots.iter().position(|slot| leads(slot, self.now)).unwrap_or(0),
         }
+    }
+
+    /// Whether a process runs in each place and knows who holds the Lease.
+    fn all_know_the_holder(&self) -> bool {
+        let holder = self.server.holder();
+        let knows = |slot: &Slot| slot.replica.as_ref().is_some_and(|replica| replica.state.holder() == holder);
+        holder.is_some() && self.slots.iter().all(knows)
     }
 
     fn set_wall(&mut self, slot: usize, set: impl FnOnce(&mut crate::wall::Wall)) {

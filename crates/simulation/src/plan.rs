@@ -4,7 +4,8 @@
 //!
 //! - Clock rates differ by less than the ratio of lease duration to renew deadline.
 //! - Where durations differ from replica to replica so far that one's renew deadline exceeds another's lease duration,
-//!   the Lease is not deleted: a process that never saw the old Lease cannot know how long its holder may go on.
+//!   the Lease is deleted only while every process knows its holder, and no process starts later: one that never saw the
+//!   old Lease cannot know how long its holder may go on.
 //! - Nobody shortens or clears the claim of a live replica by hand. A thief claims for at least the lease duration. A
 //!   holder is cleared only if no live process has that name, and a renew deadline after it changed.
 //! - A restore from a backup that was not preceded by an outage of a renew deadline finds every process informed of who
@@ -67,6 +68,8 @@ pub struct Plan {
     pub quantum: Ns,
     /// Who takes part.
     pub replicas: Vec<Spec>,
+    /// The Lease is deleted only while every process knows its holder.
+    pub deletes_the_known: bool,
     /// What there is at the beginning.
     pub initially: Initially,
     /// What goes wrong, by time.
@@ -80,21 +83,26 @@ pub struct Plan {
 }
 
 /// How the durations of the replicas relate.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Mix {
     /// All the same.
     Uniform,
     /// Each renew deadline is shorter than each lease duration.
     Near,
-    /// Anything.
+    /// Anything, so the Lease is not deleted.
     Wide,
+    /// Anything, and the Lease is deleted, but no process starts later.
+    Known,
 }
 
 impl Plan {
     /// What `seed` stands for.
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mix = *pick(&mut rng, &[Mix::Uniform, Mix::Uniform, Mix::Uniform, Mix::Uniform, Mix::Near, Mix::Wide]);
+        let mix = *pick(
+            &mut rng,
+            &[Mix::Uniform, Mix::Uniform, Mix::Uniform, Mix::Uniform, Mix::Near, Mix::Wide, Mix::Known],
+        );
         let timings = timings(&mut rng, mix);
         let drift = drift(&timings, mix);
         let replica = |(slot, timing): (usize, Timing)| Spec {
@@ -110,6 +118,7 @@ impl Plan {
             scale: 1,
             quantum: 1,
             replicas,
+            deletes_the_known: mix == Mix::Known,
             initially,
             faults: Vec::new(),
             healed: 0,
@@ -223,7 +232,7 @@ impl Plan {
     }
 
     fn random_faults(&self, rng: &mut Rng, mix: Mix) -> Vec<Fault> {
-        let has_restores = mix != Mix::Wide && rng.u8(0..6) == 0;
+        let has_restores = mix <= Mix::Near && rng.u8(0..6) == 0;
         let mut faults: Vec<Fault> = (0..rng.usize(0..FAULTS_MAX))
             .map(|_| Fault {
                 at: rng.u64(2 * SECOND..FAULTS_UNTIL),
@@ -255,8 +264,9 @@ impl Plan {
             0 | 1 => What::Freeze,
             2 => What::Halt,
             3 => What::Starve,
-            4 | 5 => What::Kill,
-            6 | 7 => What::Stop,
+            4 | 5 if mix != Mix::Known => What::Kill,
+            6 | 7 if mix != Mix::Known => What::Stop,
+            6 => What::Delete(None),
             8 | 9 => What::Cut,
             10 => What::Outage,
             11 | 12 => What::Late,
@@ -295,7 +305,7 @@ fn timings(rng: &mut Rng, mix: Mix) -> Vec<Timing> {
             Mix::Uniform => first.clone(),
             // No lease duration is shorter.
             Mix::Near => timing(rng, 1.0, Some(Duration::from_secs(10))),
-            Mix::Wide => {
+            Mix::Wide | Mix::Known => {
                 let factor = *pick(rng, &[0.5, 1.0, 2.0]);
                 timing(rng, factor, None)
             }
@@ -324,7 +334,7 @@ fn drift(timings: &[Timing], mix: Mix) -> f64 {
     let ratio =
         |lease: &Timing, renew: &Timing| lease.lease_duration.as_secs_f64() / renew.renew_deadline.as_secs_f64();
     let pairs = timings.iter().flat_map(|lease| timings.iter().map(move |renew| (lease, renew)));
-    let pairs = pairs.filter(|(lease, renew)| mix != Mix::Wide || std::ptr::eq(*lease, *renew));
+    let pairs = pairs.filter(|(lease, renew)| mix <= Mix::Near || std::ptr::eq(*lease, *renew));
     let least = pairs.map(|(lease, renew)| ratio(lease, renew)).fold(f64::MAX, f64::min);
     // (1 + drift) / (1 - drift) < least, with a little to spare.
     ((least - 1.0) / (least + 1.0) * 0.98).clamp(0.0, 0.1)
@@ -354,7 +364,7 @@ mod tests {
                 assert_eq!(lease_duration.subsec_nanos(), 0, "seed {seed}");
                 for standby in &plan.replicas {
                     assert!(ends(leader) < begins(standby, lease_duration), "seed {seed}: clocks differ too much");
-                    if plan.faults.iter().any(is_anew) {
+                    if plan.faults.iter().any(is_anew) && !plan.deletes_the_known {
                         let own = begins(standby, standby.timing.lease_duration);
                         assert!(ends(leader) < own, "seed {seed}: nobody can know how long to wait");
                     }
