@@ -176,9 +176,10 @@ impl Plan {
         self.replicas.iter().map(time).min().unwrap_or(0)
     }
 
-    /// The delay of a late write. Most are given up by then.
+    /// The delay of a late write: anything, or just too long to lead by it and short enough to keep the Lease fresh.
     pub fn late(&self) -> (Ns, Ns) {
-        (self.longest_term() / 3, self.longest_term() * 3)
+        let term = self.longest_term();
+        if self.seed.is_multiple_of(2) { (term / 3, term * 3) } else { (term, term + term / 20) }
     }
 
     fn longest(&self, of: impl Fn(&Spec) -> Duration) -> Ns {
