@@ -12,6 +12,10 @@ demo *ARGS:
 test *ARGS:
     cargo test {{ ARGS }}
 
+# Ten thousand random histories of the election in seconds (a few minutes to build the first time); --help says more
+simulate *ARGS:
+    cargo simulate {{ ARGS }}
+
 # Random writes to the embedded and the real API server, which have to agree (a minute a thousand)
 conformance CASES="1000": control-plane
     STILL_LEADING_CASES={{ CASES }} cargo test --package still-leading-testbed --test conformance -- random

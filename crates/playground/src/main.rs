@@ -26,7 +26,7 @@ use live::Before;
 use print::{Output, progress};
 use report::{Episode, Verdict, judge, stale_acts};
 use stage::Stage;
-use timeline::{Look, Timeline};
+use timeline::Look;
 
 /// As the shell has it for a program that writes to nobody.
 const NOBODY_READS: u8 = 141;
@@ -123,7 +123,7 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
     let ends = episodes.iter().skip(1).map(|next| next.at - 1).chain([end]);
     let rows: Vec<(Fault, Verdict)> =
         episodes.iter().zip(ends).map(|(it, until)| (it.fault, judge(&events, it, until))).collect();
-    let timeline = Timeline::of(&events, episodes, (output.start(), end));
+    let timeline = timeline::of(&events, episodes, (output.start(), end));
     let (width, utf8, colour) = (output.width(), timeline::locale_is_utf8(), output.is_coloured());
     let look = Look { width: width.unwrap_or(WIDTH), utf8, colour };
     let parts = [report::table(&rows, width.unwrap_or(usize::MAX)), timeline::text(&timeline, look)];
@@ -133,7 +133,8 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
     output.text("\n");
     if let Some(file) = &args.svg {
         let title = format!("{}: {}", args.variant, stage::durations(args));
-        fs::write(file, timeline::svg(&timeline, &title)).with_context(|| format!("writing {}", file.display()))?;
+        fs::write(file, still_leading_timeline::svg(&timeline, &title))
+            .with_context(|| format!("writing {}", file.display()))?;
         output.note(&format!("the timeline is in {}", file.display()));
     }
     let recovered = rows.iter().filter(|(_, verdict)| verdict.after.is_some()).count();

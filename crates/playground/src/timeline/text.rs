@@ -1,6 +1,7 @@
 //! The timeline for a terminal: one row a replica.
 
-use super::{Mark, Row, Span, Timeline, step};
+use still_leading_timeline::{Mark, Row, Span, Timeline};
+
 use crate::print::{colour_of, painted, wrap};
 
 /// A chart that is narrower shows nothing; on a narrower terminal lines break.
@@ -45,7 +46,7 @@ pub fn text(timeline: &Timeline, look: Look) -> String {
     let scale = Scale { span: timeline.span, columns };
     let line = |label: &str, chart: &str| format!("{label:margin$}{}\n", chart.trim_end());
 
-    let mut text = line("", &axis(&scale));
+    let mut text = line("", &axis(timeline, &scale));
     for (row, label) in timeline.rows.iter().zip(&labels) {
         let plain = line(label, &cells(row, &scale, &glyphs));
         text += &(painted(plain.trim_end(), colour_of(&row.name), look.colour) + "\n");
@@ -94,8 +95,8 @@ impl Scale {
     }
 }
 
-fn axis(scale: &Scale) -> String {
-    let step = step(scale.span, scale.columns / LABEL);
+fn axis(timeline: &Timeline, scale: &Scale) -> String {
+    let step = timeline.seconds_between_labels(scale.columns / LABEL);
     let seconds = (scale.span.1 - scale.span.0) / 1_000_000_000;
     let mut chart = vec![' '; scale.columns];
     for second in (0..=seconds).step_by(step as usize) {
@@ -193,7 +194,7 @@ fault            1               2--------
         }
         let still = Timeline { span: (7, 8), ..story() };
         assert!(text(&still, PLAIN).contains("native-0"));
-        assert_eq!(text(&Timeline::of(&[], &[], (5, 5)), PLAIN), "");
+        assert_eq!(text(&Timeline::new((5, 5), Vec::new(), Vec::new()), PLAIN), "");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Mark, Row, Span, Timeline, step};
+use super::{Mark, Row, Span, Timeline};
 
 const WIDTH_MIN: f64 = 960.0;
 /// For each fault, so that the names of many do not cover each other: half of a name, since they stand on two lines.
@@ -44,7 +44,7 @@ pub fn svg(timeline: &Timeline, title: &str) -> String {
          <rect class=\"back\" width=\"{width}\" height=\"{height}\"/>\n\
          <text class=\"title\" x=\"16\" y=\"26\">{title}</text>\n"
     );
-    axis(&mut svg, &scale, height);
+    axis(&mut svg, timeline, &scale, height);
     for (place, fault) in timeline.faults.iter().enumerate() {
         mark(&mut svg, &scale, place, fault, height);
     }
@@ -80,9 +80,9 @@ impl Scale {
     }
 }
 
-fn axis(svg: &mut String, scale: &Scale, height: f64) {
+fn axis(svg: &mut String, timeline: &Timeline, scale: &Scale, height: f64) {
     let (from, until) = scale.span;
-    let step = step(scale.span, 12);
+    let step = timeline.seconds_between_labels(12);
     let bottom = height - BOTTOM;
     for second in (0..=(until - from) / 1_000_000_000).step_by(step as usize) {
         let x = scale.x(from + second * 1_000_000_000);
@@ -193,6 +193,6 @@ mod tests {
 
     #[test]
     fn nothing_to_show_is_still_a_picture() {
-        assert!(svg(&Timeline::of(&[], &[], (5, 5)), "native").ends_with("</svg>\n"));
+        assert!(svg(&Timeline::new((5, 5), Vec::new(), Vec::new()), "native").ends_with("</svg>\n"));
     }
 }

@@ -1,0 +1,95 @@
+//! How a process gives the Lease up: as `release` of the library's driver.rs. Belief is off by then.
+
+use std::time::Duration;
+
+use still_leading::internals::{Event, Release, note};
+
+use crate::replica::{Replica, micro_time};
+use crate::time::{NEVER, Ns, nanos};
+
+/// The pause after the first failed attempt; it doubles each time, up to the retry period.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// See the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Releasing {
+    /// When it gives up; not known before the request in flight was answered.
+    gives_up: Option<Ns>,
+    pause: Duration,
+    sleeps_until: Ns,
+    was_refused: bool,
+}
+
+impl Releasing {
+    /// When it goes on without anything coming from outside.
+    pub(crate) fn due(&self) -> Ns {
+        let gives_up = self.gives_up.unwrap_or(NEVER);
+        if self.sleeps_until > 0 { self.sleeps_until.min(gives_up) } else { gives_up }
+    }
+
+    /// Does what is due. Returns whether there may be more to do now.
+    pub(crate) fn poll(&mut self, replica: &mut Replica, now: Ns) -> bool {
+        let Some(gives_up) = self.gives_up else { return self.begin(replica, now) };
+        if gives_up <= now && replica.pending.is_none() {
+            replica.exit();
+            return false;
+        }
+        if let Some(is_write) = replica.pending.as_ref().map(|pending| pending.is_write) {
+            let Some(event) = replica.due_answer(now) else {
+                if gives_up <= now {
+                    replica.exit();
+                }
+                return false;
+            };
+            replica.say(|| format!("event {} while releasing", crate::trace::event(&event)));
+            return self.answered(replica, event, is_write, now);
+        }
+        if now < self.sleeps_until {
+            return false;
+        }
+        self.sleeps_until = 0;
+        let moment = replica.clock.local(now);
+        let wall_clock = micro_time(replica.wall.micros(now));
+        let what = replica.state.release(&replica.timing, wall_clock, moment);
+        match what {
+            Release::Nothing | Release::Unsettled(_) => replica.exit(),
+            Release::Read => replica.send(None, now),
+            Release::Put(lease) => replica.send(Some(lease), now),
+        }
+        true
+    }
+
+    /// A request in flight is awaited first: it may be the one that acquires.
+    fn begin(&mut self, replica: &mut Replica, now: Ns) -> bool {
+        if replica.pending.is_some() {
+            let Some(event) = replica.due_answer(now) else { return false };
+            replica.say(|| format!("event {} before the release", crate::trace::event(&event)));
+            take_note(replica, event, now);
+        }
+        self.pause = FIRST_PAUSE.min(replica.timing.retry_period);
+        self.gives_up = Some(now + nanos(replica.in_virtual(replica.timing.renew_deadline)));
+        true
+    }
+
+    fn answered(&mut self, replica: &mut Replica, event: Event, is_write: bool, now: Ns) -> bool {
+        match event {
+            Event::Wrote(_) => replica.exit(),
+            // The first time it asks at once what the Lease is.
+            Event::Refused if !std::mem::replace(&mut self.was_refused, true) => replica.state.doubt(),
+            Event::Read { .. } if !is_write => take_note(replica, event, now),
+            _ => {
+                if matches!(event, Event::Refused) {
+                    replica.state.doubt();
+                }
+                self.sleeps_until = now + nanos(replica.in_virtual(self.pause));
+                self.pause = (self.pause * 2).min(replica.timing.retry_period);
+            }
+        }
+        true
+    }
+}
+
+fn take_note(replica: &mut Replica, event: Event, now: Ns) {
+    let moment = replica.clock.local(now);
+    note(&replica.timing, &mut replica.state, event, moment);
+}
