@@ -48,6 +48,8 @@ pub struct Server {
     pub is_stalled: bool,
     /// Watches are accepted and never say anything.
     pub is_mute: bool,
+    /// So many gets are not answered.
+    pub hanging_gets: usize,
     /// Shown as renewTime until somebody claims the Lease; the types of the client cannot hold each one.
     pub renew_time: Option<&'static str>,
     /// How long a request takes to arrive, and its answer to come back.
@@ -88,6 +90,7 @@ impl FakeApi {
             watches_opened: 0,
             is_stalled: false,
             is_mute: false,
+            hanging_gets: 0,
             renew_time: None,
             latency: Duration::ZERO,
             conflicts: 0,
@@ -155,6 +158,15 @@ impl FakeApi {
             };
         }
         let is_put = method == Method::PUT;
+        let hangs = {
+            let mut server = self.0.lock().unwrap();
+            let hangs = !is_put && server.hanging_gets > 0;
+            server.hanging_gets -= usize::from(hangs);
+            hangs
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         let (status, body) = match mood {
             Mood::Hanging => std::future::pending().await,
             Mood::Failing(status, body) => (status, body.to_owned()),

@@ -331,3 +331,49 @@ async fn review_two_electors_of_one_cloned_configuration_do_not_lead_side_by_sid
     }
     assert!(together.is_zero(), "both led for {together:?}");
 }
+
+/// FAILS TODAY: seconds of silence before the first attempt to release. `release` awaits whatever is in flight, also a read that can
+/// bring nothing: a standby-like read hangs, while the next put would be answered.
+#[tokio::test(start_paused = true)]
+async fn review_a_hanging_read_does_not_delay_the_release() {
+    let api = FakeApi::new();
+    let mut running = Running::start(api.clone());
+    running.leads().await;
+    seconds(0.5).await;
+    // A lost race for a label makes it read, and that read hangs.
+    api.set(Mood::Well);
+    api.change(|_| {});
+    api.0.lock().unwrap().hanging_gets = 1;
+    seconds(2.0).await;
+    let begin = Instant::now();
+    running.released().await.unwrap();
+    assert_eq!(api.holder().as_deref(), Some(""));
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+/// FAILS TODAY: the renewals stop for as long as the shutdown future blocks, and the term runs out under healthy work. `lead`
+/// says that `shutdown` runs on the elector's thread, not that it must not block; README: "Work that blocks every thread
+/// of the application … stops neither renewals nor the deadline nor the release".
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn review_a_shutdown_future_that_blocks_costs_no_term() {
+    let api = FakeApi::new();
+    let (ask, asked) = std::sync::mpsc::channel::<()>();
+    // As with `signal_hook` or a channel of a synchronous main.
+    let shutdown = async move {
+        let _ = asked.recv();
+    };
+    let worked = Arc::new(AtomicBool::new(false));
+    let of_work = Arc::clone(&worked);
+    let leading = tokio::spawn(elector(&api, short()).lead(shutdown, move |_: Term| {
+        let worked = Arc::clone(&of_work);
+        async move {
+            worked.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    }));
+    sleep(Duration::from_secs(3)).await;
+    drop(ask);
+    let has_worked = worked.load(Ordering::SeqCst);
+    leading.abort();
+    assert!(has_worked, "it did not even begin to contend");
+}
