@@ -377,3 +377,19 @@ async fn review_a_shutdown_future_that_blocks_costs_no_term() {
     leading.abort();
     assert!(has_worked, "it did not even begin to contend");
 }
+
+/// FAILS TODAY: a write for each version that somebody else makes of a free Lease, although each one was denied for the same reason.
+/// With n replicas each foreign write costs n denied ones; nothing paces them.
+#[tokio::test(start_paused = true)]
+async fn review_denied_writes_are_paced_although_somebody_changes_the_lease_all_the_time() {
+    let api = FakeApi::with_watches();
+    let words = r#"{"kind":"Status","reason":"Forbidden","code":403,"message":"leases is forbidden"}"#;
+    api.set(Mood::FailingPuts(403, words));
+    let _running = Running::start(api.clone());
+    for transitions in 0..400 {
+        seconds(0.025).await;
+        api.change(|spec| spec.lease_transitions = Some(transitions));
+    }
+    let begun = api.0.lock().unwrap().begun_puts;
+    assert!(begun <= 10, "{begun} puts in ten seconds, with a retry period of two");
+}
