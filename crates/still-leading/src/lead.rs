@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -158,12 +158,11 @@ async fn drain<S: Terms, T>(
     limits: Limits,
 ) -> Result<String, LeadError> {
     let reason = "shutting down".to_owned();
-    let deadline = Instant::now() + limits.drain;
     let lost = select! {
         biased;
         end = &mut task => return ended(end).map(|_| reason),
         lost = terms.over(term) => lost,
-        () = sleep_until(deadline) => return Err(LeadError::Overstayed { bound: limits.drain, reason }),
+        () = sleep(limits.drain) => return Err(LeadError::Overstayed { bound: limits.drain, reason }),
     };
     after_loss(task, limits, lost).await
 }

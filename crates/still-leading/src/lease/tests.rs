@@ -13,6 +13,7 @@ use super::*;
 mod claims;
 mod made_anew;
 mod overtaken;
+mod review;
 mod spread;
 
 const ME: &str = "me_1";

@@ -6,3 +6,4 @@ mod common;
 mod lead;
 mod process;
 mod readme;
+mod review;

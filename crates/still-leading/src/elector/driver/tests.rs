@@ -4,6 +4,7 @@ mod crowd;
 mod fake_api;
 mod promises;
 mod release;
+mod review;
 mod said;
 mod watching;
 

@@ -46,6 +46,10 @@ pub struct Server {
     pub watches_opened: usize,
     /// Events are lost.
     pub is_stalled: bool,
+    /// Watches are accepted and never say anything.
+    pub is_mute: bool,
+    /// So many gets are not answered.
+    pub hanging_gets: usize,
     /// Shown as renewTime until somebody claims the Lease; the types of the client cannot hold each one.
     pub renew_time: Option<&'static str>,
     /// How long a request takes to arrive, and its answer to come back.
@@ -85,6 +89,8 @@ impl FakeApi {
             watches: None,
             watches_opened: 0,
             is_stalled: false,
+            is_mute: false,
+            hanging_gets: 0,
             renew_time: None,
             latency: Duration::ZERO,
             conflicts: 0,
@@ -152,6 +158,15 @@ impl FakeApi {
             };
         }
         let is_put = method == Method::PUT;
+        let hangs = {
+            let mut server = self.0.lock().unwrap();
+            let hangs = !is_put && server.hanging_gets > 0;
+            server.hanging_gets -= usize::from(hangs);
+            hangs
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         let (status, body) = match mood {
             Mood::Hanging => std::future::pending().await,
             Mood::Failing(status, body) => (status, body.to_owned()),
@@ -215,7 +230,7 @@ impl Server {
         self.tell("DELETED", &lease);
     }
 
-    fn tell(&mut self, what: &str, lease: &Lease) {
+    pub fn tell(&mut self, what: &str, lease: &Lease) {
         let line = format!("{}\n", json!({"type": what, "object": lease}));
         if !self.is_stalled {
             self.watches.iter_mut().flatten().for_each(|watch| drop(watch.send(line.clone())));
@@ -225,6 +240,12 @@ impl Server {
     fn watch(&mut self) -> Option<mpsc::UnboundedReceiver<String>> {
         self.watches.as_ref()?;
         let (sender, receiver) = mpsc::unbounded_channel();
+        if self.is_mute {
+            self.watches_opened += 1;
+            // Nobody drops it.
+            std::mem::forget(sender);
+            return Some(receiver);
+        }
         if let Some(lease) = &self.lease {
             sender.send(format!("{}\n", json!({"type": "ADDED", "object": self.shown(lease)}))).unwrap();
         }

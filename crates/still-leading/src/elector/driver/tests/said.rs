@@ -25,6 +25,10 @@ impl Lines {
         (lines, guard)
     }
 
+    pub fn all(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+
     /// Waits for a line of this level with these words. The log has a thread of its own, in real time.
     pub fn wait_for(&self, level: &str, words: &str) {
         let begin = std::time::Instant::now();
