@@ -16,7 +16,7 @@ async fn main() {
 }
 
 async fn run() -> Result<()> {
-    let app = App::start("native")?;
+    let mut app = App::start("native")?;
     if !app.args.enable_leader_election {
         return app.lead_for_life().await;
     }
@@ -25,7 +25,7 @@ async fn run() -> Result<()> {
     let params = Params {
         namespace: app.args.lease_namespace.clone(),
         lease_name: app.args.lease_name.clone(),
-        identity: app.identity.clone(),
+        identity: app.take_identity(),
         lease_duration: app.args.lease_duration,
         renew_deadline: app.args.renew_deadline,
         retry_period: app.args.retry_period,

@@ -28,9 +28,10 @@ pub struct App {
     /// The flags.
     pub args: Args,
     /// The identity of this process, unique among all that ever were.
-    pub identity: Identity,
+    pub identity: String,
     /// The metrics, for the variant to report its requests to.
     pub metrics: Metrics,
+    own: Identity,
     shutdown: CancellationToken,
     workers: Workers,
 }
@@ -58,11 +59,17 @@ impl App {
     /// Logging or signal handling cannot be set up.
     pub fn start(variant: &str) -> Result<Self> {
         let args = Args::parse_for(variant);
-        let identity = args.new_identity();
-        logs::init(args.log_format, identity.as_str())?;
+        let own = args.new_identity();
+        logs::init(args.log_format, own.as_str())?;
         let metrics = Metrics::new(&args.lease_name);
         let (shutdown, workers) = (signals::shutdown_token()?, Workers::start()?);
-        Ok(Self { args, identity, metrics, shutdown, workers })
+        Ok(Self { args, identity: own.to_string(), metrics, own, shutdown, workers })
+    }
+
+    /// The identity for an election that takes care that no two share one. There is only one to be had.
+    pub fn take_identity(&mut self) -> Identity {
+        // Without a name it is one that the election refuses.
+        std::mem::replace(&mut self.own, Identity::from(""))
     }
 
     /// Runs without an election: this replica leads until it is told to stop.
@@ -71,7 +78,7 @@ impl App {
     /// As [`App::run`].
     pub async fn lead_for_life(self) -> Result<()> {
         info!(hint = "--enable-leader-election", "leader election is off, this replica leads for life");
-        let leader = Some(self.identity.to_string());
+        let leader = Some(self.identity.clone());
         let status = Status { ready: true, leader, term: Some(Term::for_life()), lost: None };
         // The task keeps the sender, since a closed channel means that an elector has died.
         let (publish, beliefs) = watch::channel(status);
@@ -91,12 +98,12 @@ impl App {
     /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
     /// lease. The caller must end the process then: work may still be running. What ended by itself has been released.
     pub async fn run<S: Send + Sync + 'static>(self, election: Election<S>) -> Result<()> {
-        let Self { args, identity, metrics, shutdown, workers } = self;
+        let Self { args, identity, metrics, shutdown, workers, .. } = self;
         let Election { lease, beliefs, view, mut task, release } = election;
         let believed = beliefs.clone();
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
         if let Some(address) = args.listen.0 {
-            let state = http::State { identity: identity.to_string(), status, metrics: metrics.clone() };
+            let state = http::State { identity: identity.clone(), status, metrics: metrics.clone() };
             workers.handle().spawn(http::serve(address, state)).await??;
         }
         tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
@@ -104,7 +111,7 @@ impl App {
         let limits = Limits { after_loss: args.lease_duration - args.renew_deadline, drain: args.drain_timeout };
         let contending = || {
             if let Some(lease) = &lease {
-                info!(lease, identity = identity.as_str(), "attempting to acquire leader lease");
+                info!(lease, identity, "attempting to acquire leader lease");
             }
         };
         let lead = work::lead(beliefs, view, shutdown, limits, args.tick, workers.handle(), contending);

@@ -50,7 +50,7 @@ impl Releasing {
         self.sleeps_until = 0;
         let moment = replica.clock.local(now);
         let wall_clock = micro_time(replica.wall.micros(now));
-        let what = replica.state.release(&replica.timing, wall_clock, moment);
+        let what = replica.state.release(wall_clock, moment);
         match what {
             Release::Nothing | Release::Unsettled(_) => replica.exit(),
             Release::Read => replica.send(None, now),

@@ -22,7 +22,6 @@ const SPREAD_AFTER_EXPIRY: Duration = Duration::from_millis(50);
 /// let config = Config { lease: "my-controller".into(), identity: "my-pod".into(), ..Config::default() };
 /// assert!(config.check().is_ok());
 /// ```
-#[derive(Clone)]
 pub struct Config {
     /// The namespace of the Lease. Default: the one of the kubeconfig or of the pod.
     pub namespace: Option<String>,
@@ -38,11 +37,12 @@ pub struct Config {
     /// The pause between two attempts to acquire or renew. Default: 2 s.
     pub retry_period: Duration,
     /// How long the work may take to end after a shutdown was asked for. The Lease is renewed meanwhile, and the end of
-    /// the term ends the wait earlier. Default: 20 s.
+    /// the term ends the wait earlier. Default: 20 s. If the API server does not answer, the release takes up to one and a half
+    /// renew deadlines more: keep the sum below the pod's `terminationGracePeriodSeconds`.
     pub drain_timeout: Duration,
     /// What happens when the work outlives its term or the drain time-out. Default: the process ends.
     pub on_overstay: OnOverstay,
-    /// Called after each request for the Lease, for metrics. It runs on a thread of its own and may block.
+    /// Called after each request for the Lease, for metrics. It shares a thread with the log, not with the election.
     pub on_attempt: Option<Arc<dyn Fn(Attempt) + Send + Sync>>,
 }
 
@@ -50,7 +50,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnOverstay {
     /// Logs the reason and ends the process with exit code 1. This works also if the work blocks every thread of the
-    /// application.
+    /// application. A log that buffers its lines may lose the last one.
     #[default]
     ExitProcess,
     /// Returns [`LeadError::Overstayed`](crate::LeadError::Overstayed). The work may still run: the caller must end it.
@@ -152,12 +152,17 @@ impl Config {
     /// # Errors
     /// All violations at once.
     pub fn check(&self) -> Result<(), InvalidConfig> {
+        self.check_in(self.namespace.as_deref())
+    }
+
+    /// As `check`, with the namespace that it comes to.
+    pub(crate) fn check_in(&self, namespace: Option<&str>) -> Result<(), InvalidConfig> {
         let mut violations = Vec::new();
         if !is_subdomain(&self.lease) {
             violations.push(Violation::Lease(self.lease.clone()));
         }
-        if let Some(namespace) = self.namespace.as_ref().filter(|name| !is_label(name)) {
-            violations.push(Violation::Namespace(namespace.clone()));
+        if let Some(namespace) = namespace.filter(|name| !is_label(name)) {
+            violations.push(Violation::Namespace(namespace.to_owned()));
         }
         if self.identity.name().is_empty() {
             violations.push(Violation::NoIdentity);

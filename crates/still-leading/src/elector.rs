@@ -28,8 +28,10 @@ use crate::term::Term;
 use driver::Driver;
 pub use driver::ReleaseError;
 
-/// The log gets so long to say the last word before the process ends.
+/// The log gets so long to say the last word.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// As `LAST_WORD`, while work goes on that must not. It is taken from the time that this work had to end.
+const LAST_WORD_OF_OVERSTAY: Duration = Duration::from_millis(100);
 
 /// Contends for one Lease.
 ///
@@ -43,9 +45,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// let config = Config { lease: "my-controller".into(), identity: std::env::var("POD_NAME")?.into(), ..Config::default() };
 /// let elector = Elector::new(kube::Config::infer().await?, config)?;
 /// let end = elector.lead(shutdown_signal(), |term| async move {
-///     while term.guard(tokio::time::sleep(std::time::Duration::from_secs(5))).await.is_ok() {
-///         println!("still leading in epoch {}", term.epoch());
-///     }
+///     // Your work. It ends when this completes: the term is over, or a shutdown was asked for.
+///     term.cancelled().await;
 /// });
 /// println!("{:?}", end.await?);
 /// # Ok(())
@@ -85,7 +86,6 @@ impl Elector {
     /// A relation between the values of `config` is violated, the client cannot be built, or the operating system gives
     /// no thread.
     pub fn new(mut kube: kube::Config, config: Config) -> Result<Self, Error> {
-        config.check()?;
         kube = on_its_own(kube, &config);
         let namespace = config.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
         Self::with_client(config, namespace, || Client::try_from(kube))
@@ -96,8 +96,7 @@ impl Elector {
         namespace: String,
         client: impl FnOnce() -> Result<Client, kube::Error>,
     ) -> Result<Self, Error> {
-        let checked = Config { namespace: Some(namespace.clone()), ..config.clone() };
-        checked.check()?;
+        config.check_in(Some(&namespace))?;
         let runtime = OwnRuntime::build().map_err(Error::Thread)?;
         // The client starts tasks, which have to live on the elector's runtime.
         let client = runtime.enter(client).map_err(|error| Error::Client(Box::new(error)))?;
@@ -136,8 +135,9 @@ impl Elector {
     /// the Lease is kept then, and expires by itself. If it returns or panics while its term lasts, the Lease is released
     /// and this returns.
     ///
-    /// `shutdown` runs on the elector's thread. Dropping the returned future aborts the work, waits for its end on the
-    /// elector's thread, and releases the Lease there.
+    /// `shutdown` runs on a thread of its own, where it may block; if it panics, that counts as a shutdown. Dropping the
+    /// returned future aborts the work, waits for its end on the elector's thread, and releases the Lease there, provided
+    /// that the process lives so long. So pass every reason to stop as `shutdown`, and await what this returns.
     ///
     /// # Errors
     /// The work panicked or outlived its time, or the elector has died.
@@ -152,14 +152,14 @@ impl Elector {
     {
         let workers = Handle::current();
         let limits = Limits {
-            after_loss: self.config.lease_duration - self.config.renew_deadline,
+            after_loss: (self.config.lease_duration - self.config.renew_deadline).saturating_sub(LAST_WORD_OF_OVERSTAY),
             drain: self.config.drain_timeout,
         };
         let observe = self.observer();
         let (terms, leaders) = (Published(self.status()), self.status());
         let tracker = TaskTracker::new();
-        let tracked = tracker.clone();
-        let work = move |term: Term, token| tracked.track_future(work(term.with_cancellation(token)));
+        let work = move |term: Term, token| work(term.with_cancellation(token));
+        let shutdown = on_a_thread_of_its_own(shutdown);
         let (tell, answer) = oneshot::channel();
         let abandoned = CancellationToken::new();
         let _abandon = abandoned.clone().drop_guard();
@@ -170,7 +170,7 @@ impl Elector {
             let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
             let mut driver = Box::pin(driver.run(release.clone()));
             let end = {
-                let mut led = pin!(lead::lead(terms, shutdown, limits, &workers, observe, work));
+                let mut led = pin!(lead::lead_tracked(terms, shutdown, limits, (&workers, &tracker), observe, work));
                 let mut leaders = pin!(announce(leaders, &reporter));
                 select! {
                     biased;
@@ -188,9 +188,9 @@ impl Elector {
             if let Err(error @ LeadError::Overstayed { .. }) = &end {
                 // Belief off, and no renewal any more. The Lease stays as it is.
                 drop(driver);
+                reporter.note(Note::Overstayed(error.to_string()));
+                reporter.flush(LAST_WORD_OF_OVERSTAY);
                 if config.on_overstay == OnOverstay::ExitProcess {
-                    reporter.note(Note::Overstayed(error.to_string()));
-                    reporter.flush(LAST_WORD);
                     process::exit(1);
                 }
             } else {
@@ -198,8 +198,8 @@ impl Elector {
                 if let Err(error) = driver.await {
                     reporter.note(Note::CouldNotRelease(error.to_string()));
                 }
+                reporter.flush(LAST_WORD);
             }
-            reporter.flush(LAST_WORD);
             // Nobody may be waiting for it.
             let _ = tell.send(end);
         });
@@ -216,7 +216,7 @@ impl Elector {
         let status = self.status();
         let Self { runtime, requests, reporter, publish, .. } = self;
         let (release, stop) = (CancellationToken::new(), CancellationToken::new());
-        let (tell, ended) = oneshot::channel();
+        let (tell, ended) = watch::channel(None);
         let (released, stopped) = (release.clone(), stop.clone());
         runtime.on_a_thread(move || async move {
             let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
@@ -226,8 +226,7 @@ impl Elector {
                 () = stopped.cancelled() => return,
             };
             reporter.flush(LAST_WORD);
-            // Nobody may be waiting for it.
-            let _ = tell.send(end);
+            tell.send_replace(Some(end));
         });
         Running { status, release, ended, _stop: stop.drop_guard() }
     }
@@ -258,7 +257,7 @@ fn on_its_own(mut kube: kube::Config, config: &Config) -> kube::Config {
 pub struct Running {
     status: watch::Receiver<Status>,
     release: CancellationToken,
-    ended: oneshot::Receiver<Result<(), ReleaseError>>,
+    ended: watch::Receiver<Option<Result<(), ReleaseError>>>,
     _stop: DropGuard,
 }
 
@@ -272,7 +271,7 @@ impl Running {
     /// Waits until the elector has died, which only a bug can do. Its term, if any, is over then.
     pub async fn died(&mut self) {
         // Nobody has asked it to release, so any end is one too many.
-        let _ = (&mut self.ended).await;
+        let _ = self.ended.wait_for(Option::is_some).await;
     }
 
     /// Ends the term and gives up the Lease. Call it only after the work has ended: another replica may lead before
@@ -280,9 +279,12 @@ impl Running {
     ///
     /// # Errors
     /// The Lease is still held in this replica's name, because the release was not answered. It expires by itself.
-    pub async fn release(self) -> Result<(), ReleaseError> {
+    pub async fn release(mut self) -> Result<(), ReleaseError> {
         self.release.cancel();
-        self.ended.await.unwrap_or(Err(ReleaseError::Died))
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Err(ReleaseError::Died)),
+            Err(_) => Err(ReleaseError::Died),
+        }
     }
 }
 
@@ -301,6 +303,31 @@ async fn announce(mut status: watch::Receiver<Status>, reporter: &Reporter) {
             // The elector is gone, which others notice.
             std::future::pending().await
         }
+    }
+}
+
+/// Runs `shutdown` where it may block. The returned future completes when it has, also by a panic.
+fn on_a_thread_of_its_own(shutdown: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
+    let asked = CancellationToken::new();
+    let (guard, done) = (asked.clone().drop_guard(), CancellationToken::new());
+    let of_thread = done.clone();
+    let run = move || {
+        let _asked = guard;
+        if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(async {
+                select! {
+                    () = shutdown => {}
+                    () = of_thread.cancelled() => {}
+                }
+            });
+        }
+    };
+    // Without a thread the guard is dropped, and that counts as a shutdown.
+    drop(thread::Builder::new().name("lease-shutdown".to_owned()).spawn(run));
+    let done = done.drop_guard();
+    async move {
+        let _done = done;
+        asked.cancelled().await;
     }
 }
 
@@ -373,6 +400,10 @@ impl Terms for Published {
 
     fn is_over(&self, term: &Term) -> bool {
         term.is_over()
+    }
+
+    fn overdue(&self, term: &Term) -> Duration {
+        term.overdue()
     }
 }
 

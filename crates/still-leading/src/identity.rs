@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 /// The identity of one process: the name of the replica and a random part.
 ///
 /// A restarted container keeps its pod's name, and must not take the claim of its predecessor for its own. So each
-/// identity that is made is another one, also of the same name.
+/// identity that is made is another one, also of the same name. It cannot be cloned: two electors must not share one.
 ///
 /// ```
 /// use still_leading::Identity;
@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 /// assert!(identity.as_str().starts_with("my-pod_"));
 /// assert_ne!(identity, Identity::from("my-pod"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     text: String,
     name_length: usize,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// The terms of a replica, one after another.
 pub trait Terms: Send {
@@ -27,6 +27,11 @@ pub trait Terms: Send {
 
     /// Whether `term` is over by now.
     fn is_over(&self, term: &Self::Term) -> bool;
+
+    /// For how long `term` had been over when that was noticed: a process may have been paused meanwhile.
+    fn overdue(&self, _term: &Self::Term) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// How long the work may take to end.
@@ -86,10 +91,27 @@ pub enum LeadError {
 /// # Errors
 /// The work panicked or outlived its time. After [`LeadError::Overstayed`] the lease must not be released.
 pub async fn lead<S, W, F>(
-    mut terms: S,
+    terms: S,
     shutdown: impl Future<Output = ()>,
     limits: Limits,
     workers: &Handle,
+    observe: impl FnMut(Phase<'_, S::Term>),
+    work: W,
+) -> Result<End<F::Output>, LeadError>
+where
+    S: Terms,
+    W: Fn(S::Term, CancellationToken) -> F + Send + Sync + 'static,
+    F: Future<Output: Send + 'static> + Send,
+{
+    lead_tracked(terms, shutdown, limits, (workers, &TaskTracker::new()), observe, work).await
+}
+
+/// As [`lead`]. The tracker knows of the work from before it starts until it has ended, however that comes.
+pub(crate) async fn lead_tracked<S, W, F>(
+    mut terms: S,
+    shutdown: impl Future<Output = ()>,
+    limits: Limits,
+    (workers, tracker): (&Handle, &TaskTracker),
     mut observe: impl FnMut(Phase<'_, S::Term>),
     work: W,
 ) -> Result<End<F::Output>, LeadError>
@@ -112,7 +134,7 @@ where
         let cancelled = CancellationToken::new();
         let (of_task, its_term, its_token) = (Arc::clone(&work), term.clone(), cancelled.clone());
         // The closure runs in the task as well, since it may block or panic like the rest of the work.
-        let task = workers.spawn(async move { of_task(its_term, its_token).await });
+        let task = tracker.spawn_on(async move { of_task(its_term, its_token).await }, workers);
         let mut task = AbortOnDropHandle::new(task);
         let lost = select! {
             biased;
@@ -132,7 +154,7 @@ where
         cancelled.cancel();
         let is_shutdown = lost.is_none();
         let reason = match lost {
-            Some(reason) => after_loss(task, limits, reason).await?,
+            Some(reason) => after_loss(task, left(&terms, &term, limits), reason).await?,
             None => drain(&mut terms, &term, task, limits).await?,
         };
         observe(Phase::Stopped(&reason));
@@ -142,11 +164,16 @@ where
     }
 }
 
+/// What the lease has left for work whose term is over.
+fn left<S: Terms>(terms: &S, term: &S::Term, limits: Limits) -> Duration {
+    limits.after_loss.saturating_sub(terms.overdue(term))
+}
+
 /// Waits for work whose term is over. Work that does not stop makes every promise of the election void.
-async fn after_loss<T>(task: AbortOnDropHandle<T>, limits: Limits, reason: String) -> Result<String, LeadError> {
-    match timeout_at(Instant::now() + limits.after_loss, task).await {
+async fn after_loss<T>(task: AbortOnDropHandle<T>, bound: Duration, reason: String) -> Result<String, LeadError> {
+    match timeout(bound, task).await {
         Ok(end) => ended(end).map(|_| reason),
-        Err(_) => Err(LeadError::Overstayed { bound: limits.after_loss, reason }),
+        Err(_) => Err(LeadError::Overstayed { bound, reason }),
     }
 }
 
@@ -164,7 +191,7 @@ async fn drain<S: Terms, T>(
         lost = terms.over(term) => lost,
         () = sleep(limits.drain) => return Err(LeadError::Overstayed { bound: limits.drain, reason }),
     };
-    after_loss(task, limits, lost).await
+    after_loss(task, left(terms, term, limits), lost).await
 }
 
 /// The output of the work; `None` if the runtime that it ran on was shut down.

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::subscriber::NoSubscriber;
 use tracing::{debug, dispatcher, error, info, warn};
 
 use crate::config::Attempt;
@@ -25,6 +26,8 @@ pub enum Note {
     CannotWrite(String),
     CannotWatch(String),
     LostRace(String),
+    /// The write was refused as if a race was lost, and nobody has written.
+    RefusedWithoutRace,
     WatchStalled,
     Impersonated(String),
     /// The claim of this holder lasts for so long.
@@ -70,7 +73,9 @@ impl Reporter {
         let dropped = Arc::new(AtomicU64::new(0));
         let of_thread = Arc::clone(&dropped);
         let listen = move || {
-            dispatcher::with_default(&subscriber, || report(&waiting, &of_thread, repeat_after, on_attempt.as_deref()));
+            let listen = || report(&waiting, &of_thread, repeat_after, on_attempt.as_deref());
+            // Without a subscriber the one counts that is installed later.
+            if subscriber.is::<NoSubscriber>() { listen() } else { dispatcher::with_default(&subscriber, listen) }
         };
         thread::Builder::new().name("lease-reporter".to_owned()).spawn(listen)?;
         Ok(Self { messages, dropped })
@@ -106,6 +111,7 @@ fn report(
     repeat_after: Duration,
     mut on_attempt: Option<&(dyn Fn(Attempt) + Send + Sync)>,
 ) {
+    let mut refusal = String::new();
     let mut troubles = Troubles { repeat_after, last: HashMap::new() };
     for message in waiting {
         let dropped = dropped.swap(0, Ordering::Relaxed);
@@ -114,6 +120,14 @@ fn report(
         }
         match message {
             Message::Note(note) => {
+                let note = match note {
+                    Note::LostRace(ref error) => {
+                        refusal.clone_from(error);
+                        note
+                    }
+                    Note::RefusedWithoutRace => Note::CannotWrite(refusal.clone()),
+                    note => note,
+                };
                 if troubles.are_news(&note, Instant::now()) {
                     log(&note);
                 }
@@ -160,6 +174,7 @@ fn log(note: &Note) {
         Note::CannotWrite(error) => warn!(error, "failed to update lease"),
         Note::CannotWatch(error) => warn!(error, "cannot watch the lease, asking every retry period instead"),
         Note::LostRace(error) => debug!(error, "lost a race for the lease"),
+        Note::RefusedWithoutRace => warn!("the write was refused although nobody has written the lease"),
         Note::WatchStalled => warn!("the watch has stalled, starting another one"),
         Note::Impersonated(identity) => {
             warn!(identity, "somebody else claimed the lease in this replica's name, waiting until it expires");

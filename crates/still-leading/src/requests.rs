@@ -12,7 +12,7 @@ use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{GetParams, PostParams, WatchEvent, WatchParams};
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use kube::core::{Request, Status};
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
@@ -128,12 +128,12 @@ impl Requests {
     /// The Lease in the body of an answer. Anything else that a proxy may answer with code 200 is no answer.
     fn lease(&self, body: &[u8]) -> Result<Lease, Failure> {
         let Readable(lease) = serde_json::from_slice(body)
-            .map_err(|error| Failure::Failed(format!("the answer is not a Lease: {error}: {}", excerpt(body))))?;
+            .map_err(|error| Failure::Failed(format!("the answer is not a Lease: {error}")))?;
         let metadata = &lease.metadata;
         let is_it = metadata.name.as_ref() == Some(&self.inner.name)
             && metadata.uid.is_some()
             && metadata.resource_version.is_some();
-        if is_it { Ok(lease) } else { Err(Failure::Failed(format!("the answer is not the Lease: {}", excerpt(body)))) }
+        if is_it { Ok(lease) } else { Err(Failure::Failed("the answer is another object than the Lease".to_owned())) }
     }
 
     /// [`Requests::get`], as an event.
@@ -197,7 +197,13 @@ impl Requests {
         let changes = self.bounded(async { open.await.map_err(|error| of_kube(&error)) }).await?;
         let mut changes = pin!(changes);
         while let Some(change) = changes.try_next().await.map_err(|error| of_kube(&error))? {
+            let is_other = |lease: &Readable| lease.0.metadata.name.as_ref() != Some(&self.inner.name);
             let event = match change {
+                WatchEvent::Added(lease) | WatchEvent::Modified(lease) | WatchEvent::Deleted(lease)
+                    if is_other(&lease) =>
+                {
+                    continue;
+                }
                 WatchEvent::Added(Readable(lease)) | WatchEvent::Modified(Readable(lease)) => Event::Watched(lease),
                 WatchEvent::Deleted(Readable(lease)) => Event::Deleted(lease),
                 WatchEvent::Bookmark(_) => continue,
@@ -272,14 +278,24 @@ fn of_kube(error: &kube::Error) -> Failure {
 }
 
 /// An error with its causes, in one line.
-fn failed(error: &dyn std::error::Error) -> Failure {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+fn failed(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let chain: Vec<_> = std::iter::successors(Some(error), |error| error.source()).collect();
+    // What kube says of a credential plugin holds its environment and its output, and with them secrets.
+    if let Some(about_credentials) = chain.iter().find_map(|error| error.downcast_ref::<AuthError>()) {
+        return Failure::Failed(without_secrets(about_credentials));
     }
-    Failure::Failed(text)
+    Failure::Failed(chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}
+
+fn without_secrets(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => format!("the credential plugin has failed ({})", out.status),
+        AuthError::AuthExecStart(error) => format!("the credential plugin cannot be started: {error}"),
+        AuthError::AuthExecParse(_) => "the output of the credential plugin cannot be parsed".to_owned(),
+        AuthError::ReadTokenFile(error, path) => format!("the token file {} cannot be read: {error}", path.display()),
+        AuthError::NoValidNativeRootCA(error) => format!("no root certificates: {error}"),
+        _ => "the credentials cannot be used; kubectl with the same kubeconfig says more".to_owned(),
+    }
 }
 
 fn excerpt(body: &[u8]) -> String {

@@ -32,6 +32,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     over: CancellationToken,
     lost: OnceLock<Lost>,
+    /// When it ended, on the clock.
+    ended_at: OnceLock<Moment>,
 }
 
 /// The term ended before the guarded future did.
@@ -47,6 +49,7 @@ impl Term {
             clock,
             over: CancellationToken::new(),
             lost: OnceLock::new(),
+            ended_at: OnceLock::new(),
         };
         Self { shared: Arc::new(shared), cancelled: CancellationToken::new() }
     }
@@ -76,6 +79,7 @@ impl Term {
             // Whoever has seen the end has seen it for good: no renewal may bring this term back.
             let sealed = self.shared.valid_until.compare_exchange(valid_until, 0, Ordering::AcqRel, Ordering::Acquire);
             if sealed.is_ok() {
+                self.shared.ended_at.set(Duration::from_nanos(valid_until)).unwrap_or_default();
                 return Duration::ZERO;
             }
         }
@@ -164,8 +168,16 @@ impl Term {
     pub(crate) fn end(&self, lost: Lost) {
         // The reason first: whoever sees the end asks for it.
         self.shared.lost.set(lost).unwrap_or_default();
+        if !self.is_over() {
+            self.shared.ended_at.set(self.shared.clock.now()).unwrap_or_default();
+        }
         self.shared.valid_until.store(0, Ordering::Release);
         self.shared.over.cancel();
+    }
+
+    /// For how long it has been over.
+    pub(crate) fn overdue(&self) -> Duration {
+        self.shared.ended_at.get().map_or(Duration::ZERO, |ended| self.shared.clock.now().saturating_sub(*ended))
     }
 
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {

@@ -61,6 +61,7 @@ pub struct Driver {
     term: Option<(u64, Term)>,
     request: Option<Request>,
     watch: Watch,
+    watching_since: Moment,
     said: Said,
 }
 
@@ -84,8 +85,20 @@ impl Driver {
     /// Must be called on the runtime that it is to run on.
     pub fn new(requests: Requests, reporter: Reporter, clock: Arc<dyn Clock>, publish: watch::Sender<Status>) -> Self {
         let (timing, watch) = (requests.timing().clone(), requests.watch());
-        let (state, said) = (State::default(), Said::default());
-        Self { timing, requests, reporter, clock, publish, state, term: None, request: None, watch, said }
+        let (state, said, watching_since) = (State::default(), Said::default(), clock.now());
+        Self {
+            timing,
+            requests,
+            reporter,
+            clock,
+            publish,
+            state,
+            term: None,
+            request: None,
+            watch,
+            watching_since,
+            said,
+        }
     }
 
     /// Contends for the Lease until `release` is cancelled, then gives it up.
@@ -114,9 +127,11 @@ impl Driver {
             let by_read = matches!(event, Event::Read { .. });
             let action = step(&self.timing, &mut self.state, event, self.clock.now());
             self.tell();
-            if by_read && was_watching && !self.state.is_watching() {
-                self.watch = self.requests.watch();
-                self.reporter.note(Note::WatchStalled);
+            if by_read {
+                self.look_after_watch(was_watching);
+                if self.state.is_refused_without_race() {
+                    self.reporter.note(Note::RefusedWithoutRace);
+                }
             }
             let requests = self.requests.clone();
             match action {
@@ -133,6 +148,18 @@ impl Driver {
                 }
             }
             event = Event::Tick;
+        }
+    }
+
+    /// Opens another watch if this one has stalled, or has said nothing since it was opened.
+    fn look_after_watch(&mut self, was_watching: bool) {
+        let now = self.clock.now();
+        let is_mute = now.saturating_sub(self.watching_since) >= self.timing.renew_deadline;
+        if !self.state.is_watching() && (was_watching || is_mute) {
+            (self.watch, self.watching_since) = (self.requests.watch(), now);
+            if was_watching {
+                self.reporter.note(Note::WatchStalled);
+            }
         }
     }
 
@@ -211,7 +238,7 @@ impl Driver {
     async fn release(mut self) -> Result<(), ReleaseError> {
         self.end_term(Lost::Stopped);
         self.publish.send_modify(|status| status.term = None);
-        if let Some(pending) = self.request.take() {
+        if let Some(pending) = self.request.take().filter(|_| self.state.is_writing()) {
             let event = pending.await;
             self.note(event);
         }
@@ -228,7 +255,7 @@ impl Driver {
         let mut was_refused = false;
         loop {
             let now = self.clock.now();
-            let result = match self.state.release(&self.timing, MicroTime(Timestamp::now()), now) {
+            let result = match self.state.release(MicroTime(Timestamp::now()), now) {
                 Release::Nothing => return,
                 Release::Unsettled(until) => {
                     self.reporter.note(Note::LeftToExpire(until.saturating_sub(now)));

@@ -25,11 +25,10 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
 
     if state.in_doubt {
         // The first question after a refusal is free, repeated ones are paced.
-        let asked = state.last_read.filter(|read| Some(*read) >= state.last_write);
-        return at(retry_after(asked), Action::Read);
+        return at(retry_after(state.asked_in_doubt), Action::Read);
     }
     // At once where the Lease has changed since it was last tried for and the pace of renewals is not meant.
-    let changed = state.has_changed();
+    let changed = state.has_changed() && !state.is_failing;
     let write_at = |at_once: bool| if at_once { Moment::ZERO } else { retry_after(state.last_write) };
     let spread = |spread: Duration| timing.share_of(spread, state.resource_version());
     match &state.known {

@@ -55,17 +55,24 @@ pub(super) fn next_renew_time(wall_clock: MicroTime, lease: Option<&Lease>, last
     }
 }
 
-/// The claim of `timing.identity` in place of `known`.
-pub(super) fn claim(known: Option<&Lease>, is_mine: bool, timing: &Timing, time: MicroTime, transitions: i32) -> Lease {
+/// The claim of `identity` for `duration`, in place of `known`.
+pub(super) fn claim(
+    known: Option<&Lease>,
+    is_mine: bool,
+    identity: &str,
+    duration: Duration,
+    time: MicroTime,
+    transitions: i32,
+) -> Lease {
     let mut lease = known.cloned().unwrap_or_default();
     let spec = lease.spec.get_or_insert_default();
     if !is_mine {
-        spec.holder_identity = Some(timing.identity.clone());
+        spec.holder_identity = Some(identity.to_owned());
         spec.acquire_time = Some(time.clone());
         spec.lease_transitions = Some(transitions.saturating_add(1));
     }
-    // Whole seconds: the configuration is checked for it. Rounded up all the same, since the others wait this long.
-    let seconds = timing.lease_duration.as_secs() + u64::from(timing.lease_duration.subsec_nanos() > 0);
+    // Whole seconds, rounded up, since the others wait this long.
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     spec.lease_duration_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
     spec.renew_time = Some(time);
     // The server keeps the field owners itself.
@@ -75,10 +82,12 @@ pub(super) fn claim(known: Option<&Lease>, is_mine: bool, timing: &Timing, time:
 
 /// `lease` without a holder, as client-go writes it: an empty holder, and a duration of a second for electors that look
 /// at nothing else.
-pub(super) fn release(lease: &Lease, timing: &Timing, time: MicroTime) -> Lease {
-    let mut lease = claim(Some(lease), true, timing, time, 0);
+pub(super) fn release(lease: &Lease, time: MicroTime) -> Lease {
+    let mut lease = lease.clone();
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
     spec.lease_duration_seconds = Some(1);
+    spec.renew_time = Some(time);
+    lease.metadata.managed_fields = None;
     lease
 }

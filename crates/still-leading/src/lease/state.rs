@@ -71,6 +71,8 @@ pub struct State {
     pub(super) in_flight: Option<Flight>,
     /// What is known was proven to be outdated.
     pub(super) in_doubt: bool,
+    /// When it was last asked because of that doubt.
+    pub(super) asked_in_doubt: Option<Moment>,
     /// A write was given up, and no read has been answered since.
     is_unsure: bool,
     pub(super) last_read: Option<Moment>,
@@ -78,6 +80,10 @@ pub struct State {
     /// The resourceVersion that the last write was to replace, and whether it was refused.
     attempted: Option<Option<String>>,
     pub(super) refused: bool,
+    /// The last write was refused, and a read showed what it was to replace.
+    is_unexplained: bool,
+    /// The last write failed for a reason that a change of the Lease does not mend.
+    pub(super) is_failing: bool,
     claims: Vec<Claim>,
     /// The latest renewTime that this process wrote, in microseconds.
     last_renew_time: Option<i64>,
@@ -123,6 +129,16 @@ impl State {
         self.in_flight.is_some()
     }
 
+    /// Whether that request is a write.
+    pub fn is_writing(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| flight.is_write)
+    }
+
+    /// Whether the last write was refused as if a race was lost, although nobody had written.
+    pub fn is_refused_without_race(&self) -> bool {
+        self.is_unexplained
+    }
+
     /// Why nobody may lead at `now`, if so.
     pub fn settling(&self, now: Moment) -> Option<&Settling> {
         self.settling.as_ref().filter(|settling| now < settling.until)
@@ -158,11 +174,22 @@ impl State {
             self.claims.remove(0);
         }
         let is_mine = matches!(self.known, Known::Present { owner: Owner::Me, .. });
-        record::claim(self.lease(), is_mine, timing, time, self.transitions)
+        // Whoever takes over from this replica has to wait as well.
+        let duration = timing.lease_duration.max(self.wait_left(timing, sent));
+        record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions)
+    }
+
+    /// How long nobody may lead from now on.
+    fn wait_left(&self, timing: &Timing, now: Moment) -> Duration {
+        let known = self.settling.as_ref().map_or(Duration::ZERO, |settling| settling.until.saturating_sub(now));
+        match &self.known {
+            Known::Absent { claimed, .. } => known.max((*claimed).min(timing.longest_wait())),
+            _ => known,
+        }
     }
 
     /// How to give up what this process holds.
-    pub fn release(&self, timing: &Timing, wall_clock: MicroTime, now: Moment) -> Release {
+    pub fn release(&self, wall_clock: MicroTime, now: Moment) -> Release {
         if self.is_unsure || self.in_doubt {
             return Release::Read;
         }
@@ -171,11 +198,21 @@ impl State {
                 Some(settling) => Release::Unsettled(settling.until),
                 None => {
                     let time = record::next_renew_time(wall_clock, Some(lease), self.last_renew_time);
-                    Release::Put(Box::new(record::release(lease, timing, time)))
+                    Release::Put(Box::new(record::release(lease, time)))
                 }
             },
+            // A claim that was given up may still replace this version. Another version makes that impossible.
+            Known::Present { lease, owner: Owner::Nobody, .. } if self.may_still_land() => {
+                let time = record::next_renew_time(wall_clock, Some(lease), self.last_renew_time);
+                Release::Put(Box::new(record::release(lease, time)))
+            }
             _ => Release::Nothing,
         }
+    }
+
+    fn may_still_land(&self) -> bool {
+        let version = self.resource_version();
+        self.claims.iter().any(|claim| !claim.is_confirmed && claim.replaces.as_deref() == version)
     }
 
     /// Takes note that the term was over before its renewal could be recorded: once over, it stays over.
@@ -318,6 +355,7 @@ impl State {
         let claim = self.claims.iter_mut().rfind(|claim| Some(claim.renew_time) == shown);
         let Some(claim) = claim.filter(|_| *owner == Owner::Me) else { return };
         let is_first = !std::mem::replace(&mut claim.is_confirmed, true);
+        (self.is_failing, self.is_unexplained) = (false, false);
         let valid_until = claim.sent.saturating_add(timing.renew_deadline);
         if let Some(term) = self.term.as_mut().filter(|term| now < term.valid_until) {
             term.valid_until = term.valid_until.max(valid_until);
@@ -370,14 +408,22 @@ impl State {
             Event::Read { lease, age } => self.read(timing, lease, age, now),
             Event::ReadFailed => self.in_flight = None,
             Event::Wrote(lease) => self.wrote(timing, lease, now),
+            // The claim is kept: a proxy may have sent it twice, and then the first one has become the Lease.
             Event::Refused => {
-                self.take_back_claim();
-                self.refused = true;
+                self.in_flight = None;
+                (self.refused, self.is_failing) = (true, false);
+                self.asked_in_doubt = None;
                 // The watch may have shown the reason already.
                 self.in_doubt = !self.has_changed();
             }
-            Event::Denied => self.take_back_claim(),
-            Event::WriteFailed => self.give_up_write(),
+            Event::Denied => {
+                self.take_back_claim();
+                self.is_failing = true;
+            }
+            Event::WriteFailed => {
+                self.give_up_write();
+                self.is_failing = true;
+            }
         }
     }
 
@@ -404,6 +450,7 @@ impl State {
             Some(lease) => self.observe(timing, lease, now, is_truth),
             None => self.vanished(timing, now),
         };
+        self.is_unexplained = self.refused && !self.has_changed();
         if is_first {
             let exists = self.lease().is_some();
             if exists {
@@ -470,6 +517,7 @@ impl State {
             self.refused = false;
         } else {
             self.last_read = Some(now);
+            self.asked_in_doubt = Some(now).filter(|_| self.in_doubt);
         }
     }
 

@@ -10,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::record::{holder, renew_time};
 use super::*;
 
+mod attacks;
 mod claims;
 mod made_anew;
 mod overtaken;
-mod review;
 mod spread;
 
 const ME: &str = "me_1";
@@ -116,7 +116,7 @@ impl Elector {
     }
 
     fn release_at(&self, seconds: f64) -> Release {
-        self.state.release(&self.timing, micro_time(99), s(seconds))
+        self.state.release(micro_time(99), s(seconds))
     }
 
     fn leads_at(&self, seconds: f64) -> bool {

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
+mod attacks;
 mod common;
 mod lead;
 mod process;
 mod readme;
-mod review;

@@ -1,10 +1,10 @@
 //! The driver against an API server that answers as each test wants, on paused time.
 
+mod attacks;
 mod crowd;
 mod fake_api;
 mod promises;
 mod release;
-mod review;
 mod said;
 mod watching;
 

@@ -1,4 +1,4 @@
-//! Review: whole processes. Each test says what fails today.
+//! What once broke whole processes.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -11,8 +11,8 @@ use crate::common::{ApiServer, short};
 use rustix::process::{Pid, Signal, kill_process};
 use still_leading::{Config, Elector, OnOverstay, Term, shutdown_signal};
 
-const ROLE: &str = "STILL_LEADING_REVIEW_CHILD";
-const URL: &str = "STILL_LEADING_REVIEW_URL";
+const ROLE: &str = "STILL_LEADING_ATTACK_CHILD";
+const URL: &str = "STILL_LEADING_ATTACK_URL";
 
 #[test]
 fn child() {
@@ -85,16 +85,13 @@ impl std::io::Write for Said {
 
 fn command(role: &str, url: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "review::child", "--nocapture"]).env(ROLE, role).env(URL, url);
+    command.args(["--exact", "attacks::child", "--nocapture"]).env(ROLE, role).env(URL, url);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 
-/// FAILS TODAY: nothing but SIGKILL ends such a process. The watcher of the second signal is a task on the elector's runtime and dies
-/// with it, and tokio never gives the default action back. So once `lead` has returned, SIGTERM and Ctrl-C do nothing:
-/// a program that goes on after its work, that has work which overstays (`OnOverstay::Return`), or whose runtime hangs in drop.
 #[test]
-fn review_a_signal_after_lead_has_returned_still_ends_the_process() {
+fn a_signal_after_lead_has_returned_still_ends_the_process() {
     let api = ApiServer::start();
     let mut child = command("goes on", &api.url).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -113,31 +110,15 @@ fn review_a_signal_after_lead_has_returned_still_ends_the_process() {
     assert!(end.is_some(), "a dozen SIGTERMs are ignored");
 }
 
-/// FAILS TODAY: not a byte. The subscriber is looked up when the elector is made, and one that is installed between `new` and
-/// `lead` is never asked.
 #[test]
-fn review_a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events() {
+fn a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events() {
     let output = command("late log", "").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("said ") && !text.contains("said 0 bytes"), "{text}");
 }
 
-/// FAILS TODAY, mostly: it is a race against the end of the process, and a round trip decides it. The Lease is kept. "Dropping the returned future aborts the work … and releases the Lease there" is true only of a
-/// process that lives on; the one that writes `select! { end = elector.lead(…) => …, _ = ctrl_c() => … }` in its main does
-/// not. Either say so (and that one must pass the signal as `shutdown`), or let the drop wait for a moment.
 #[test]
-fn review_a_main_that_drops_the_future_and_returns_releases_the_lease() {
-    let api = ApiServer::start();
-    let output = command("drops", &api.url).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(api.holder().as_deref(), Some(""));
-}
-
-/// FAILS TODAY: another three seconds (five with the defaults) beside the next leader. The time that work gets after its term counts
-/// from when the elector noticed the end, not from the end. After a pause that outlasts the Lease nothing is left of it, and
-/// `Limits::after_loss` ("the lease lasts for so much longer") is untrue.
-#[test]
-fn review_work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have() {
+fn work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have() {
     let api = ApiServer::start();
     let mut child = command("stays", &api.url).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

