@@ -174,6 +174,7 @@ type replica struct {
 var params = ElectionParams{
 	LeaseName: "lease", LeaseNamespace: "ns",
 	LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+	DrainTimeout: 20 * time.Second,
 }
 
 func startReplica(identity string, server *leaseServer, work func(context.Context)) *replica {
