@@ -16,7 +16,10 @@
 //     and cancels the work's context only after that; and it counts validity from the answer to a renewal, not from
 //     when that was sent;
 //   - to respect a lease that somebody deleted: the next candidate creates it at once, whoever still leads;
-//   - to release what it acquired when it is stopped in that very moment;
+//   - to release what it acquired when it is stopped in that very moment, or to try again when a release fails;
+//   - to tell a claim in its own name that somebody else wrote from its own;
+//   - to keep the lease when its wall clock stands still, since its renewals then look like no change;
+//   - to bound the wait for a holder that is gone: that is as long as the holder asked for;
 //   - to tell its deadline, or anything that could serve as a fencing token (nothing to test).
 package main
 
