@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/tools/leaderelection"
 )
 
 const program = "still-leading-client-go"
@@ -28,6 +27,7 @@ type config struct {
 	leaseDuration        time.Duration
 	renewDeadline        time.Duration
 	retryPeriod          time.Duration
+	drainTimeout         time.Duration
 	tick                 time.Duration
 	listen               string
 	logFormat            string
@@ -51,6 +51,10 @@ func (c *config) flags() *pflag.FlagSet {
 		"How long a leader retries a failing renewal before it gives up")
 	flags.DurationVar(&c.retryPeriod, "retry-period", 2*time.Second,
 		"Pause between two attempts; client-go adds up to 1.2 times as much to a standby's")
+	flags.DurationVar(&c.drainTimeout, "drain-timeout", 20*time.Second,
+		"How long the work may take to end after SIGTERM; the lease is renewed meanwhile.\n"+
+			"Keep it below the pod's terminationGracePeriodSeconds, with room for the release. The end of\n"+
+			"the term ends the wait earlier.")
 	flags.DurationVar(&c.tick, "tick", 5*time.Second, "How often the leader acts")
 	flags.StringVar(&c.listen, "listen", "0.0.0.0:8080",
 		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose,\nempty serves nothing")
@@ -152,10 +156,12 @@ func (c *config) check() error {
 		}
 	}
 	if len(validation.IsDNS1123Subdomain(c.leaseName)) > 0 {
-		return fmt.Errorf("--lease-name %q is no name of a Lease; give lower case letters, digits, '-' and '.'", c.leaseName)
+		return fmt.Errorf("--lease-name %q: expected a DNS-1123 subdomain: "+
+			"lower case letters, digits, '-' and '.', at most 253 characters", c.leaseName)
 	}
 	if c.leaseNamespace != "" && len(validation.IsDNS1123Label(c.leaseNamespace)) > 0 {
-		return fmt.Errorf("--lease-namespace %q is no namespace; give lower case letters, digits and '-'", c.leaseNamespace)
+		return fmt.Errorf("--lease-namespace %q: expected a DNS-1123 label: "+
+			"lower case letters, digits and '-', at most 63 characters", c.leaseNamespace)
 	}
 	return c.checkDurations()
 }
@@ -173,9 +179,12 @@ func (c *config) checkDurations() error {
 	case lease <= deadline:
 		return fmt.Errorf("--lease-duration %s must be longer than --renew-deadline %s; raise it or lower the deadline",
 			lease, deadline)
-	case float64(deadline) <= leaderelection.JitterFactor*float64(retry):
-		return fmt.Errorf("--renew-deadline %s must be longer than 1.2 x --retry-period %s; raise it or lower the period",
+	// Two attempts must fit, also if the first one hangs; client-go asks for 1.2. Not multiplied, which may overflow.
+	case deadline <= retry || deadline-retry <= retry:
+		return fmt.Errorf("--renew-deadline %s must be longer than 2 x --retry-period %s; raise it or lower the period",
 			deadline, retry)
+	case c.drainTimeout < 0:
+		return fmt.Errorf("--drain-timeout %s must not be negative; give one such as 20s", c.drainTimeout)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestTheDefaultsAreThoseOfClientGo(t *testing.T) {
 	}
 	want := config{
 		leaseName: "still-leading-client-go", leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second,
-		retryPeriod: 2 * time.Second, tick: 5 * time.Second, listen: "0.0.0.0:8080", logFormat: "text",
+		retryPeriod: 2 * time.Second, drainTimeout: 20 * time.Second, tick: 5 * time.Second, listen: "0.0.0.0:8080", logFormat: "text",
 	}
 	if *c != want {
 		t.Errorf("got %+v, want %+v", *c, want)
@@ -36,15 +36,16 @@ func TestTheDefaultsAreThoseOfClientGo(t *testing.T) {
 func TestEveryFlagCanBeSetByItsEnvironmentVariable(t *testing.T) {
 	c, err := parseConfig(nil, envOfMap(map[string]string{
 		"ENABLE_LEADER_ELECTION": "Yes", "LEASE_NAME": "n", "POD_NAMESPACE": "ns", "POD_NAME": "pod-0",
-		"LEASE_DURATION": "1m", "RENEW_DEADLINE": "40s", "RETRY_PERIOD": "500ms", "TICK": "1s", "LISTEN": "",
-		"LOG_FORMAT": "json",
+		"LEASE_DURATION": "1m", "RENEW_DEADLINE": "40s", "RETRY_PERIOD": "500ms", "DRAIN_TIMEOUT": "3s", "TICK": "1s",
+		"LISTEN": "", "LOG_FORMAT": "json",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config{
 		enableLeaderElection: true, leaseName: "n", leaseNamespace: "ns", identity: "pod-0", leaseDuration: time.Minute,
-		renewDeadline: 40 * time.Second, retryPeriod: 500 * time.Millisecond, tick: time.Second, logFormat: "json",
+		renewDeadline: 40 * time.Second, retryPeriod: 500 * time.Millisecond, drainTimeout: 3 * time.Second,
+		tick: time.Second, logFormat: "json",
 	}
 	if *c != want {
 		t.Errorf("got %+v, want %+v", *c, want)
@@ -63,8 +64,14 @@ func TestWhatCannotBeUsedIsRefusedWithWhatToDo(t *testing.T) {
 	for _, refused := range []struct{ args, want string }{
 		{"--lease-duration 10s",
 			"--lease-duration 10s must be longer than --renew-deadline 10s; raise it or lower the deadline"},
-		{"--renew-deadline 2400ms",
-			"--renew-deadline 2.4s must be longer than 1.2 x --retry-period 2s; raise it or lower the period"},
+		{"--renew-deadline 4s",
+			"--renew-deadline 4s must be longer than 2 x --retry-period 2s; raise it or lower the period"},
+		{"--retry-period 2000000h",
+			"--renew-deadline 10s must be longer than 2 x --retry-period 2000000h0m0s; raise it or lower the period"},
+		{"--renew-deadline -2000000h --retry-period 2000000h",
+			"--renew-deadline -2000000h0m0s must be longer than 2 x --retry-period 2000000h0m0s; raise it or lower the period"},
+		{"--drain-timeout -1s", "--drain-timeout -1s must not be negative; give one such as 20s"},
+		{"--drain-timeout never", `--drain-timeout: "never" is no duration; give a number with its unit, such as 20s`},
 		{"--lease-duration 15500ms", "--lease-duration 15.5s cannot be stored in a Lease; give whole seconds, at least 1s"},
 		{"--lease-duration 0s", "--lease-duration 0s cannot be stored in a Lease; give whole seconds, at least 1s"},
 		{"--lease-duration 600000h",
@@ -77,8 +84,12 @@ func TestWhatCannotBeUsedIsRefusedWithWhatToDo(t *testing.T) {
 		{"--enable-leader-election true", `unexpected argument "true"; give flags only, --help explains them`},
 		{"--listen everywhere", `--listen "everywhere" is no address; give IP:PORT such as 0.0.0.0:8080, or nothing at all`},
 		{"--log-format xml", `--log-format "xml" is unknown; give text or json`},
-		{"--lease-name Mine", `--lease-name "Mine" is no name of a Lease; give lower case letters, digits, '-' and '.'`},
-		{"--lease-namespace a.b", `--lease-namespace "a.b" is no namespace; give lower case letters, digits and '-'`},
+		{"--lease-name UPPER_case", `--lease-name "UPPER_case": expected a DNS-1123 subdomain: ` +
+			"lower case letters, digits, '-' and '.', at most 253 characters"},
+		{"--lease-name=", `--lease-name "": expected a DNS-1123 subdomain: ` +
+			"lower case letters, digits, '-' and '.', at most 253 characters"},
+		{"--lease-namespace a.b", `--lease-namespace "a.b": expected a DNS-1123 label: ` +
+			"lower case letters, digits and '-', at most 63 characters"},
 		{"--identity=", "--identity (POD_NAME) is empty; give a name, or leave it out"},
 		{"--no-such", `unknown flag "--no-such"; --help lists the flags`},
 		{"-x", `unknown flag "-x"; --help lists the flags`},
@@ -120,7 +131,7 @@ func TestHelpGoesToStdoutAndExplainsEachFlagWithItsVariableAndDefault(t *testing
 		"--lease-name NAME\n", "[LEASE_NAME, default: still-leading-client-go]",
 		"--lease-namespace NAME\n", "[POD_NAMESPACE, default: the pod's", "--identity NAME\n", "[POD_NAME, default: the host name]",
 		"--lease-duration DURATION\n", "[LEASE_DURATION, default: 15s]", "[RENEW_DEADLINE, default: 10s]",
-		"[RETRY_PERIOD, default: 2s]", "[TICK, default: 5s]", "--listen ADDRESS\n", "[LISTEN, default: 0.0.0.0:8080]",
+		"[RETRY_PERIOD, default: 2s]", "[DRAIN_TIMEOUT, default: 20s]", "[TICK, default: 5s]", "--listen ADDRESS\n", "[LISTEN, default: 0.0.0.0:8080]",
 		"--log-format FORMAT\n", "[LOG_FORMAT, default: text]", "Exit codes",
 	} {
 		if !strings.Contains(stdout.String(), part) {

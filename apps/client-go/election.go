@@ -6,7 +6,8 @@
 // is retried until the renew deadline.
 //
 // Promised by this file: at a shutdown the work has ended before the lease is released, and the lease is renewed until
-// then; after a loss the work has ended before this replica contends again; work that does not end ends the process.
+// then; the end of the term bounds this wait; after a loss the work has ended before this replica contends again; work that
+// does not end ends the process, and work that panics or returns by itself does so after the lease was released.
 //
 // Not promised by client-go (each has its test in yardstick_test.go, but for the pause, which takes a real process):
 //   - to stop at once: on sight of another holder, or resumed after a pause longer than the lease, it leads on for up
@@ -15,7 +16,10 @@
 //     and cancels the work's context only after that; and it counts validity from the answer to a renewal, not from
 //     when that was sent;
 //   - to respect a lease that somebody deleted: the next candidate creates it at once, whoever still leads;
-//   - to release what it acquired when it is stopped in that very moment;
+//   - to release what it acquired when it is stopped in that very moment, or to try again when a release fails;
+//   - to tell a claim in its own name that somebody else wrote from its own;
+//   - to keep the lease when its wall clock stands still, since its renewals then look like no change;
+//   - to bound the wait for a holder that is gone: that is as long as the holder asked for;
 //   - to tell its deadline, or anything that could serve as a fencing token (nothing to test).
 package main
 
@@ -24,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -43,6 +48,8 @@ type ElectionParams struct {
 	LeaseDuration time.Duration
 	RenewDeadline time.Duration
 	RetryPeriod   time.Duration
+	// DrainTimeout is how long the work may take to end after a shutdown was asked for. The lease is renewed meanwhile.
+	DrainTimeout time.Duration
 }
 
 // Election runs the work whenever this replica leads.
@@ -160,16 +167,35 @@ func (e *Election) contend(shutdown context.Context) error {
 	case <-workEnded:
 		err = errWorkEnded
 	}
-	if term := e.takeTerm(); term != nil && err == nil {
-		// A drain may take long, since the lease is renewed meanwhile. After a loss there is only what the lease exceeds
-		// the renew deadline by.
-		bounds := limits{drain: e.params.RenewDeadline, grace: e.params.LeaseDuration - e.params.RenewDeadline}
-		if overdue := term.end(reason, electorEnded, bounds, e.log); overdue != nil {
-			return overdue
+	if term := e.takeTerm(); term != nil {
+		if err == nil {
+			// A drain may take long, since the lease is renewed meanwhile. After the end of the term there is only what the
+			// lease exceeds the renew deadline by.
+			bounds := limits{drain: e.params.DrainTimeout, grace: e.params.LeaseDuration - e.params.RenewDeadline}
+			over := func() string { return e.over(elector) }
+			if overdue := term.end(reason, electorEnded, over, bounds, e.log); overdue != nil {
+				return overdue // The work still runs, so the lease is kept.
+			}
+		}
+		if term.panicked != nil {
+			err = term.panicked
 		}
 	}
 	releaseLease()
 	return err
+}
+
+// over says why the term is over, or nothing while it lasts. client-go itself only acts on this once it has retried for the
+// renew deadline and tried to release.
+func (e *Election) over(elector *leaderelection.LeaderElector) string {
+	if !elector.IsLeader() {
+		return "the lease is held by " + elector.GetLeader()
+	}
+	// Asks whether the last renewal is older than the lease duration and this (negative) tolerance.
+	if elector.Check(e.params.RenewDeadline-e.params.LeaseDuration) != nil {
+		return "the term ran out"
+	}
+	return ""
 }
 
 func (e *Election) newElector(
@@ -216,7 +242,7 @@ func (e *Election) beginTerm(leading, shutdown context.Context) *term {
 	if leading.Err() != nil || shutdown.Err() != nil {
 		return nil
 	}
-	e.term = startTerm(leading, e.work)
+	e.term = startTerm(leading, e.work, e.log)
 	return e.term
 }
 
@@ -251,38 +277,61 @@ var errWorkEnded = errors.New("the work ended by itself")
 
 // term is one unbroken spell of leadership and its work.
 type term struct {
-	working context.Context
-	cancel  context.CancelFunc
-	ended   chan struct{}
+	working  context.Context
+	cancel   context.CancelFunc
+	ended    chan struct{}
+	panicked error // Written before ended is closed.
 }
 
-func startTerm(leading context.Context, work func(context.Context)) *term {
+func startTerm(leading context.Context, work func(context.Context), log *slog.Logger) *term {
 	working, cancel := context.WithCancel(leading)
 	t := &term{working: working, cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(t.ended)
+		// A panic that ends the process would leave a lease behind that nobody uses. Work that has goroutines of its own
+		// must recover in each of them.
+		defer func() {
+			if cause := recover(); cause != nil {
+				t.panicked = fmt.Errorf("the work panicked: %v", cause)
+				log.Error("the work panicked", "panic", cause, "stack", string(debug.Stack()))
+			}
+		}()
 		work(working)
 	}()
 	return t
 }
 
-// limits say how long work may take to end: drain while the lease is renewed, grace from when it was lost.
+// limits say how long work may take to end: drain while the lease is renewed, grace from when its term was over.
 type limits struct{ drain, grace time.Duration }
 
-// end cancels the work and waits for it. An error means that the work still runs.
-func (t *term) end(reason string, lost <-chan struct{}, bounds limits, log *slog.Logger) error {
+// endCheck is how often a term whose work drains is asked whether it is over.
+const endCheck = 50 * time.Millisecond
+
+// end cancels the work and waits for it. An error means that the work still runs. The term is over when lost is closed, or
+// when over gives a reason.
+func (t *term) end(reason string, lost <-chan struct{}, over func() string, bounds limits, log *slog.Logger) error {
 	t.cancel()
-	select {
-	case <-t.ended:
-	case <-lost:
+	bound := bounds.drain
+	deadline := time.After(bound)
+	check := time.NewTicker(endCheck)
+	defer check.Stop()
+	for {
+		why := ""
 		select {
 		case <-t.ended:
-		case <-time.After(bounds.grace):
-			return fmt.Errorf("the work did not end within %s after the lease was lost", bounds.grace)
+			log.Info("stopped leading", "reason", reason)
+			return nil
+		case <-deadline:
+			return fmt.Errorf("the work did not stop within %s (%s)", bound, reason)
+		case <-lost:
+			why = "leader election lost"
+		case <-check.C:
+			why = over()
 		}
-	case <-time.After(bounds.drain):
-		return fmt.Errorf("the work did not end within %s (%s)", bounds.drain, reason)
+		if why != "" {
+			bound, reason = bounds.grace, why
+			deadline, lost = time.After(bound), nil
+			check.Stop() // Once over, a term stays over.
+		}
 	}
-	log.Info("stopped leading", "reason", reason)
-	return nil
 }

@@ -78,7 +78,7 @@ func TestWorkThatOutlivesALostLeaseIsAnError(t *testing.T) {
 		after(time.Second)
 		a.lock.partitioned.Store(true)
 		err := a.end()
-		if err == nil || err.Error() != "the work did not end within 5s after the lease was lost" {
+		if err == nil || err.Error() != "the work did not stop within 5s (leader election lost)" {
 			t.Errorf("error %v", err)
 		}
 		if slices.Contains(server.log.all(), "stopped leading: leader election lost") {
@@ -96,8 +96,11 @@ func TestWorkThatDoesNotDrainIsAnErrorAndItsLeaseIsNotReleased(t *testing.T) {
 		stopped := time.Now()
 		a.stop()
 		err := a.end()
-		if err == nil || time.Since(stopped) != params.RenewDeadline {
-			t.Errorf("error %v after %s", err, time.Since(stopped))
+		if want := "the work did not stop within 20s (shutting down)"; err == nil || err.Error() != want {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(stopped); took != params.DrainTimeout {
+			t.Errorf("after %s", took)
 		}
 		after(time.Minute)
 		if server.holder() != "a" {
@@ -122,6 +125,101 @@ func TestALeaseLostWhileTheWorkDrainsLeavesItTheGraceOnly(t *testing.T) {
 			t.Errorf("error %v after %s", err, took)
 		}
 		close(endless)
+	})
+}
+
+// The API server has been away for nine seconds when the shutdown is asked for.
+func TestATermThatEndsWhileTheWorkDrainsBoundsTheDrain(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, func(ctx context.Context) {
+			<-ctx.Done()
+			time.Sleep(8 * time.Second)
+		})
+		after(time.Millisecond) // Renewed just now.
+		renewed := time.Now()
+		a.lock.partitioned.Store(true)
+		after(9 * time.Second)
+		a.stop()
+		err := a.end()
+		if want := "the work did not stop within 5s (the term ran out)"; err == nil || err.Error() != want {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(renewed); took > params.LeaseDuration+100*time.Millisecond {
+			t.Errorf("the work had %s since the last renewal", took)
+		}
+		a.lock.gone.Store(true)
+		after(time.Minute)
+	})
+}
+
+func TestATermThatEndsWhileTheWorkDrainsIsNoErrorIfTheWorkEndsInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, slowWork(server.log))
+		after(time.Millisecond)
+		a.lock.partitioned.Store(true)
+		after(9 * time.Second)
+		a.stop()
+		after(4 * time.Second)
+		a.lock.partitioned.Store(false)
+		if err := a.end(); err != nil {
+			t.Errorf("error %v", err)
+		}
+		if log := server.log.all(); !slices.Contains(log, "stopped leading: the term ran out") {
+			t.Errorf("events: %q", log)
+		}
+	})
+}
+
+func TestAnotherHolderSeenWhileTheWorkDrainsBoundsTheDrain(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		endless := make(chan struct{})
+		a := startReplica("a", server, func(context.Context) { <-endless })
+		after(time.Second)
+		server.become(&resourcelock.LeaderElectionRecord{HolderIdentity: "other", LeaseDurationSeconds: 15})
+		stopped := time.Now()
+		a.stop()
+		err := a.end()
+		if want := "the work did not stop within 5s (the lease is held by other)"; err == nil || err.Error() != want {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(stopped); took > params.RetryPeriod+5*time.Second {
+			t.Errorf("after %s", took)
+		}
+		a.lock.gone.Store(true)
+		close(endless)
+		after(time.Minute)
+	})
+}
+
+func TestWorkThatPanicsIsAnErrorAndItsLeaseIsReleased(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, func(context.Context) {
+			time.Sleep(3 * time.Second)
+			panic("at noon")
+		})
+		if err := a.end(); err == nil || err.Error() != "the work panicked: at noon" {
+			t.Errorf("error %v", err)
+		}
+		if server.holder() != "" {
+			t.Errorf("still held by %q", server.holder())
+		}
+	})
+}
+
+func TestWorkThatPanicsWhileItDrainsIsAnErrorAndItsLeaseIsReleased(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, func(ctx context.Context) {
+			<-ctx.Done()
+			panic("too late")
+		})
+		after(time.Second)
+		a.stop()
+		if err := a.end(); err == nil || err.Error() != "the work panicked: too late" {
+			t.Errorf("error %v", err)
+		}
+		if server.holder() != "" {
+			t.Errorf("still held by %q", server.holder())
+		}
 	})
 }
 

@@ -20,9 +20,9 @@ Flags:
 const helpTail = `  -h, --help
         Print this
 
-Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 1.2 x retry period are
-checked at start. lease duration - renew deadline is what a pause of the leader or a difference in clock speed may cost
-before two replicas could act at once; the lease duration is how long nobody leads after a crash.
+Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 2 x retry period are
+checked at start. lease duration - renew deadline is what work that is slow to stop, a pause of the leader or a difference
+in clock speed may cost before two replicas could act at once; the lease duration is how long nobody leads after a crash.
 
 The cluster is the one this process runs in, otherwise the one that KUBECONFIG or ~/.kube/config names.
 

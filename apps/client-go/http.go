@@ -67,7 +67,7 @@ type leaderBody struct {
 	Identity string   `json:"identity"`
 	Leader   *string  `json:"leader"`
 	Leading  bool     `json:"leading"`
-	Epoch    *string  `json:"epoch"`
+	Epoch    *uint64  `json:"epoch"`
 	ValidFor *float64 `json:"valid_for_s"`
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
@@ -40,6 +41,10 @@ type candidate struct {
 	partitioned atomic.Bool
 	// latency passes between a write and its answer.
 	latency atomic.Int64
+	// clockStopped makes each write carry the same times, as a wall clock that stands still does.
+	clockStopped atomic.Bool
+	// failing is how many of the next requests are answered by an error of the server.
+	failing atomic.Int64
 	// gone ends whoever asks next, as the end of the process would.
 	gone atomic.Bool
 }
@@ -47,6 +52,9 @@ type candidate struct {
 func (c *candidate) request(ctx context.Context) error {
 	if c.gone.Load() {
 		runtime.Goexit()
+	}
+	if c.failing.Add(-1) >= 0 {
+		return apierrors.NewServiceUnavailable("try later")
 	}
 	if !c.partitioned.Load() {
 		return ctx.Err()
@@ -90,6 +98,9 @@ func (c *candidate) write(ctx context.Context, record resourcelock.LeaderElectio
 	if !allowed() {
 		c.server.mutex.Unlock()
 		return apierrors.NewConflict(schema.GroupResource{}, "lease", nil)
+	}
+	if c.clockStopped.Load() {
+		record.RenewTime, record.AcquireTime = metav1.Time{}, metav1.Time{}
 	}
 	c.server.set(&record)
 	c.version = c.server.version
@@ -174,6 +185,7 @@ type replica struct {
 var params = ElectionParams{
 	LeaseName: "lease", LeaseNamespace: "ns",
 	LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+	DrainTimeout: 20 * time.Second,
 }
 
 func startReplica(identity string, server *leaseServer, work func(context.Context)) *replica {

@@ -77,12 +77,13 @@ func lead(
 		replica, err = NewElection(ElectionParams{
 			LeaseName: cfg.leaseName, LeaseNamespace: namespace, Identity: identity,
 			LeaseDuration: cfg.leaseDuration, RenewDeadline: cfg.renewDeadline, RetryPeriod: cfg.retryPeriod,
+			DrainTimeout: cfg.drainTimeout,
 		}, kube, work, log)
 		if err != nil {
 			return err
 		}
 	} else {
-		replica = &forLife{identity: identity, drain: cfg.renewDeadline, work: work, log: log}
+		replica = &forLife{identity: identity, drain: cfg.drainTimeout, work: work, log: log}
 	}
 	if cfg.listen != "" {
 		if err := serveHTTP(cfg.listen, routes(identity, replica, registry), log); err != nil {

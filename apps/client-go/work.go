@@ -47,14 +47,21 @@ type forLife struct {
 // Run leads until shutdown is cancelled, and returns an error if the work does not end then, or ends before.
 func (f *forLife) Run(shutdown context.Context) error {
 	f.log.Info("leader election is off, this replica leads for life", "hint", "--enable-leader-election")
-	term := startTerm(context.WithoutCancel(shutdown), f.work)
+	term := startTerm(context.WithoutCancel(shutdown), f.work, f.log)
+	err := errWorkEnded
 	select {
 	case <-term.ended:
-		return errWorkEnded
 	case <-shutdown.Done():
 		f.stopping.Store(true)
-		return term.end("shutting down", nil, limits{drain: f.drain}, f.log)
+		forEver := func() string { return "" }
+		if err = term.end("shutting down", nil, forEver, limits{drain: f.drain}, f.log); err != nil {
+			return err
+		}
 	}
+	if term.panicked != nil {
+		return term.panicked
+	}
+	return err
 }
 
 // What there is to say when nobody else can lead.

@@ -63,6 +63,14 @@ func TestWithoutAnElectionTheReplicaLeadsUntilItsShutdown(t *testing.T) {
 	})
 }
 
+func TestWithoutAnElectionWorkThatPanicsIsAnErrorToo(t *testing.T) {
+	log := slog.New(&events{})
+	f := &forLife{identity: "a", work: func(context.Context) { panic("at noon") }, log: log}
+	if err := f.Run(t.Context()); err == nil || err.Error() != "the work panicked: at noon" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestTheFirstSignalAsksAndTheSecondOneEndsTheProcess(t *testing.T) {
 	for first, second := range map[os.Signal]os.Signal{syscall.SIGTERM: syscall.SIGINT, syscall.SIGINT: syscall.SIGTERM} {
 		signals := make(chan os.Signal)

@@ -111,3 +111,79 @@ func TestClientGoDoesNotReleaseWhatItAcquiredInTheMomentOfItsShutdown(t *testing
 		}
 	})
 }
+
+func TestClientGoTakesAClaimInItsOwnNameForItsOwnWhoeverWroteIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Second)
+		b := startReplica("b", server, nil)
+		after(time.Second)
+		server.become(&resourcelock.LeaderElectionRecord{HolderIdentity: "b", LeaseDurationSeconds: 15})
+		after(4400 * time.Millisecond) // The longest that client-go's jitter makes of a retry period.
+		if !a.Leading() || !b.Leading() {
+			t.Errorf("leading: the old holder %t, the one that somebody named %t", a.Leading(), b.Leading())
+		}
+		a.stop()
+		b.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoTakesOverFromAHealthyLeaderWhoseClockStandsStill(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		a.lock.clockStopped.Store(true)
+		after(5 * time.Second)
+		b := startReplica("b", server, nil)
+		after(20 * time.Second)
+		if !b.Leading() {
+			t.Errorf("leading: the healthy leader %t, the standby %t", a.Leading(), b.Leading())
+		}
+		a.stop()
+		b.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoWaitsForAsLongAsAHolderThatIsGoneAskedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		server.become(&resourcelock.LeaderElectionRecord{HolderIdentity: "gone", LeaseDurationSeconds: 3600})
+		a := startReplica("a", server, nil)
+		after(59 * time.Minute)
+		before := a.Leading()
+		after(2 * time.Minute)
+		if before || !a.Leading() {
+			t.Errorf("leading after 59 minutes %t, after 61 %t", before, a.Leading())
+		}
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientGoGivesUpAReleaseThatFailsOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		after(time.Second)
+		a.lock.failing.Store(1)
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Error(err)
+		}
+		after(time.Minute)
+		if server.holder() != "a" {
+			t.Errorf("held by %q", server.holder())
+		}
+	})
+}

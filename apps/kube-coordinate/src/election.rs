@@ -12,16 +12,20 @@
 //! Not promised, because the crate cannot:
 //! - To survive a single failed renewal, or to release the Lease: a successor waits until it expires, and up to 1.2 times
 //!   the lease duration more, at random.
-//! - To tell who leads, until when, or in which epoch.
+//! - To tell who leads, until when, or in which epoch; or that a request was refused, other than in its own log lines.
+//! - To wait for a holder that asked for a longer lease than this replica does, to let another replica lead while a leader's
+//!   writes arrive but too late, or to tell a claim in its name that another process wrote from its own.
+//! - To keep the Lease while the wall clock stands still, since such a renewal changes nothing that others could see.
 //! - Periods under one second: shorter ones are raised to what it takes.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use kube::{Client, Config};
 use kube_coordinate::{LeaderElector, LeaderState};
 use tokio::select;
-use tokio::sync::watch::{self, Sender};
+use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -51,22 +55,33 @@ pub struct Status {
     pub lost: Option<&'static str>,
 }
 
+/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
+/// over.
+type End = Mutex<Option<(Instant, SystemTime)>>;
+
 /// One unbroken spell of leadership. A clone stays right for as long as the term lasts.
 #[derive(Clone, Debug)]
 pub struct Term {
-    end: watch::Receiver<(Instant, SystemTime)>,
+    /// Owned by the elector: without it the lease is lost, or the elector gone.
+    end: Weak<End>,
 }
 
 impl Term {
-    /// How long this replica may still act; zero when the term is over.
+    /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
-        // Without its sender the lease is lost, or the elector gone.
-        let goes_on = self.end.has_changed().is_ok();
-        // One clock stands still while the machine is suspended, the other can be set: the earlier end counts.
-        let (monotonic, wall) = *self.end.borrow();
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        if goes_on { monotonic.saturating_duration_since(Instant::now()).min(by_wall) } else { Duration::ZERO }
+        self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
+}
+
+/// How long it was until `end`, which moves to `renewed` unless it has passed.
+fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+    let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
+        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
+        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
+    });
+    *end = renewed.or(*end).filter(|_| !remaining.is_zero());
+    remaining
 }
 
 /// A client of the lease's own. `kube` 2 repeats no request, and the crate drops those that hang.
@@ -103,26 +118,26 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     };
     let mut elector = LeaderElector::spawn(config.clone(), client.clone())?;
     let mut state = elector.state();
-    // Since when the Lease is in this replica's name, its term, and what moves its end.
-    let mut held: Option<(Instant, Term, Sender<_>)> = None;
+    // Since when the Lease is in this replica's name, its term, and what owns its end.
+    let mut held: Option<(Instant, Term, Arc<End>)> = None;
     let mut status = Status::default();
     loop {
+        // Read before the question whether the term is over, since the process may be stopped in between.
+        let (now, end) = (Instant::now(), (Instant::now() + slack, SystemTime::now() + slack));
         // The crate still believes what it believed before that: it has to ask anew.
-        if held.take_if(|(_, term, _)| term.remaining().is_zero()).is_some() {
+        if held.take_if(|(_, _, current)| renew(current, Some(end)).is_zero()).is_some() {
             status = Status { term: None, lost: Some("this process did not run"), ..status };
             publish.send_replace(status.clone());
             timeout(lease_duration, elector.shutdown()).await.context("the elector does not end")??;
             elector = LeaderElector::spawn(config.clone(), client.clone())?;
             state = elector.state();
         }
-        let (now, believed) = (Instant::now(), state.borrow_and_update().clone());
+        let believed = state.borrow_and_update().clone();
         if believed.is_leader() {
-            let end = (now + slack, SystemTime::now() + slack);
-            let (since, term, moves) = held.get_or_insert_with(|| {
-                let (moves, end) = watch::channel(end);
-                (now, Term { end }, moves)
+            let (since, term, _) = held.get_or_insert_with(|| {
+                let current = Arc::new(Mutex::new(Some(end)));
+                (now, Term { end: Arc::downgrade(&current) }, current)
             });
-            moves.send_replace(end);
             let lasted = now.duration_since(*since) >= renew_period + api_timeout;
             status.term = lasted.then(|| term.clone());
             status = Status { synced: true, leader: Some(identity.clone()), lost: None, ..status };

@@ -6,23 +6,34 @@
 //! - No attempt takes longer than a retry period, and `kube` repeats none behind the elector's back.
 //! - A Lease counts once it has been kept for two retry periods. The crate acquires without compare-and-swap, so several
 //!   replicas may have won, or a leader may have been robbed: they notice within that time.
-//! - The elector contends again after every loss, until `release` is cancelled; then it steps down.
+//! - It counts after a lease duration, and is not released before, if it is another Lease than before, or shows a claim in
+//!   this replica's name that was no transition, so not the crate's: a leader that is cut off may still act.
+//! - The elector contends again after every loss, until `release` is cancelled; then it steps down, also from a claim
+//!   whose answer was lost, and tries again while its term lasts. A replica whose writes time out lets another one lead.
 //!
 //! Not promised, because the crate cannot:
 //! - That a write does no harm when it reaches the server later than that: it carries no resourceVersion, the last wins.
 //! - That a leader which is cut off stops before a standby leads whose wall clock is ahead by more than lease duration
-//!   minus renew deadline (`renewTime` decides), or before one that finds the Lease deleted and creates it anew.
-//! - Anything on a Lease that lacks a field, as other tools leave it: every attempt fails until somebody deletes it.
+//!   minus renew deadline (`renewTime` decides), or before a replica that starts after somebody deleted the Lease.
+//! - That a leader whose wall clock stands still keeps the Lease, or that only one of two processes with one identity leads.
+//! - That anybody leads earlier than a holder that is gone has asked for, or on a Lease that lacks a field, as other tools
+//!   leave it: every attempt fails until somebody deletes it.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, Config};
-use kube_leader_election::{LeaseLock, LeaseLockParams, LeaseLockResult};
-use tokio::sync::watch::{self, Sender};
-use tokio::time::{Instant, timeout, timeout_at};
+use kube_leader_election::{Error, LeaseLock, LeaseLockParams, LeaseLockResult};
+use tokio::sync::watch::Sender;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+/// The pause between two attempts to step down.
+const RELEASE_PAUSE: Duration = Duration::from_millis(250);
 
 /// What is contended for, in whose name (unique among all processes that ever were), and how fast.
 pub struct Params {
@@ -49,24 +60,35 @@ pub struct Status {
     pub lost: Option<&'static str>,
 }
 
+/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
+/// over.
+type End = Mutex<Option<(Instant, SystemTime)>>;
+
 /// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
 #[derive(Clone, Debug)]
 pub struct Term {
     /// The fencing token: the resourceVersion of the acquiring write, a larger number in each later term of any replica.
     pub epoch: String,
-    end: watch::Receiver<(Instant, SystemTime)>,
+    /// Owned by the elector: without it the lease is lost, or the elector gone.
+    end: Weak<End>,
 }
 
 impl Term {
-    /// How long this replica may still act; zero when the term is over.
+    /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
-        // Without its sender the lease is lost, or the elector gone.
-        let goes_on = self.end.has_changed().is_ok();
-        // One clock stands still while the machine is suspended, the other can be set: the earlier end counts.
-        let (monotonic, wall) = *self.end.borrow();
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        if goes_on { monotonic.saturating_duration_since(Instant::now()).min(by_wall) } else { Duration::ZERO }
+        self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
+}
+
+/// How long it was until `end`, which moves to `renewed` unless it has passed.
+fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+    let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
+        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
+        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
+    });
+    *end = renewed.or(*end).filter(|_| !remaining.is_zero());
+    remaining
 }
 
 /// A client of the lease's own, because `kube` would repeat a 429, 503 or 504 up to 15 times inside one call.
@@ -82,36 +104,48 @@ pub fn client(mut config: Config) -> Result<Client> {
 /// ended: another replica may lead before this function returns.
 ///
 /// # Errors
-/// The Lease is still held in this replica's name, because it could not step down. It expires by itself.
+/// The Lease is still held in this replica's name, because it could not step down, or must not yet. It expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
     let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
     let lock = LeaseLockParams { lease_name, holder_id: identity.clone(), lease_ttl: lease_duration };
     let lock = LeaseLock::new(client, &namespace, lock);
-    // Since when the Lease is in this replica's name, its term, and what moves its end.
-    let mut held: Option<(Instant, Term, Sender<_>)> = None;
+    // Since when the Lease is in this replica's name, its term, and what owns its end.
+    let mut held: Option<(Instant, Term, Arc<End>)> = None;
     let mut status = Status::default();
-    loop {
+    // What was seen of the Lease last; until when a leader that is cut off may act.
+    let (mut seen, mut unsettled) = (None, Instant::now());
+    let unsure = loop {
         // Read before the request: whatever others see as the time of the renewal is later.
-        let began = Instant::now();
-        let end = (began + renew_deadline, SystemTime::now() + renew_deadline);
+        let (began, end) = (Instant::now(), (Instant::now() + renew_deadline, SystemTime::now() + renew_deadline));
         // Not ended by `release`: a renewal that arrived after stepping down would hold the Lease for nobody.
         let answer = attempt(&lock, retry_period).await;
         // A term that is over stays over: somebody else may have led meanwhile.
-        held = held.filter(|(_, term, _)| !term.remaining().is_zero());
+        held = held.filter(|(_, _, current)| !renew(current, None).is_zero());
+        let mut pause = retry_period;
+        let failed = answer.is_err();
         match answer {
-            Ok((Some(holder), version)) if holder == identity => {
-                on_attempt(Some(began.elapsed()));
-                let (since, term, moves) = held.get_or_insert_with(|| {
-                    let (moves, end) = watch::channel(end);
-                    (began, Term { epoch: version, end }, moves)
-                });
-                moves.send_replace(end);
-                let kept = began.duration_since(*since) >= 2 * retry_period;
-                status = Status { synced: true, leader: Some(holder), term: kept.then(|| term.clone()), lost: None };
-            }
-            Ok((leader, _)) => {
-                held = None;
+            Ok(lease) => {
+                let (uid, spec) = (lease.metadata.uid, lease.spec.unwrap_or_default());
+                let leader = spec.holder_identity.filter(|holder| !holder.is_empty());
+                let is_me = leader.as_ref() == Some(&identity);
+                let (is, was) = ((uid, spec.lease_transitions, is_me), seen.take().filter(|_| held.is_none()));
+                if was.is_some_and(|was: (_, _, bool)| was.0 != is.0 || (is_me && !was.2 && was.1 == is.1)) {
+                    unsettled = began + lease_duration;
+                }
+                seen = Some(is);
                 status = Status { synced: true, leader, term: None, lost: Some("another holds it") };
+                held = held.filter(|_| is_me);
+                if is_me {
+                    on_attempt(Some(began.elapsed()));
+                    let (since, term, current) = held.get_or_insert_with(|| {
+                        let current = Arc::new(Mutex::new(Some(end)));
+                        let epoch = lease.metadata.resource_version.unwrap_or_default();
+                        (began, Term { epoch, end: Arc::downgrade(&current) }, current)
+                    });
+                    renew(current, Some(end));
+                    let kept = began >= unsettled.max(*since + 2 * retry_period);
+                    status = Status { term: kept.then(|| term.clone()), lost: None, ..status };
+                }
             }
             Err(error) => {
                 on_attempt(None);
@@ -120,28 +154,43 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
                 held = held.filter(|_| status.term.is_some());
                 if held.is_none() {
                     status = Status { term: None, lost: Some("the renew deadline has passed"), ..status };
+                    // A write that arrives all the same, but late, keeps the Lease for a replica that cannot lead.
+                    if error.is::<Elapsed>() && status.leader.as_ref() == Some(&identity) {
+                        pause = 2 * lease_duration;
+                    }
                 }
             }
         }
         publish.send_replace(status.clone());
-        if timeout_at(began + retry_period, release.cancelled()).await.is_ok() {
-            break;
+        if timeout_at(began + pause, release.cancelled()).await.is_ok() {
+            break failed;
         }
-    }
+    };
     publish.send_modify(|status| status.term = None);
-    if held.is_some_and(|(_, term, _moves)| !term.remaining().is_zero()) {
-        timeout(retry_period, lock.step_down()).await.context("no answer to stepping down")??;
-    }
-    Ok(())
+    // An attempt that failed may have acquired the Lease all the same.
+    let remaining = held.map_or(Duration::ZERO, |(_, _, current)| renew(&current, None));
+    let bound = if unsure { remaining.max(2 * retry_period) } else { remaining };
+    ensure!(bound.is_zero() || Instant::now() >= unsettled, "a leader that is cut off may still act");
+    if bound.is_zero() { Ok(()) } else { timeout(bound, step_down(&lock, retry_period)).await.context("stepping down") }
 }
 
-/// One attempt: the holder of the Lease after it, if it was not released, and the resourceVersion.
-async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<(Option<String>, String)> {
+/// Steps down if the Lease is in this replica's name, which the crate reads first. Tries until it succeeds.
+async fn step_down(lock: &LeaseLock, bound: Duration) {
+    loop {
+        match timeout(bound, lock.step_down()).await {
+            Ok(Ok(()) | Err(Error::ReleaseLockWhenNotLeading { .. })) => return,
+            failure => warn!(?failure, "could not step down"),
+        }
+        sleep(RELEASE_PAUSE).await;
+    }
+}
+
+/// One attempt: the Lease after it.
+async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<Lease> {
     let answer = timeout(bound, lock.try_acquire_or_renew()).await.context("no answer within a retry period")??;
-    // The holder decides, not the variant: a renewal that met the Lease of another says `Acquired` all the same.
+    // Who leads is for the holder to say, not for the variant: a renewal that met the Lease of another says `Acquired`.
     let (LeaseLockResult::Acquired(lease) | LeaseLockResult::NotAcquired(lease)) = answer;
-    let holder = lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| !holder.is_empty());
-    Ok((holder, lease.metadata.resource_version.unwrap_or_default()))
+    Ok(lease)
 }
 
 #[cfg(test)]

@@ -6,22 +6,28 @@
 //! - This process's own clocks end a term if no task has run for what the lease duration exceeds the renew deadline by.
 //! - A win counts once it has lasted for a renewal period and a time-out: the crate clears expired Leases and renews without
 //!   a condition, so a leader may have been robbed, and one that is cut off may lead on. Both notice within that time.
-//! - The elector contends until `release` is cancelled; then it releases the Lease. Standbys ask every retry period.
+//! - The elector contends until `release` is cancelled; then it releases the Lease, also one whose acquisition
+//!   was not answered, and tries again for half a renew deadline. Standbys ask every retry period.
 //!
 //! Not promised, because the crate cannot:
 //! - To survive a single failed request, or to tell who leads, until when and in which epoch.
 //! - That a leader which is cut off stops before a standby leads whose wall clock is ahead by more than lease duration
 //!   minus renew deadline; nor anything against a write that arrives later than the time for which a win has to last.
+//! - That only one of two processes with the same identity leads, that a leader whose wall clock stands still keeps the Lease,
+//!   or a bound on the wait for a holder that is gone, other than the duration that it asked for.
+//! - That another replica leads while a leader's writes arrive, but too late: the crate renews any claim in its name.
+//!
 //! Nor, because we chose so: to create a deleted Lease again. `AutoCreate` would, at the price of the verb `create`.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use kube::{Client, Config};
 use kube_lease_manager::{LeaseCreateMode::UseExistent, LeaseManager, LeaseParams};
 use tokio::select;
-use tokio::sync::watch::{self, Sender};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::watch::Sender;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -51,22 +57,33 @@ pub struct Status {
     pub lost: Option<&'static str>,
 }
 
+/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
+/// over.
+type End = Mutex<Option<(Instant, SystemTime)>>;
+
 /// One unbroken spell of leadership. A clone stays right for as long as the term lasts.
 #[derive(Clone, Debug)]
 pub struct Term {
-    end: watch::Receiver<(Instant, SystemTime)>,
+    /// Owned by the elector: without it the lease is lost, or the elector gone.
+    end: Weak<End>,
 }
 
 impl Term {
-    /// How long this replica may still act; zero when the term is over.
+    /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
-        // Without its sender the lease is lost, or the elector gone.
-        let goes_on = self.end.has_changed().is_ok();
-        // One clock stands still while the machine is suspended, the other can be set: the earlier end counts.
-        let (monotonic, wall) = *self.end.borrow();
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        if goes_on { monotonic.saturating_duration_since(Instant::now()).min(by_wall) } else { Duration::ZERO }
+        self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
+}
+
+/// How long it was until `end`, which moves to `renewed` unless it has passed.
+fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+    let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
+        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
+        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
+    });
+    *end = renewed.or(*end).filter(|_| !remaining.is_zero());
+    remaining
 }
 
 /// A client of the lease's own: by default `kube` has no read time-out, and repeats a 429, 503 or 504 up to 15 times.
@@ -95,7 +112,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     let lock = LeaseParams::new(identity.clone(), lease_duration.as_secs(), (lease_duration - renew_period).as_secs());
     let manager = || LeaseManager::new(client.clone(), lease.clone(), namespace.clone(), lock.clone(), UseExistent);
     let pace = (lease_duration - renew_deadline, renew_period + renew_deadline / 4);
-    let mut round = Instant::now();
+    let (mut round, mut unsure) = (Instant::now(), false);
     while timeout_at(round, release.cancelled()).await.is_err() {
         round = Instant::now() + retry_period;
         let attempt = async {
@@ -109,16 +126,29 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
             lead(&manager, pace, &publish, &release).await
         };
         let failed = |error| warn!(%error, "could not acquire or renew the lease");
-        let lost = attempt.await.map_err(failed).unwrap_or("a request failed");
+        let end = attempt.await.map_err(failed);
+        unsure = end.is_err();
+        let lost = end.unwrap_or("a request failed");
         if !release.is_cancelled() {
             publish.send_modify(|it| *it = Status { synced: it.synced, lost: Some(lost), ..Status::default() });
         }
     }
     publish.send_modify(|status| status.term = None);
-    if publish.borrow().leader.is_some() {
-        // In a task of its own, because the crate panics when the release meets a conflict.
-        let manager = manager();
-        tokio::spawn(async move { manager.await?.release().await }).await.context("releasing the lease")??;
+    // A request that failed may have acquired the Lease all the same; the crate reads it before it releases.
+    let bound = if publish.borrow().leader.is_some() { renew_deadline / 2 } else { 2 * retry_period };
+    let release = async {
+        loop {
+            // In a task of its own, because the crate panics when the release meets a conflict.
+            let manager = manager();
+            match tokio::spawn(async move { manager.await?.release().await }).await {
+                Ok(Ok(())) => return,
+                failure => warn!(?failure, "could not release the lease"),
+            }
+            sleep(BEAT).await;
+        }
+    };
+    if unsure || publish.borrow().leader.is_some() {
+        timeout(bound, release).await.context("releasing the lease")?;
     }
     Ok(())
 }
@@ -131,10 +161,10 @@ async fn lead(
     release: &CancellationToken,
 ) -> kube_lease_manager::Result<&'static str> {
     let new_end = || (Instant::now() + slack, SystemTime::now() + slack);
-    let (since, (moves, end)) = (Instant::now(), watch::channel(new_end()));
-    let (term, mut lost) = (Term { end }, std::pin::pin!(manager.changed()));
-    while !term.remaining().is_zero() {
-        moves.send_replace(new_end());
+    let (since, current) = (Instant::now(), Arc::new(Mutex::new(Some(new_end()))));
+    let (term, mut lost) = (Term { end: Arc::downgrade(&current) }, std::pin::pin!(manager.changed()));
+    // Read before the question whether the term is over, since the process may be stopped in between.
+    while !renew(&current, Some(new_end())).is_zero() {
         publish.send_modify(|status| status.term = (since.elapsed() >= settle).then(|| term.clone()));
         select! {
             // The crate first: after a stop and a resume its own timers are due as well.

@@ -104,7 +104,13 @@ impl App {
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
         if let Some(address) = args.listen.0 {
             let state = http::State { identity: identity.clone(), status, metrics: metrics.clone() };
-            workers.handle().spawn(http::serve(address, state)).await??;
+            let served = workers.handle().spawn(http::serve(address, state)).await;
+            if let Err(error) = served.map_err(Into::into).flatten() {
+                // The elector may have acquired the lease meanwhile, and no work will ever run.
+                release.cancel();
+                wait_for_release(task, args.renew_deadline).await;
+                return Err(error);
+            }
         }
         tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
 

@@ -10,7 +10,7 @@ use still_leading::{End, LeadError, Limits, Phase, Terms};
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -55,13 +55,16 @@ pub async fn lead<S: Send + Sync>(
         Phase::Stopped(reason) => info!(reason, "stopped leading"),
     };
     let work = move |term, cancelled| work(term, tick, cancelled);
-    still_leading::lead(Beliefs { beliefs, view }, shutdown.cancelled_owned(), limits, workers, observe, work).await
+    let beliefs = Beliefs { beliefs, view, overdue: Duration::ZERO };
+    still_leading::lead(beliefs, shutdown.cancelled_owned(), limits, workers, observe, work).await
 }
 
 /// The terms of a replica, as its elector publishes them.
 struct Beliefs<S> {
     beliefs: watch::Receiver<S>,
     view: fn(&S) -> Status,
+    /// For how long the last term had been over when that was noticed: the process may have been stopped meanwhile.
+    overdue: Duration,
 }
 
 impl<S> Beliefs<S> {
@@ -91,7 +94,9 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
 
     /// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
     async fn over(&mut self, term: &Term) -> String {
+        let mut ends = Instant::now();
         loop {
+            self.overdue = ends.elapsed();
             let status = self.status();
             if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
                 return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
@@ -101,6 +106,7 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
             if remaining.is_zero() {
                 return "the term ran out".to_owned();
             }
+            ends = Instant::now().checked_add(remaining).unwrap_or(ends);
             select! {
                 () = self.changed() => {}
                 () = sleep(remaining) => {}
@@ -110,6 +116,10 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
 
     fn is_over(&self, term: &Term) -> bool {
         !term.may_act()
+    }
+
+    fn overdue(&self, _: &Term) -> Duration {
+        self.overdue
     }
 }
 

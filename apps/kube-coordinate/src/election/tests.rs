@@ -7,8 +7,8 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tower::service_fn;
 
 use super::*;
@@ -167,4 +167,15 @@ async fn durations_that_the_crate_cannot_keep_are_refused() {
     let params = Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period };
     let error = run(api, params, publish, CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().contains("needs a lease duration of 4.25s"), "{error}");
+}
+
+#[test]
+fn a_term_that_was_over_once_stays_over() {
+    let (now, long) = (Instant::now(), Duration::from_secs(60));
+    // A wall clock that is set back, and a renewal that was answered in the same moment.
+    let current = Arc::new(Mutex::new(Some((now + long, SystemTime::now()))));
+    let term = Term { end: Arc::downgrade(&current) };
+    assert!(term.remaining().is_zero());
+    renew(&current, Some((now + long, SystemTime::now() + long)));
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
 }

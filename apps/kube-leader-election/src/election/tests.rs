@@ -7,6 +7,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::service_fn;
 
@@ -21,40 +22,59 @@ enum Mood {
     Well,
     Hanging,
     Failing,
+    /// The next write fails, later ones do not.
+    FailingOnce,
+    /// Writes are done, but their answers are lost.
+    Deaf,
     /// Somebody else takes the Lease right before each write.
     Robbed,
 }
 
-/// The spec of the Lease, once there is one; how many requests came so far.
-type Server = Arc<Mutex<(Mood, Option<Value>, u64)>>;
+/// The spec of the Lease, once there is one; how many requests came so far; the uid of the Lease.
+type Server = Arc<Mutex<(Mood, Option<Value>, u64, u64)>>;
 
 async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let method = request.method().clone();
+    let is_write = request.method() != Method::GET;
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    if server.lock().unwrap().0 == Mood::Hanging {
+    let mood = server.lock().unwrap().0;
+    if mood == Mood::Hanging {
         std::future::pending::<()>().await;
     }
-    let (mood, lease, version) = &mut *server.lock().unwrap();
-    *version += 1;
-    let (status, answer) = match (&*mood, lease) {
-        (Mood::Failing, _) => (500, json!({"kind": "Status", "status": "Failure", "code": 500})),
-        (_, None) if method == Method::GET => (404, json!({"kind": "Status", "status": "Failure", "code": 404})),
-        (mood, lease) => {
-            if method != Method::GET {
-                let lease = lease.get_or_insert_default();
-                let written: Value = serde_json::from_slice(&body).unwrap();
-                if *mood == Mood::Robbed {
-                    lease["holderIdentity"] = json!("other_2");
-                }
-                for (key, value) in written["spec"].as_object().unwrap() {
-                    lease[key] = value.clone();
-                }
-            }
-            (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease}))
-        }
-    };
+    let (status, answer) = decide(&mut server.lock().unwrap(), is_write, &body);
+    if mood == Mood::Deaf && is_write {
+        std::future::pending::<()>().await;
+    }
     let answer = Body::from(serde_json::to_vec(&answer).unwrap());
     Ok(Response::builder().status(status).body(answer).unwrap())
+}
+
+fn decide(
+    (mood, lease, version, uid): &mut (Mood, Option<Value>, u64, u64),
+    is_write: bool,
+    body: &[u8],
+) -> (u16, Value) {
+    *version += 1;
+    if *mood == Mood::Failing || *mood == Mood::FailingOnce && is_write {
+        if *mood == Mood::FailingOnce {
+            *mood = Mood::Well;
+        }
+        return (500, json!({"kind": "Status", "status": "Failure", "code": 500}));
+    }
+    if lease.is_none() && !is_write {
+        return (404, json!({"kind": "Status", "status": "Failure", "code": 404}));
+    }
+    if is_write {
+        let lease = lease.get_or_insert_default();
+        let written: Value = serde_json::from_slice(body).unwrap();
+        if *mood == Mood::Robbed {
+            lease["holderIdentity"] = json!("other_2");
+        }
+        for (key, value) in written["spec"].as_object().unwrap() {
+            lease[key] = value.clone();
+        }
+    }
+    let metadata = json!({"name": "my-lease", "uid": uid.to_string(), "resourceVersion": version.to_string()});
+    (200, json!({"metadata": metadata, "spec": lease}))
 }
 
 struct Running {
@@ -66,7 +86,7 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
-        let server: Server = Arc::new(Mutex::new((Mood::Well, None, 0)));
+        let server: Server = Arc::new(Mutex::new((Mood::Well, None, 0, 1)));
         let serving = Arc::clone(&server);
         let client = Client::new(service_fn(move |request| answer(Arc::clone(&serving), request)), "default");
         let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
@@ -98,6 +118,28 @@ impl Running {
     async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
         let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
         (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+    }
+
+    /// The Lease of another holder, who has just renewed it.
+    fn give_to(&self, holder: &str) {
+        let now = "2999-01-01T00:00:00.000000Z";
+        let spec = json!({
+            "holderIdentity": holder, "renewTime": now, "acquireTime": now, "leaseDurationSeconds": 15, "leaseTransitions": 3
+        });
+        self.server.lock().unwrap().1 = Some(spec);
+    }
+
+    /// Somebody writes this replica's name into the Lease, as with `kubectl patch`.
+    fn name_by_hand(&self, holder: &str) {
+        self.server.lock().unwrap().1.as_mut().unwrap()["holderIdentity"] = json!(holder);
+    }
+
+    async fn standing_by() -> Self {
+        let mut running = Self::start();
+        running.give_to("other_2");
+        let seen = timeout(BOUND, running.status.wait_for(|status| status.leader.as_deref() == Some("other_2"))).await;
+        seen.unwrap().unwrap();
+        running
     }
 
     fn holder(&self) -> Value {
@@ -203,4 +245,95 @@ async fn a_release_of_a_lease_that_was_lost_writes_nothing() {
     running.release.cancel();
     assert_eq!(running.holder(), "other_2");
     running.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_its_name_that_it_did_not_write_counts_only_after_a_lease_duration() {
+    let mut running = Running::standing_by().await;
+    running.name_by_hand(ME);
+    let named = Instant::now();
+    running.term().await;
+    assert!(named.elapsed() >= Duration::from_secs(15), "led after {:?}", named.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_lease_than_before_counts_only_after_a_lease_duration_and_is_not_released_before() {
+    let mut running = Running::standing_by().await;
+    (running.server.lock().unwrap().1, running.server.lock().unwrap().3) = (None, 2);
+    let replaced = Instant::now();
+    running.term().await;
+    assert!(replaced.elapsed() >= Duration::from_secs(15), "led after {:?}", replaced.elapsed());
+
+    let mut running = Running::standing_by().await;
+    (running.server.lock().unwrap().1, running.server.lock().unwrap().3) = (None, 2);
+    timeout(BOUND, running.status.wait_for(|status| status.leader.as_deref() == Some(ME))).await.unwrap().unwrap();
+    running.release.cancel();
+    let kept = running.task.await.unwrap().unwrap_err();
+    assert_eq!(kept.to_string(), "a leader that is cut off may still act");
+    assert_eq!(running.server.lock().unwrap().1.as_ref().unwrap()["holderIdentity"], ME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_of_its_own_counts_as_before_after_an_outage() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::Failing);
+    running.lost(Instant::now()).await;
+    running.set(Mood::Well);
+    let healed = Instant::now();
+    running.term().await;
+    assert!(healed.elapsed() <= Duration::from_secs(6), "led after {:?}", healed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_once_is_tried_again() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::FailingOnce);
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+    assert_eq!(running.server.lock().unwrap().1.as_ref().unwrap()["holderIdentity"], "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_released_too() {
+    let running = Running::start();
+    running.set(Mood::Deaf);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(running.holder(), ME);
+    running.release.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    running.set(Mood::Well);
+    running.task.await.unwrap().unwrap();
+    assert_eq!(running.server.lock().unwrap().1.as_ref().unwrap()["holderIdentity"], "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_writes_are_done_but_never_answered_leaves_the_lease_to_others() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::Deaf);
+    running.lost(Instant::now()).await;
+    let renewed = running.server.lock().unwrap().1.clone();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(running.server.lock().unwrap().1, renewed, "renewed by a replica that does not lead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_not_the_sight_of_the_lease() {
+    let running = Running::start();
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!running.status.borrow().synced);
+}
+
+#[test]
+fn a_term_that_was_over_once_stays_over() {
+    let (now, long) = (Instant::now(), Duration::from_secs(60));
+    // A wall clock that is set back, and a renewal that was answered in the same moment.
+    let current = Arc::new(std::sync::Mutex::new(Some((now + long, SystemTime::now()))));
+    let term = Term { epoch: String::new(), end: Arc::downgrade(&current) };
+    assert!(term.remaining().is_zero());
+    renew(&current, Some((now + long, SystemTime::now() + long)));
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
 }

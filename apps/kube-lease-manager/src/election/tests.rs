@@ -7,8 +7,8 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tower::service_fn;
 
 use super::*;
@@ -22,6 +22,8 @@ enum Mood {
     Well,
     Hanging,
     Failing,
+    /// The next write fails, later ones do not.
+    FailingOnce,
     /// Every write conflicts.
     Conflicting,
 }
@@ -36,11 +38,15 @@ async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>
         std::future::pending::<()>().await;
     }
     let (mood, lease, version) = &mut *server.lock().unwrap();
+    let fails = *mood == Mood::Failing || *mood == Mood::FailingOnce && method != Method::GET;
+    if fails && *mood == Mood::FailingOnce {
+        *mood = Mood::Well;
+    }
     let written: Value = serde_json::from_slice(&body).unwrap_or_default();
     let expected = written["metadata"]["resourceVersion"].as_str();
     let stale = expected.is_some_and(|expected| expected != version.to_string());
     let conflict = method != Method::GET && (*mood == Mood::Conflicting || stale);
-    if method != Method::GET && *mood != Mood::Failing && !conflict {
+    if method != Method::GET && !fails && !conflict {
         *version += 1;
         for (key, value) in written["spec"].as_object().unwrap() {
             lease[key] = value.clone();
@@ -48,7 +54,7 @@ async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>
     }
     let failure = |reason, code| json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code});
     let (status, answer) = match mood {
-        Mood::Failing => (500, failure("InternalError", 500)),
+        _ if fails => (500, failure("InternalError", 500)),
         _ if conflict => (409, failure("Conflict", 409)),
         _ => (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease})),
     };
@@ -195,4 +201,52 @@ async fn durations_that_the_crate_cannot_count_are_refused() {
     let params = Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period };
     let error = run(api, params, publish, CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().contains("needs a renew deadline of 2s"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_once_is_tried_again() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::FailingOnce);
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+    assert!(running.server.lock().unwrap().1["holderIdentity"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_a_failed_round_left_behind_is_released_too() {
+    let running = Running::start();
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // As the write leaves it whose answer was lost.
+    running.server.lock().unwrap().1 = json!({
+        "holderIdentity": ME, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15, "leaseTransitions": 3
+    });
+    running.release.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    running.set(Mood::Well);
+    running.task.await.unwrap().unwrap();
+    assert!(running.server.lock().unwrap().1["holderIdentity"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_its_name_that_it_did_not_write_counts_as_late_as_a_win() {
+    let mut running = Running::start();
+    running.server.lock().unwrap().1 = json!({
+        "holderIdentity": ME, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15, "leaseTransitions": 3
+    });
+    let named = Instant::now();
+    running.term().await;
+    assert!(named.elapsed() >= Duration::from_millis(4_500), "led after {:?}", named.elapsed());
+}
+
+#[test]
+fn a_term_that_was_over_once_stays_over() {
+    let (now, long) = (Instant::now(), Duration::from_secs(60));
+    // A wall clock that is set back, and a renewal that was answered in the same moment.
+    let current = Arc::new(Mutex::new(Some((now + long, SystemTime::now()))));
+    let term = Term { end: Arc::downgrade(&current) };
+    assert!(term.remaining().is_zero());
+    renew(&current, Some((now + long, SystemTime::now() + long)));
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
 }

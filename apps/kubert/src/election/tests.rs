@@ -7,6 +7,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::service_fn;
 
@@ -21,6 +22,10 @@ enum Mood {
     Well,
     Hanging,
     Failing,
+    /// The next write fails, later ones do not.
+    FailingOnce,
+    /// Writes are done, but their answers are lost.
+    Deaf,
 }
 
 /// The spec of the Lease, which is shipped empty, and its version.
@@ -32,12 +37,24 @@ async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>
     if server.lock().unwrap().0 == Mood::Hanging {
         std::future::pending::<()>().await;
     }
-    let (mood, lease, version) = &mut *server.lock().unwrap();
-    let written: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let is_deaf = server.lock().unwrap().0 == Mood::Deaf && method != Method::GET;
+    let answer = decide(&mut server.lock().unwrap(), &method, &body);
+    if is_deaf {
+        std::future::pending::<()>().await;
+    }
+    Ok(answer)
+}
+
+fn decide((mood, lease, version): &mut (Mood, Value, u64), method: &Method, body: &[u8]) -> Response<Body> {
+    let fails = *mood == Mood::Failing || *mood == Mood::FailingOnce && method != Method::GET;
+    if fails && *mood == Mood::FailingOnce {
+        *mood = Mood::Well;
+    }
+    let written: Value = serde_json::from_slice(body).unwrap_or_default();
     let expected = written["metadata"]["resourceVersion"].as_str();
     let stale = expected.is_some_and(|expected| expected != version.to_string());
     let conflict = method != Method::GET && stale;
-    if method != Method::GET && *mood != Mood::Failing && !conflict {
+    if method != Method::GET && !fails && !conflict {
         *version += 1;
         for (key, value) in written["spec"].as_object().unwrap() {
             lease[key] = value.clone();
@@ -45,12 +62,12 @@ async fn answer(server: Server, request: Request<Body>) -> Result<Response<Body>
     }
     let failure = |reason, code| json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code});
     let (status, answer) = match mood {
-        Mood::Failing => (500, failure("InternalError", 500)),
+        _ if fails => (500, failure("InternalError", 500)),
         _ if conflict => (409, failure("Conflict", 409)),
         _ => (200, json!({"metadata": {"name": "my-lease", "resourceVersion": version.to_string()}, "spec": lease})),
     };
     let answer = Body::from(serde_json::to_vec(&answer).unwrap());
-    Ok(Response::builder().status(status).body(answer).unwrap())
+    Response::builder().status(status).body(answer).unwrap()
 }
 
 struct Running {
@@ -162,6 +179,8 @@ async fn more_errors_than_the_crate_takes_do_not_end_the_elector() {
     running.term().await;
     running.set(Mood::Failing);
     tokio::time::sleep(Duration::from_secs(60)).await;
+    // The claim has expired meanwhile; the wall clock of a test does not know that.
+    running.server.lock().unwrap().1["renewTime"] = json!("2020-01-01T00:00:00.000000Z");
     running.set(Mood::Well);
     running.lost(Instant::now()).await;
     running.term().await;
@@ -198,4 +217,63 @@ async fn a_release_of_a_lease_that_was_lost_writes_nothing() {
     // It may learn of the loss here only; either way the Lease stays with the other one.
     let _outcome = timeout(BOUND, &mut running.task).await.expect("it does not end");
     assert_eq!(running.holder(), "other_2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_once_is_tried_again() {
+    let mut running = Running::start();
+    running.term().await;
+    running.set(Mood::FailingOnce);
+    running.release.cancel();
+    running.task.await.unwrap().unwrap();
+    assert!(running.server.lock().unwrap().1["holderIdentity"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_released_too() {
+    let running = Running::start();
+    running.set(Mood::Deaf);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(running.server.lock().unwrap().1["holderIdentity"], ME);
+    running.release.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    running.set(Mood::Well);
+    running.task.await.unwrap().unwrap();
+    assert!(running.server.lock().unwrap().1["holderIdentity"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_its_name_that_it_did_not_write_has_to_expire_first() {
+    let mut running = Running::start();
+    // Somebody names this replica, in a claim that lasts for long.
+    running.server.lock().unwrap().1 = json!({
+        "holderIdentity": ME, "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15, "leaseTransitions": 3
+    });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(running.status.borrow_and_update().term.is_none());
+    assert_eq!(running.server.lock().unwrap().1["leaseTransitions"], 3);
+    running.server.lock().unwrap().1["renewTime"] = json!("2020-01-01T00:00:00.000000Z");
+    running.term().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_read_counts_as_seen_although_no_write_succeeds_and_an_error_does_not() {
+    let running = Running::start();
+    running.set(Mood::Failing);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!running.status.borrow().synced);
+    running.set(Mood::Deaf);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(running.status.borrow().synced);
+}
+
+#[test]
+fn a_term_that_was_over_once_stays_over() {
+    let (now, long) = (Instant::now(), Duration::from_secs(60));
+    // A wall clock that is set back, and a renewal that was answered in the same moment.
+    let current = Arc::new(Mutex::new(Some((now + long, SystemTime::now()))));
+    let term = Term { end: Arc::downgrade(&current) };
+    assert!(term.remaining().is_zero());
+    renew(&current, Some((now + long, SystemTime::now() + long)));
+    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
 }

@@ -1,10 +1,12 @@
 //! How a replica ends, on paused time.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::args::Listen;
 
 fn app() -> App {
     let args = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
@@ -61,4 +63,40 @@ async fn a_release_that_hangs_delays_the_end_by_the_renew_deadline_at_most() {
     let begin = Instant::now();
     app.run(election(pending(), &CancellationToken::new())).await.unwrap();
     assert!(begin.elapsed() <= Duration::from_secs(11), "{:?}", begin.elapsed());
+}
+
+/// An election whose elector ends as soon as it is asked to release, with this term.
+fn released_when_asked(term: Term, release: &CancellationToken) -> Election<Status> {
+    let (publish, beliefs) = watch::channel(Status { term: Some(term), ..Status::default() });
+    let asked = release.clone();
+    let task = tokio::spawn(async move {
+        asked.cancelled().await;
+        drop(publish);
+        Ok(())
+    });
+    Election { lease: None, beliefs, view: Clone::clone, task, release: release.clone() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_panics_fails_the_replica_after_a_release() {
+    let release = CancellationToken::new();
+    let asked = AtomicUsize::new(0);
+    // The first two questions are those of the election, the third one is asked before the first act.
+    let term = Term::new(None, move || {
+        assert!(asked.fetch_add(1, Ordering::Relaxed) != 2, "at noon");
+        Duration::from_secs(60)
+    });
+    let error = app().run(released_when_asked(term, &release)).await.unwrap_err().to_string();
+    assert_eq!(error, "the work panicked: at noon");
+    assert!(release.is_cancelled(), "the lease was kept although nothing runs any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_taken_fails_the_replica_after_a_release() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut app, release) = (app(), CancellationToken::new());
+    app.args.listen = Listen(taken.local_addr().ok());
+    let error = app.run(released_when_asked(Term::for_life(), &release)).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
+    assert!(release.is_cancelled(), "the lease was kept although nothing runs");
 }
