@@ -10,6 +10,7 @@ WORKDIR /src
 COPY Cargo.toml ./
 COPY .cargo .cargo
 COPY crates/scaffold crates/scaffold
+COPY crates/still-leading crates/still-leading
 COPY apps/${VARIANT} apps/${VARIANT}
 WORKDIR /src/apps/${VARIANT}
 # Linked whole, since the runtime image has no libc; with --target, so that this does not reach build scripts and macros.

@@ -13,13 +13,16 @@ pub use machine::measured;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use still_leading_testbed::Variant;
+use still_leading_testbed::{Variant, workspace};
 
 use crate::record::{Package, Rule};
+
+/// The library, which native depends on as the other variants depend on their crates.
+const LIBRARY: &str = "still-leading";
 
 /// What can be told of a variant without running it.
 #[derive(Clone, Debug)]
@@ -40,10 +43,14 @@ pub struct Still {
 /// One of them cannot be read, or a tool fails; the message says which.
 pub fn examine(variant: Variant) -> Result<Still> {
     let folder = variant.folder();
-    let package = if is_go(variant) { golang::package(&folder)? } else { cargo::package(&folder, variant.name())? };
+    let is_native = variant == Variant::Native;
+    let name = if is_native { LIBRARY } else { variant.name() };
+    let package = if is_go(variant) { golang::package(&folder)? } else { cargo::package(&folder, name)? };
+    let root = if is_native { workspace().join("crates").join(LIBRARY) } else { folder.clone() };
     let mut lines = BTreeMap::new();
-    for file in copied_files(&folder)? {
-        lines.insert(file.to_owned(), lines::count_in(&folder.join(file))?);
+    for file in if is_native { sources(&root.join("src"))? } else { vec![template(&root)?] } {
+        let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
+        lines.insert(name, lines::count_in(&file)?);
     }
     let example = folder.join("examples/as_documented.rs");
     let lines_as_documented = example.is_file().then(|| lines::count_in(&example)).transpose()?;
@@ -58,12 +65,22 @@ pub fn is_go(variant: Variant) -> bool {
     variant.folder().join("go.mod").is_file()
 }
 
-/// The files that a reader takes home: the template, and what only the template needs.
-fn copied_files(folder: &Path) -> Result<Vec<&'static str>> {
-    let candidates = ["election.go", "src/election.rs", "src/lease.rs", "src/requests.rs"];
-    let files: Vec<_> = candidates.into_iter().filter(|file| folder.join(file).is_file()).collect();
-    if files.is_empty() {
-        bail!("there is no template in {}", folder.display());
+/// The one file that a reader copies of a variant that shows a crate.
+fn template(folder: &Path) -> Result<PathBuf> {
+    let candidates = ["election.go", "src/election.rs"].map(|file| folder.join(file));
+    let file = candidates.into_iter().find(|file| file.is_file());
+    file.with_context(|| format!("there is no template in {}", folder.display()))
+}
+
+/// The sources below `folder`, without the files of tests.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.file_stem().is_some_and(|stem| stem == "tests") {
+            continue;
+        }
+        if path.is_dir() { files.extend(sources(&path)?) } else { files.push(path) }
     }
     Ok(files)
 }
@@ -80,4 +97,22 @@ fn output(command: &mut Command) -> Result<String> {
 
 fn words(command: &Command) -> String {
     command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_native_are_those_of_the_library_without_its_tests() {
+        let files: Vec<String> = examine(Variant::Native).unwrap().lines.into_keys().collect();
+        assert!(files.contains(&"src/lease.rs".to_owned()) && files.contains(&"src/lease/record.rs".to_owned()));
+        assert!(!files.iter().any(|file| file.contains("tests") || file.contains("election")), "{files:?}");
+    }
+
+    #[test]
+    fn the_lines_of_another_variant_are_those_of_its_template() {
+        let files: Vec<String> = examine(Variant::Kubert).unwrap().lines.into_keys().collect();
+        assert_eq!(files, ["src/election.rs"]);
+    }
 }

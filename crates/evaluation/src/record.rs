@@ -30,7 +30,7 @@ pub struct Artefact {
     /// What it weighs at rest.
     pub footprint: Footprint,
     /// Lines that are neither blank nor comment nor test, of each file that a reader copies, by its path in the folder of
-    /// the variant.
+    /// the variant; of native, in the folder of the library.
     pub lines: BTreeMap<String, usize>,
     /// Such lines of the example that follows the crate's own documentation.
     pub lines_as_documented: Option<usize>,

@@ -22,7 +22,7 @@ fn apps() -> Vec<PathBuf> {
     apps
 }
 
-/// Those that show a crate, and so come in two forms. The template of native is no call of a crate, but an election.
+/// Those that show a crate of other people, and so come in two forms.
 fn apps_of_crates() -> Vec<PathBuf> {
     let mut apps = apps();
     apps.retain(|folder| folder.join("examples/as_documented.rs").is_file());
@@ -95,6 +95,19 @@ fn check(apps: Vec<PathBuf>, wrong: impl Fn(&Path) -> Vec<String>) {
 fn an_app_has_the_lints_and_the_profiles_of_the_root() {
     let root = manifest(&workspace());
     check(apps(), |app| differences(&manifest(app), &root));
+}
+
+/// Its folder can be copied as well, and inherits nothing. Profiles are those of whoever builds it.
+#[test]
+fn the_library_has_the_lints_of_the_root_and_inherits_nothing() {
+    let (root, library) = (manifest(&workspace()), workspace().join("crates/still-leading"));
+    assert_eq!(manifest(&library).get("lints"), root["workspace"].get("lints"));
+    let text = read(&library.join("Cargo.toml"));
+    assert!(!text.contains("workspace = true"), "it inherits from the workspace");
+    let package = &root["workspace"]["package"];
+    for field in ["edition", "rust-version", "license"] {
+        assert_eq!(manifest(&library)["package"].get(field), package.get(field), "{field}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Each folder of a Rust variant is complete: taken out of this repository and given a scaffold, all its forms compile and
-//! its own tests pass, with the versions that its lock file holds together. The scaffold stays here, since a reader
-//! replaces it by an application. These are also what runs the variants' own tests in `cargo test` at the root.
+//! Copies the folder of each Rust variant out of this repository: all its forms compile and its own tests pass, with the
+//! versions in its lock file. What it names of `crates/` stays here: a reader replaces the scaffold by an application, and
+//! depends on the library. These tests also run the variants' own tests in `cargo test` at the root.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +14,8 @@ const CONTENTS: [&str; 4] = ["Cargo.toml", "Cargo.lock", "README.md", "src"];
 /// What is there too if the variant comes in two forms.
 const EXAMPLES: &str = "examples";
 
-/// As the manifest of a variant names the scaffold.
-const SCAFFOLD: &str = r#"path = "../../crates/scaffold""#;
+/// What stays here, as the manifest of a variant names it.
+const CRATES: &str = r#"path = "../../crates/"#;
 
 macro_rules! copied_alone_each_passes {
     ($($name:ident: $variant:ident),+ $(,)?) => {
@@ -48,9 +48,10 @@ fn passes_elsewhere(variant: Variant) -> Result<()> {
     }
     let manifest = copy.join("Cargo.toml");
     let text = fs::read_to_string(&manifest)?;
-    ensure!(text.matches(SCAFFOLD).count() == 1, "the manifest of {variant} does not name the scaffold as {SCAFFOLD}");
-    let scaffold = workspace().join("crates/scaffold");
-    fs::write(&manifest, text.replace(SCAFFOLD, &format!("path = {:?}", scaffold.display().to_string())))?;
+    ensure!(text.contains(&format!("{CRATES}scaffold\"")), "the manifest of {variant} does not name the scaffold");
+    let crates = workspace().join("crates");
+    ensure!(!crates.display().to_string().contains(['"', '\\']), "{} cannot stand in a manifest", crates.display());
+    fs::write(&manifest, text.replace(CRATES, &format!("path = \"{}/", crates.display())))?;
 
     let mut test = cargo();
     // Only targets that cargo names apart by folder, so that no executable of the original is overwritten.

@@ -14,16 +14,14 @@ use crate::record::Package;
 /// What is demo in every variant, and is not copied.
 const SCAFFOLD: &str = "still-leading-scaffold";
 
-/// The crate called `name` in the application of `folder`; the application itself if there is no such crate.
+/// The crate called `name` in the application of `folder`.
 ///
 /// Dependencies are those of this platform, with the features that the application chooses.
 pub(super) fn package(folder: &Path, name: &str) -> Result<Package> {
-    let application = format!("still-leading-{name}");
     let options = vec!["--locked".to_owned()];
     let metadata = MetadataCommand::new().manifest_path(folder.join("Cargo.toml")).other_options(options).exec()?;
-    let find = |name: &str| metadata.packages.iter().find(|package| package.name.as_str() == name);
-    let is_crate = find(name).is_some();
-    let package = find(name).or_else(|| find(&application)).context("the application has another name")?;
+    let package = metadata.packages.iter().find(|package| package.name.as_str() == name);
+    let package = package.with_context(|| format!("{} does not depend on {name}", folder.display()))?;
 
     // `cargo metadata` also lists optional dependencies that are only mentioned (`x?/feature`); `cargo tree` does not.
     let tree = ["tree", "--locked", "--edges=normal,build", "--prefix=depth", "--no-dedupe", "--format= {p}"];
@@ -39,8 +37,8 @@ pub(super) fn package(folder: &Path, name: &str) -> Result<Package> {
         tree.children(&package.name).into_iter().filter(|it| is_normal(name_of(it)) && name_of(it) != SCAFFOLD);
     Ok(Package {
         name: name.to_owned(),
-        released: is_crate.then(|| released(name, &version)).flatten(),
-        version: is_crate.then_some(version),
+        released: released(name, &version),
+        version: Some(version),
         licence: package.license.clone(),
         rust_version: package.rust_version.as_ref().map(|version| format!("{}.{}", version.major, version.minor)),
         kube: version_of("kube"),
@@ -152,15 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn native_is_an_application_and_its_dependencies_are_those_of_what_one_copies() {
-        let package = package(&Variant::Native.folder(), "native").unwrap();
+    fn the_dependencies_of_native_are_those_of_the_library() {
+        let package = package(&Variant::Native.folder(), "still-leading").unwrap();
         let names: Vec<&str> = package.direct.iter().map(|it| name_of(it)).collect();
         assert!(names.contains(&"kube") && names.contains(&"tokio"), "{names:?}");
-        assert!(!names.contains(&SCAFFOLD), "the scaffold is not copied");
-        assert!(!names.contains(&"proptest"), "what only tests need does not count");
-        assert_eq!((package.version, package.released), (None, None));
+        assert!(!names.contains(&"anyhow"), "the application needs it, the library does not");
+        assert!(!names.contains(&"tower"), "what only tests need does not count");
+        assert!(package.version.is_some_and(|version| version.starts_with("0.")));
         assert!(package.kube.is_some_and(|version| version.starts_with("5.")));
         assert!(package.total > 100 && package.beyond_kube.is_some_and(|count| count < 20), "{}", package.total);
+    }
+
+    #[test]
+    fn a_crate_that_the_application_does_not_need_is_an_error() {
+        assert!(package(&Variant::Native.folder(), "native").is_err());
     }
 
     #[test]
