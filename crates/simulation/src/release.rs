@@ -59,13 +59,14 @@ impl Releasing {
         true
     }
 
-    /// A request in flight is awaited first: it may be the one that acquires.
+    /// A write in flight is awaited first: it may be the one that acquires.
     fn begin(&mut self, replica: &mut Replica, now: Ns) -> bool {
-        if replica.pending.is_some() {
+        if replica.state.is_writing() && replica.pending.is_some() {
             let Some(event) = replica.due_answer(now) else { return false };
             replica.say(|| format!("event {} before the release", crate::trace::event(&event)));
             take_note(replica, event, now);
         }
+        replica.give_up_request();
         self.pause = FIRST_PAUSE.min(replica.timing.retry_period);
         self.gives_up = Some(now + nanos(replica.in_virtual(replica.timing.renew_deadline)));
         true

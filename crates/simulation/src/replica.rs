@@ -70,6 +70,8 @@ pub struct Replica {
     pub(crate) pending: Option<Pending>,
     inbox: VecDeque<Event>,
     watch: Watch,
+    /// When it was opened, on the replica's clock.
+    watching_since: Duration,
     wake: Ns,
     pub(crate) releasing: Option<Releasing>,
     has_exited: bool,
@@ -93,6 +95,7 @@ impl Replica {
             pending: None,
             inbox: VecDeque::new(),
             watch: Watch::start(0, clock.started),
+            watching_since: Duration::ZERO,
             wake: 0,
             releasing: None,
             has_exited: false,
@@ -228,8 +231,10 @@ impl Replica {
             let action = step(&self.timing, &mut self.state, event, moment);
             self.publish(moment);
             self.say(|| format!("  does {action:?}"));
-            if by_read && was_watching && !self.state.is_watching() {
+            let is_mute = moment.saturating_sub(self.watching_since) >= self.timing.renew_deadline;
+            if by_read && !self.state.is_watching() && (was_watching || is_mute) {
                 self.watch = Watch::start(self.watch.number(), now);
+                self.watching_since = moment;
                 self.inbox.clear();
             }
             match action {
@@ -282,7 +287,7 @@ impl Replica {
 
     /// Does not wait for the request any more. One that is given up in the moment of its making is never sent: the worker
     /// of `kube`'s client finds it cancelled.
-    fn give_up_request(&mut self) {
+    pub(crate) fn give_up_request(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         let is_it = |effect: &Effect| matches!(effect, Effect::Request(id, _) if *id == pending.id);
         if self.effects.iter().any(is_it) {

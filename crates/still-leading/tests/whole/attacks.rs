@@ -14,8 +14,7 @@ use still_leading::{Config, Elector, OnOverstay, Term, shutdown_signal};
 const ROLE: &str = "STILL_LEADING_ATTACK_CHILD";
 const URL: &str = "STILL_LEADING_ATTACK_URL";
 
-#[test]
-fn child() {
+pub fn child() {
     let Ok(role) = env::var(ROLE) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -85,13 +84,12 @@ impl std::io::Write for Said {
 
 fn command(role: &str, url: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "attacks::child", "--nocapture"]).env(ROLE, role).env(URL, url);
+    command.env(ROLE, role).env(URL, url);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 
-#[test]
-fn a_signal_after_lead_has_returned_still_ends_the_process() {
+pub fn a_signal_after_lead_has_returned_still_ends_the_process() {
     let api = ApiServer::start();
     let mut child = command("goes on", &api.url).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -110,15 +108,13 @@ fn a_signal_after_lead_has_returned_still_ends_the_process() {
     assert!(end.is_some(), "a dozen SIGTERMs are ignored");
 }
 
-#[test]
-fn a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events() {
+pub fn a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events() {
     let output = command("late log", "").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("said ") && !text.contains("said 0 bytes"), "{text}");
 }
 
-#[test]
-fn work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have() {
+pub fn work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have() {
     let api = ApiServer::start();
     let mut child = command("stays", &api.url).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -23,8 +23,8 @@ fn block(duration: Duration) {
     thread::sleep(duration);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_at_once() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_at_once() {
     let api = ApiServer::start();
     let (begun, mut terms) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
@@ -58,8 +58,8 @@ async fn the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_a
     assert_eq!(api.holder().as_deref(), Some(""));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_returns_or_panics_has_the_lease_released() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn work_that_returns_or_panics_has_the_lease_released() {
     let api = ApiServer::start();
     let returned = api.elector("returns").lead(pending(), |_| async { 7 }).await;
     assert_eq!(returned, Ok(End::Returned(7)));
@@ -69,8 +69,8 @@ async fn work_that_returns_or_panics_has_the_lease_released() {
     assert_eq!(api.holder().as_deref(), Some(""));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_overstays_keeps_the_lease_and_is_an_error() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn work_that_overstays_keeps_the_lease_and_is_an_error() {
     let api = ApiServer::start();
     let elector = api.elector_with("stays", |config| config.drain_timeout = Duration::from_millis(500));
     let (begun, mut terms) = mpsc::unbounded_channel();
@@ -88,8 +88,7 @@ async fn work_that_overstays_keeps_the_lease_and_is_an_error() {
 }
 
 /// The work occupies every thread of the application for longer than a lease, with the durations that most people use.
-#[test]
-fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
+pub fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
     const BLOCKED: Duration = Duration::from_secs(20);
     let api = ApiServer::start();
     let (begun, terms) = std::sync::mpsc::channel();
@@ -129,8 +128,8 @@ fn work_that_blocks_every_thread_of_the_application_costs_no_term() {
 }
 
 /// The future of `lead` is dropped. What it ran must not go on unnoticed, and the Lease must not be given away before it ends.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropping_the_future_aborts_the_work_and_releases_the_lease_after_its_end() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn dropping_the_future_aborts_the_work_and_releases_the_lease_after_its_end() {
     struct Running(Arc<AtomicBool>);
     impl Drop for Running {
         fn drop(&mut self) {

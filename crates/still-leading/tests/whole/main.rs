@@ -1,4 +1,5 @@
-//! The library as its users see it, in real time, against the embedded API server. Most of this waits, so it runs side by side.
+//! The library as its users see it, in real time, against the embedded API server. Most of this waits, so more of it runs side by
+//! side than there are processors.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
 
@@ -7,3 +8,44 @@ mod common;
 mod lead;
 mod process;
 mod readme;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+const THREADS: usize = 8;
+
+macro_rules! trials {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        vec![$(Trial::test(concat!(stringify!($module), "::", stringify!($name)), || {
+            $module::$name();
+            Ok(())
+        })),+]
+    };
+}
+
+fn main() -> ExitCode {
+    // A test starts this program once more, as the process under test.
+    process::child();
+    attacks::child();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let trials = trials![
+        attacks::a_signal_after_lead_has_returned_still_ends_the_process,
+        attacks::a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events,
+        attacks::work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have,
+        lead::the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_at_once,
+        lead::work_that_returns_or_panics_has_the_lease_released,
+        lead::work_that_overstays_keeps_the_lease_and_is_an_error,
+        lead::work_that_blocks_every_thread_of_the_application_costs_no_term,
+        lead::dropping_the_future_aborts_the_work_and_releases_the_lease_after_its_end,
+        process::sigterm_releases_the_lease_and_ends_the_process_in_order,
+        process::sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are_free,
+        process::work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and_keeps_the_lease,
+        process::a_second_signal_ends_the_process_at_once,
+        process::a_full_pipe_on_standard_output_costs_neither_the_term_nor_the_shutdown,
+        readme::the_program_of_the_readme_is_the_example_and_short,
+        readme::two_of_the_program_hand_over,
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

