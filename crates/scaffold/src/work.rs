@@ -94,9 +94,9 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
 
     /// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
     async fn over(&mut self, term: &Term) -> String {
-        let mut ends = Instant::now();
+        let mut ends = None;
         loop {
-            self.overdue = ends.elapsed();
+            self.overdue = ends.map_or(Duration::ZERO, |ends: Instant| ends.elapsed());
             let status = self.status();
             if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
                 return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
@@ -106,7 +106,8 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
             if remaining.is_zero() {
                 return "the term ran out".to_owned();
             }
-            ends = Instant::now().checked_add(remaining).unwrap_or(ends);
+            // A term without an end has no such moment.
+            ends = Instant::now().checked_add(remaining);
             select! {
                 () = self.changed() => {}
                 () = sleep(remaining) => {}

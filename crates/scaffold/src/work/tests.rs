@@ -152,3 +152,41 @@ async fn a_term_that_is_renewed_just_as_it_is_over_stays_over_and_does_not_end_t
         assert!(!flicker.may_act() && flicker.remaining().is_zero());
     }
 }
+
+/// A process that was stopped for a minute: the work gets no time that the lease does not have.
+#[tokio::test(start_paused = true)]
+async fn how_long_a_term_was_over_when_that_was_noticed_is_known() {
+    for (lasts, belief_ends, overdue) in [(5, 60, 0), (60, 5, 0), (1 << 25, 5, 0)] {
+        let first = term(1, Instant::now() + lasts * SECOND);
+        let (publish, beliefs) = watch::channel(status(Some(first.clone())));
+        tokio::spawn(async move {
+            sleep(belief_ends * SECOND).await;
+            publish.send_replace(status(None));
+            pending::<()>().await;
+        });
+        let mut terms = Beliefs { beliefs, view, overdue: Duration::MAX };
+        terms.over(&first).await;
+        assert_eq!(terms.overdue(&first).as_secs(), overdue, "{lasts} s");
+    }
+    let for_life = Term::for_life();
+    let (publish, beliefs) = watch::channel(status(Some(for_life.clone())));
+    let mut terms = Beliefs { beliefs, view, overdue: Duration::MAX };
+    let waiting = async {
+        sleep(60 * SECOND).await;
+        publish.send_replace(status(None));
+    };
+    tokio::join!(terms.over(&for_life), waiting);
+    assert_eq!(terms.overdue(&for_life), Duration::ZERO);
+
+    let second = term(2, Instant::now() + 5 * SECOND);
+    let (_publish, beliefs) = watch::channel(status(Some(second.clone())));
+    let mut terms = Beliefs { beliefs, view, overdue: Duration::ZERO };
+    {
+        let mut over = std::pin::pin!(terms.over(&second));
+        assert!(tokio::time::timeout(SECOND, &mut over).await.is_err());
+        // Nothing runs for a minute.
+        tokio::time::advance(60 * SECOND).await;
+        over.await;
+    }
+    assert_eq!(terms.overdue(&second).as_secs(), 56);
+}
