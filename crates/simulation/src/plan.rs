@@ -325,7 +325,7 @@ fn timing(rng: &mut Rng, factor: f64, base: Option<Duration>) -> Timing {
         lease_duration,
         renew_deadline,
         retry_period,
-        spread_after_release: Duration::from_millis(12),
+        spread_after_release: Duration::from_millis(8),
         spread_after_expiry: Duration::from_millis(50),
     }
 }

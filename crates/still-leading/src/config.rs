@@ -9,7 +9,7 @@ use crate::lease::Timing;
 
 /// Standbys spread their attempts over this time. After a release nobody leads meanwhile, so it is short; a crash has
 /// cost a lease duration already.
-const SPREAD_AFTER_RELEASE: Duration = Duration::from_millis(12);
+const SPREAD_AFTER_RELEASE: Duration = Duration::from_millis(8);
 const SPREAD_AFTER_EXPIRY: Duration = Duration::from_millis(50);
 
 /// Which Lease to contend for, in whose name, and how patiently.

@@ -84,7 +84,7 @@ impl std::io::Write for Said {
 
 fn command(role: &str, url: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.env(ROLE, role).env(URL, url);
+    command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).env(URL, url);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }

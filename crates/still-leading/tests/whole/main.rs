@@ -9,8 +9,6 @@ mod lead;
 mod process;
 mod readme;
 
-use std::process::ExitCode;
-
 use libtest_mimic::{Arguments, Trial};
 
 const THREADS: usize = 8;
@@ -24,12 +22,15 @@ macro_rules! trials {
     };
 }
 
-fn main() -> ExitCode {
-    // A test starts this program once more, as the process under test.
+/// The process under test: this program once more, with variables that make it another one.
+#[test]
+fn child() {
     process::child();
     attacks::child();
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
+}
+
+#[test]
+fn side_by_side() {
     let trials = trials![
         attacks::a_signal_after_lead_has_returned_still_ends_the_process,
         attacks::a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events,
@@ -47,5 +48,6 @@ fn main() -> ExitCode {
         readme::the_program_of_the_readme_is_the_example_and_short,
         readme::two_of_the_program_hand_over,
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let arguments = Arguments { test_threads: Some(THREADS), ..Arguments::default() };
+    assert!(!libtest_mimic::run(&arguments, trials).has_failed());
 }

@@ -73,7 +73,7 @@ impl Drop for Process {
 impl Process {
     fn start(role: &str, api: &ApiServer, stdout: Stdio) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.env(ROLE, role).env(URL, &api.url);
+        command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).env(URL, &api.url);
         Self(command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap())
     }
 
