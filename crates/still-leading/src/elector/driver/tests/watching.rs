@@ -17,6 +17,15 @@ fn renewed_by_another(api: &FakeApi) -> JoinHandle<()> {
     })
 }
 
+/// The other one releases, and this one leads as soon as its watch shows it.
+async fn takes_over_at_once(api: &FakeApi, other: &JoinHandle<()>, running: &mut Running) {
+    other.abort();
+    let begin = Instant::now();
+    api.give_to("");
+    running.leads().await;
+    assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+}
+
 fn gets(api: &FakeApi) -> usize {
     api.0.lock().unwrap().gets
 }
@@ -29,11 +38,7 @@ async fn a_standby_takes_over_as_soon_as_its_watch_shows_the_release() {
     let mut running = Running::start(api.clone());
     seconds(30.5).await;
     assert_eq!(gets(&api), 1, "it asks nothing while its watch speaks");
-    other.abort();
-    let begin = Instant::now();
-    api.give_to("");
-    running.leads().await;
-    assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+    takes_over_at_once(&api, &other, &mut running).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,11 +53,7 @@ async fn a_watch_that_ends_is_opened_again() {
         api.end_watches();
         seconds(4.0).await;
     }
-    other.abort();
-    let begin = Instant::now();
-    api.give_to("");
-    running.leads().await;
-    assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+    takes_over_at_once(&api, &other, &mut running).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,11 +70,7 @@ async fn a_watch_that_has_stalled_is_replaced() {
     let asked = gets(&api);
     seconds(30.0).await;
     assert_eq!(gets(&api), asked, "the new watch delivers");
-    other.abort();
-    let begin = Instant::now();
-    api.give_to("");
-    running.leads().await;
-    assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+    takes_over_at_once(&api, &other, &mut running).await;
 }
 
 #[tokio::test(start_paused = true)]
