@@ -217,3 +217,43 @@ fn after_the_last_time_there_is_no_panic() {
     let last = record::next_renew_time(micro_time(99), None, Some(i64::MAX));
     assert_eq!(last, micro_time(99));
 }
+
+#[test]
+fn the_duration_of_a_claim_is_rounded_up_to_whole_seconds() {
+    for (asked, written) in [(s(15.0), 15), (s(2.5), 3), (s(0.001), 1)] {
+        let claim = record::claim(None, false, ME, asked, micro_time(99), 3);
+        assert_eq!(claim.spec.unwrap().lease_duration_seconds, Some(written), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_claim_without_an_answer_is_prevented_only_while_it_can_still_land() {
+    let (mut elector, action) = Elector::that_read(Some(lease(10, None)));
+    assert_eq!(action, Action::Write);
+    note(&elector.timing, &mut elector.state, Event::WriteFailed, s(5.0));
+    note(&elector.timing, &mut elector.state, read(Some(lease(10, None))), s(5.1));
+    assert!(matches!(elector.release_at(5.2), Release::Put(_)), "it would replace this version");
+    note(&elector.timing, &mut elector.state, Event::Watched(lease(12, None)), s(5.3));
+    assert_eq!(elector.release_at(5.4), Release::Nothing, "it can no longer replace another one");
+}
+
+#[test]
+fn only_another_version_ends_the_doubt_about_a_refused_release() {
+    let mut leader = Elector::that_leads();
+    leader.state.doubt();
+    note(&leader.timing, &mut leader.state, Event::Watched(lease(11, Some(ME))), s(1.0));
+    assert_eq!(leader.release_at(1.0), Release::Read);
+    note(&leader.timing, &mut leader.state, Event::Watched(lease(12, Some(OTHER))), s(1.1));
+    assert_eq!(leader.release_at(1.1), Release::Nothing);
+}
+
+#[test]
+fn a_renewal_that_is_answered_in_the_moment_when_the_term_ends_begins_another_one() {
+    let mut leader = Elector::that_leads();
+    let last = leader.state.term().unwrap().valid_until;
+    assert_eq!((last, leader.at(9.0, Event::Tick)), (s(10.0), Action::Write));
+    leader.at(10.0, Event::Wrote(leader.written(12)));
+    let term = leader.state.term().unwrap();
+    assert_eq!((term.number, term.epoch), (2, 12));
+    assert_eq!(leader.state.lost(), Some(&Lost::RenewDeadline));
+}

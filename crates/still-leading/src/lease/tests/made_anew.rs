@@ -197,3 +197,13 @@ fn after_a_restore_the_leader_steps_down_and_waits_although_epochs_go_back() {
     leader.at(17.5, Event::Wrote(lease(6, Some(ME))));
     assert_eq!(leader.state.term().unwrap().epoch, 6);
 }
+
+#[test]
+fn a_longer_wait_takes_the_place_of_a_shorter_one() {
+    let mut a = Elector::new(ME);
+    a.at(0.0, Event::Tick);
+    a.at(0.0, Event::Read { lease: Some(lease(10, Some(OTHER))), age: Some(s(10.0)) });
+    assert_eq!(a.state.settling(s(0.0)).unwrap().until, s(6.0), "the Lease may be 9 s old");
+    a.at(1.0, Event::Watched(with_uid(lease(12, None), "uid-2")));
+    assert_eq!(a.state.settling(s(1.0)).unwrap().until, s(16.0));
+}
