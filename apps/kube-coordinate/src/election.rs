@@ -32,56 +32,105 @@ use tokio_util::sync::CancellationToken;
 /// How often this process shows that it is running. A small part of the time for which that counts.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// What is contended for, in whose name (unique among all processes that ever were), and how fast.
+/// What is contended for, in whose name, and how patiently.
 pub struct Params {
+    /// The namespace of the Lease.
     pub namespace: String,
+    /// The name of the Lease.
     pub lease_name: String,
+    /// In whose name. Unique among all processes that ever were, so with a random part for each process.
     pub identity: String,
+    /// How long a standby waits after the last renewal that it saw. 15 s by default in client-go.
     pub lease_duration: Duration,
+    /// How long a leader goes on after its last successful renewal. Below the lease duration; 10 s in client-go.
     pub renew_deadline: Duration,
+    /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
+    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
-/// What this replica knows about the election. Published at each beat.
+/// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, if it is this replica.
+    /// The holder of the Lease, where the crate tells.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
-    /// Why the last term ended.
-    pub lost: Option<&'static str>,
+    /// Why the last term of this replica ended.
+    pub lost: Option<String>,
 }
 
-/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
-/// over.
-type End = Mutex<Option<(Instant, SystemTime)>>;
+impl Status {
+    /// The same without a term, and with the reason if there was one.
+    fn without_term(self, why: impl Into<String>) -> Self {
+        let lost = if self.term.is_some() { Some(why.into()) } else { self.lost };
+        Self { term: None, lost, ..self }
+    }
+}
 
-/// One unbroken spell of leadership. A clone stays right for as long as the term lasts.
+/// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// Owned by the elector: without it the lease is lost, or the elector gone.
-    end: Weak<End>,
+    epoch: Option<u64>,
+    /// Empty once the term is over. Owned by [`Held`]: without it the Lease is lost, or the elector gone.
+    end: Weak<Mutex<Option<End>>>,
 }
 
 impl Term {
+    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
     /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
         self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
 }
 
+/// When a term ends, by two clocks: the first stands still while the machine is suspended, the second can be set.
+#[derive(Clone, Copy, Debug)]
+struct End(Instant, SystemTime);
+
+impl End {
+    fn after(time: Duration) -> Self {
+        Self(Instant::now() + time, SystemTime::now() + time)
+    }
+
+    fn remaining(self) -> Duration {
+        let by_wall = self.1.duration_since(SystemTime::now()).unwrap_or_default();
+        self.0.saturating_duration_since(Instant::now()).min(by_wall)
+    }
+}
+
 /// How long it was until `end`, which moves to `renewed` unless it has passed.
-fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+fn renew(end: &Mutex<Option<End>>, renewed: Option<End>) -> Duration {
     let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
-    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
-    });
+    let remaining = end.map_or(Duration::ZERO, End::remaining);
     *end = renewed.or(*end).filter(|_| !remaining.is_zero());
     remaining
+}
+
+/// The Lease in this replica's name. The term ends when this is dropped.
+struct Held {
+    since: Instant,
+    term: Term,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Held {
+    fn new(since: Instant, epoch: Option<u64>, end: End) -> Self {
+        let end = Arc::new(Mutex::new(Some(end)));
+        Self { since, term: Term { epoch, end: Arc::downgrade(&end) }, end }
+    }
+
+    /// Moves the end, unless the term is over; whether it lasts.
+    fn renew(&self, end: End) -> bool {
+        !renew(&self.end, Some(end)).is_zero()
+    }
 }
 
 /// A client of the lease's own. `kube` 2 repeats no request, and the crate drops those that hang.
@@ -98,7 +147,9 @@ pub fn client(config: Config) -> Result<Client> {
 /// The durations are too short for the crate, or its task has ended. After `release`: the Lease is still held in this
 /// replica's name, because the crate has no release. It expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
-    let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period } = params;
+    let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
+    // The crate tells of no attempt.
+    drop(on_attempt);
     let renew_period = retry_period.max(Duration::from_millis(1250));
     let api_timeout = (renew_deadline.saturating_sub(renew_period) / 2).max(Duration::from_secs(1));
     // A renewal may be answered late, the next is due a period after that answer, and it may hang.
@@ -118,15 +169,14 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     };
     let mut elector = LeaderElector::spawn(config.clone(), client.clone())?;
     let mut state = elector.state();
-    // Since when the Lease is in this replica's name, its term, and what owns its end.
-    let mut held: Option<(Instant, Term, Arc<End>)> = None;
+    let mut held: Option<Held> = None;
     let mut status = Status::default();
     loop {
         // Read before the question whether the term is over, since the process may be stopped in between.
-        let (now, end) = (Instant::now(), (Instant::now() + slack, SystemTime::now() + slack));
+        let (now, end) = (Instant::now(), End::after(slack));
         // The crate still believes what it believed before that: it has to ask anew.
-        if held.take_if(|(_, _, current)| renew(current, Some(end)).is_zero()).is_some() {
-            status = Status { term: None, lost: Some("this process did not run"), ..status };
+        if held.take_if(|held| !held.renew(end)).is_some() {
+            status = Status { leader: None, ..status.without_term("this process did not run") };
             publish.send_replace(status.clone());
             timeout(lease_duration, elector.shutdown()).await.context("the elector does not end")??;
             elector = LeaderElector::spawn(config.clone(), client.clone())?;
@@ -134,17 +184,14 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
         }
         let believed = state.borrow_and_update().clone();
         if believed.is_leader() {
-            let (since, term, _) = held.get_or_insert_with(|| {
-                let current = Arc::new(Mutex::new(Some(end)));
-                (now, Term { end: Arc::downgrade(&current) }, current)
-            });
-            let lasted = now.duration_since(*since) >= renew_period + api_timeout;
-            status.term = lasted.then(|| term.clone());
-            status = Status { synced: true, leader: Some(identity.clone()), lost: None, ..status };
+            let held = held.get_or_insert_with(|| Held::new(now, None, end));
+            let has_lasted = held.since.elapsed() >= renew_period + api_timeout;
+            let (leader, term) = (Some(identity.clone()), has_lasted.then(|| held.term.clone()));
+            status = Status { synced: true, leader, term, ..status };
         } else {
             held = None;
             let synced = status.synced || believed == LeaderState::Following;
-            status = Status { synced, leader: None, term: None, lost: Some("another holds it, or a renewal failed") };
+            status = Status { synced, leader: None, ..status.without_term("another holds it, or a renewal failed") };
         }
         publish.send_replace(status.clone());
         select! {

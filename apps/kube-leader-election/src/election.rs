@@ -35,60 +35,105 @@ use tracing::warn;
 /// The pause between two attempts to step down.
 const RELEASE_PAUSE: Duration = Duration::from_millis(250);
 
-/// What is contended for, in whose name (unique among all processes that ever were), and how fast.
+/// What is contended for, in whose name, and how patiently.
 pub struct Params {
+    /// The namespace of the Lease.
     pub namespace: String,
+    /// The name of the Lease.
     pub lease_name: String,
+    /// In whose name. Unique among all processes that ever were, so with a random part for each process.
     pub identity: String,
+    /// How long a standby waits after the last renewal that it saw. 15 s by default in client-go.
     pub lease_duration: Duration,
+    /// How long a leader goes on after its last successful renewal. Below the lease duration; 10 s in client-go.
     pub renew_deadline: Duration,
+    /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each renewal took, and of each failure.
+    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
-/// What this replica knows about the election. Published after each attempt.
+/// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease.
+    /// The holder of the Lease, where the crate tells.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
-    /// Why the last term ended.
-    pub lost: Option<&'static str>,
+    /// Why the last term of this replica ended.
+    pub lost: Option<String>,
 }
 
-/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
-/// over.
-type End = Mutex<Option<(Instant, SystemTime)>>;
+impl Status {
+    /// The same without a term, and with the reason if there was one.
+    fn without_term(self, why: impl Into<String>) -> Self {
+        let lost = if self.term.is_some() { Some(why.into()) } else { self.lost };
+        Self { term: None, lost, ..self }
+    }
+}
 
 /// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// The fencing token: the resourceVersion of the acquiring write, a larger number in each later term of any replica.
-    pub epoch: String,
-    /// Owned by the elector: without it the lease is lost, or the elector gone.
-    end: Weak<End>,
+    epoch: Option<u64>,
+    /// Empty once the term is over. Owned by [`Held`]: without it the Lease is lost, or the elector gone.
+    end: Weak<Mutex<Option<End>>>,
 }
 
 impl Term {
+    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
     /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
         self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
 }
 
+/// When a term ends, by two clocks: the first stands still while the machine is suspended, the second can be set.
+#[derive(Clone, Copy, Debug)]
+struct End(Instant, SystemTime);
+
+impl End {
+    fn after(time: Duration) -> Self {
+        Self(Instant::now() + time, SystemTime::now() + time)
+    }
+
+    fn remaining(self) -> Duration {
+        let by_wall = self.1.duration_since(SystemTime::now()).unwrap_or_default();
+        self.0.saturating_duration_since(Instant::now()).min(by_wall)
+    }
+}
+
 /// How long it was until `end`, which moves to `renewed` unless it has passed.
-fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+fn renew(end: &Mutex<Option<End>>, renewed: Option<End>) -> Duration {
     let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
-    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
-    });
+    let remaining = end.map_or(Duration::ZERO, End::remaining);
     *end = renewed.or(*end).filter(|_| !remaining.is_zero());
     remaining
+}
+
+/// The Lease in this replica's name. The term ends when this is dropped.
+struct Held {
+    since: Instant,
+    term: Term,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Held {
+    fn new(since: Instant, epoch: Option<u64>, end: End) -> Self {
+        let end = Arc::new(Mutex::new(Some(end)));
+        Self { since, term: Term { epoch, end: Arc::downgrade(&end) }, end }
+    }
+
+    /// Moves the end, unless the term is over; whether it lasts.
+    fn renew(&self, end: End) -> bool {
+        !renew(&self.end, Some(end)).is_zero()
+    }
 }
 
 /// A client of the lease's own, because `kube` would repeat a 429, 503 or 504 up to 15 times inside one call.
@@ -109,42 +154,38 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
     let lock = LeaseLockParams { lease_name, holder_id: identity.clone(), lease_ttl: lease_duration };
     let lock = LeaseLock::new(client, &namespace, lock);
-    // Since when the Lease is in this replica's name, its term, and what owns its end.
-    let mut held: Option<(Instant, Term, Arc<End>)> = None;
+    let mut held: Option<Held> = None;
     let mut status = Status::default();
     // What was seen of the Lease last; until when a leader that is cut off may act.
     let (mut seen, mut unsettled) = (None, Instant::now());
     let unsure = loop {
         // Read before the request: whatever others see as the time of the renewal is later.
-        let (began, end) = (Instant::now(), (Instant::now() + renew_deadline, SystemTime::now() + renew_deadline));
+        let (began, end) = (Instant::now(), End::after(renew_deadline));
         // Not ended by `release`: a renewal that arrived after stepping down would hold the Lease for nobody.
         let answer = attempt(&lock, retry_period).await;
         // A term that is over stays over: somebody else may have led meanwhile.
-        held = held.filter(|(_, _, current)| !renew(current, None).is_zero());
+        held = held.filter(|held| !held.term.remaining().is_zero());
         let mut pause = retry_period;
         let failed = answer.is_err();
         match answer {
             Ok(lease) => {
-                let (uid, spec) = (lease.metadata.uid, lease.spec.unwrap_or_default());
-                let leader = spec.holder_identity.filter(|holder| !holder.is_empty());
-                let is_me = leader.as_ref() == Some(&identity);
-                let (is, was) = ((uid, spec.lease_transitions, is_me), seen.take().filter(|_| held.is_none()));
-                if was.is_some_and(|was: (_, _, bool)| was.0 != is.0 || (is_me && !was.2 && was.1 == is.1)) {
+                let sight = Sight::of(&lease, &identity);
+                if seen.replace(sight.clone()).is_some_and(|was| held.is_none() && sight.is_unsettled_after(&was)) {
                     unsettled = began + lease_duration;
                 }
-                seen = Some(is);
-                status = Status { synced: true, leader, term: None, lost: Some("another holds it") };
-                held = held.filter(|_| is_me);
-                if is_me {
+                let leader = holder(&lease);
+                if sight.is_mine {
                     on_attempt(Some(began.elapsed()));
-                    let (since, term, current) = held.get_or_insert_with(|| {
-                        let current = Arc::new(Mutex::new(Some(end)));
-                        let epoch = lease.metadata.resource_version.unwrap_or_default();
-                        (began, Term { epoch, end: Arc::downgrade(&current) }, current)
-                    });
-                    renew(current, Some(end));
-                    let kept = began >= unsettled.max(*since + 2 * retry_period);
-                    status = Status { term: kept.then(|| term.clone()), lost: None, ..status };
+                    let epoch = lease.metadata.resource_version.and_then(|version| version.parse().ok());
+                    let held = held.get_or_insert_with(|| Held::new(began, epoch, end));
+                    held.renew(end);
+                    let is_kept = began >= unsettled.max(held.since + 2 * retry_period);
+                    let term = is_kept.then(|| held.term.clone());
+                    status = Status { synced: true, leader, term, ..status };
+                } else {
+                    held = None;
+                    let why = lost_to(leader.as_deref());
+                    status = Status { synced: true, leader, ..status.without_term(why) };
                 }
             }
             Err(error) => {
@@ -153,7 +194,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
                 // A win that was not confirmed does not count either.
                 held = held.filter(|_| status.term.is_some());
                 if held.is_none() {
-                    status = Status { term: None, lost: Some("the renew deadline has passed"), ..status };
+                    status = status.without_term("the renew deadline has passed");
                     // A write that arrives all the same, but late, keeps the Lease for a replica that cannot lead.
                     if error.is::<Elapsed>() && status.leader.as_ref() == Some(&identity) {
                         pause = 2 * lease_duration;
@@ -168,10 +209,35 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     };
     publish.send_modify(|status| status.term = None);
     // An attempt that failed may have acquired the Lease all the same.
-    let remaining = held.map_or(Duration::ZERO, |(_, _, current)| renew(&current, None));
+    let remaining = held.map_or(Duration::ZERO, |held| held.term.remaining());
     let bound = if unsure { remaining.max(2 * retry_period) } else { remaining };
     ensure!(bound.is_zero() || Instant::now() >= unsettled, "a leader that is cut off may still act");
     if bound.is_zero() { Ok(()) } else { timeout(bound, step_down(&lock, retry_period)).await.context("stepping down") }
+}
+
+fn holder(lease: &Lease) -> Option<String> {
+    lease.spec.as_ref()?.holder_identity.clone().filter(|holder| !holder.is_empty())
+}
+
+/// What tells one claim from another.
+#[derive(Clone)]
+struct Sight {
+    uid: Option<String>,
+    transitions: Option<i32>,
+    is_mine: bool,
+}
+
+impl Sight {
+    fn of(lease: &Lease, identity: &str) -> Self {
+        let transitions = lease.spec.as_ref().and_then(|spec| spec.lease_transitions);
+        Self { uid: lease.metadata.uid.clone(), transitions, is_mine: holder(lease).as_deref() == Some(identity) }
+    }
+
+    /// Whether it is another Lease than `before`, or in this replica's name by no transition, so not by the crate.
+    fn is_unsettled_after(&self, before: &Self) -> bool {
+        let is_named = self.is_mine && !before.is_mine && self.transitions == before.transitions;
+        self.uid != before.uid || is_named
+    }
 }
 
 /// Steps down if the Lease is in this replica's name, which the crate reads first. Tries until it succeeds.
@@ -191,6 +257,12 @@ async fn attempt(lock: &LeaseLock, bound: Duration) -> Result<Lease> {
     // Who leads is for the holder to say, not for the variant: a renewal that met the Lease of another says `Acquired`.
     let (LeaseLockResult::Acquired(lease) | LeaseLockResult::NotAcquired(lease)) = answer;
     Ok(lease)
+}
+
+/// Why a term ended whose Lease names this leader.
+fn lost_to(leader: Option<&str>) -> String {
+    leader
+        .map_or_else(|| "the lease was released by somebody else".to_owned(), |it| format!("the lease is held by {it}"))
 }
 
 #[cfg(test)]

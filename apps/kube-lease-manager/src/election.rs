@@ -1,8 +1,8 @@
 //! Leader election with `kube-lease-manager` 0.13: the template, which knows nothing of the rest of the demo.
 //!
 //! Promised:
-//! - The first request that fails or hangs ends a term, and so does an answer without this holder. The time-outs are such
-//!   that the last renewal is at most one renew deadline old then. (`watch` would keep errors to itself and lead on.)
+//! - The first request that fails or hangs ends a term, and so does an answer without this holder. Each request is bounded
+//!   such that the last renewal is at most one renew deadline old then. (`watch` would keep errors to itself and lead on.)
 //! - This process's own clocks end a term if no task has run for what the lease duration exceeds the renew deadline by.
 //! - A win counts once it has lasted for a renewal period and a time-out: the crate clears expired Leases and renews without
 //!   a condition, so a leader may have been robbed, and one that is cut off may lead on. Both notice within that time.
@@ -23,79 +23,128 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
 use kube::{Client, Config};
 use kube_lease_manager::{LeaseCreateMode::UseExistent, LeaseManager, LeaseParams};
 use tokio::select;
 use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tower::{BoxError, service_fn};
 use tracing::warn;
 
 /// How often this process shows that it is running. A small part of the time for which that counts.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// What is contended for, in whose name (unique among all processes that ever were), and how fast.
+/// What is contended for, in whose name, and how patiently.
 pub struct Params {
+    /// The namespace of the Lease.
     pub namespace: String,
+    /// The name of the Lease.
     pub lease_name: String,
+    /// In whose name. Unique among all processes that ever were, so with a random part for each process.
     pub identity: String,
+    /// How long a standby waits after the last renewal that it saw. 15 s by default in client-go.
     pub lease_duration: Duration,
+    /// How long a leader goes on after its last successful renewal. Below the lease duration; 10 s in client-go.
     pub renew_deadline: Duration,
+    /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
+    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
-/// What this replica knows about the election. Published at each beat.
+/// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, if it is this replica.
+    /// The holder of the Lease, where the crate tells.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
-    /// Why the last term ended.
-    pub lost: Option<&'static str>,
+    /// Why the last term of this replica ended.
+    pub lost: Option<String>,
 }
 
-/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
-/// over.
-type End = Mutex<Option<(Instant, SystemTime)>>;
+impl Status {
+    /// The same without a term, and with the reason if there was one.
+    fn without_term(self, why: impl Into<String>) -> Self {
+        let lost = if self.term.is_some() { Some(why.into()) } else { self.lost };
+        Self { term: None, lost, ..self }
+    }
+}
 
-/// One unbroken spell of leadership. A clone stays right for as long as the term lasts.
+/// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// Owned by the elector: without it the lease is lost, or the elector gone.
-    end: Weak<End>,
+    epoch: Option<u64>,
+    /// Empty once the term is over. Owned by [`Held`]: without it the Lease is lost, or the elector gone.
+    end: Weak<Mutex<Option<End>>>,
 }
 
 impl Term {
+    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
     /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
         self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
 }
 
+/// When a term ends, by two clocks: the first stands still while the machine is suspended, the second can be set.
+#[derive(Clone, Copy, Debug)]
+struct End(Instant, SystemTime);
+
+impl End {
+    fn after(time: Duration) -> Self {
+        Self(Instant::now() + time, SystemTime::now() + time)
+    }
+
+    fn remaining(self) -> Duration {
+        let by_wall = self.1.duration_since(SystemTime::now()).unwrap_or_default();
+        self.0.saturating_duration_since(Instant::now()).min(by_wall)
+    }
+}
+
 /// How long it was until `end`, which moves to `renewed` unless it has passed.
-fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+fn renew(end: &Mutex<Option<End>>, renewed: Option<End>) -> Duration {
     let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
-    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
-    });
+    let remaining = end.map_or(Duration::ZERO, End::remaining);
     *end = renewed.or(*end).filter(|_| !remaining.is_zero());
     remaining
 }
 
-/// A client of the lease's own: by default `kube` has no read time-out, and repeats a 429, 503 or 504 up to 15 times.
+/// The Lease in this replica's name. The term ends when this is dropped.
+struct Held {
+    since: Instant,
+    term: Term,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Held {
+    fn new(since: Instant, epoch: Option<u64>, end: End) -> Self {
+        let end = Arc::new(Mutex::new(Some(end)));
+        Self { since, term: Term { epoch, end: Arc::downgrade(&end) }, end }
+    }
+
+    /// Moves the end, unless the term is over; whether it lasts.
+    fn renew(&self, end: End) -> bool {
+        !renew(&self.end, Some(end)).is_zero()
+    }
+}
+
+/// A client of the lease's own, because `kube` would repeat a 429, 503 or 504 up to 15 times inside one call.
 ///
 /// # Errors
 /// The configuration cannot be used.
-pub fn client(mut config: Config, renew_deadline: Duration) -> Result<Client> {
-    // A renewal is two requests, each a connect and an answer; a slow one may be followed by one that fails slowly.
-    let bound = Some(renew_deadline / 8);
-    (config.connect_timeout, config.read_timeout, config.write_timeout) = (bound, bound, bound);
-    // Otherwise the time that a connection was idle counts as waiting for the answer.
-    (config.default_retry, config.reset_reader_on_write) = (false, true);
+pub fn client(mut config: Config) -> Result<Client> {
+    config.default_retry = false;
     Client::try_from(config).context("building the client for the lease")
 }
 
@@ -105,40 +154,59 @@ pub fn client(mut config: Config, renew_deadline: Duration) -> Result<Client> {
 /// # Errors
 /// The durations are too short for the crate, or, after `release`, the Lease could not be released and expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
-    let Params { namespace, lease_name: lease, identity, lease_duration, renew_deadline, retry_period } = params;
+    let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
     let long_enough = renew_deadline >= Duration::from_secs(2) && lease_duration >= renew_deadline + 4 * BEAT;
     ensure!(long_enough, "kube-lease-manager needs a renew deadline of 2s or more, and a lease duration 1s above it");
     let renew_period = Duration::from_secs(retry_period.min(renew_deadline / 2).as_secs().max(1));
+    // From when a write was sent: its answer, the pause, and the two requests of the renewal that fails.
+    let request_timeout = (renew_deadline - renew_period) / 3;
+    let client = bounded(client, request_timeout, on_attempt.into());
     let lock = LeaseParams::new(identity.clone(), lease_duration.as_secs(), (lease_duration - renew_period).as_secs());
-    let manager = || LeaseManager::new(client.clone(), lease.clone(), namespace.clone(), lock.clone(), UseExistent);
-    let pace = (lease_duration - renew_deadline, renew_period + renew_deadline / 4);
-    let (mut round, mut unsure) = (Instant::now(), false);
-    while timeout_at(round, release.cancelled()).await.is_err() {
-        round = Instant::now() + retry_period;
-        let attempt = async {
+    let manager =
+        || LeaseManager::new(client.clone(), lease_name.clone(), namespace.clone(), lock.clone(), UseExistent);
+    let limits = Limits { slack: lease_duration - renew_deadline, confirmed_after: renew_period + request_timeout };
+    let (mut status, mut next_round) = (Status::default(), Instant::now());
+    // For how long to try to release in the end: not at all if the Lease is not in this replica's name.
+    let mut release_bound = Duration::ZERO;
+    while timeout_at(next_round, release.cancelled()).await.is_err() {
+        next_round = Instant::now() + retry_period;
+        let round = async {
             // One for each round: a manager looks at the Lease of another only when the expiry that it knows has passed.
             let manager = manager().await?;
-            publish.send_modify(|status| status.synced = true);
-            if !timeout_at(round, manager.changed()).await.unwrap_or(Ok(false))? {
-                return Ok("another holds it");
+            status.synced = true;
+            publish.send_replace(status.clone());
+            if !timeout_at(next_round, manager.changed()).await.unwrap_or(Ok(false))? {
+                return Ok(Some("another holds it"));
             }
-            publish.send_modify(|status| status.leader = Some(identity.clone()));
-            lead(&manager, pace, &publish, &release).await
+            status.leader = Some(identity.clone());
+            lead(&manager, limits, &mut status, &publish, &release).await
         };
-        let failed = |error| warn!(%error, "could not acquire or renew the lease");
-        let end = attempt.await.map_err(failed);
-        unsure = end.is_err();
-        let lost = end.unwrap_or("a request failed");
-        if !release.is_cancelled() {
-            publish.send_modify(|it| *it = Status { synced: it.synced, lost: Some(lost), ..Status::default() });
-        }
+        let lost = match round.await {
+            Ok(Some(lost)) => {
+                release_bound = Duration::ZERO;
+                lost
+            }
+            Ok(None) => {
+                release_bound = renew_deadline / 2;
+                break;
+            }
+            Err(error) => {
+                warn!(%error, "could not acquire or renew the lease");
+                // It may have acquired the Lease all the same.
+                release_bound = 2 * retry_period;
+                "a request failed"
+            }
+        };
+        status = Status { leader: None, ..status.without_term(lost) };
+        publish.send_replace(status.clone());
     }
     publish.send_modify(|status| status.term = None);
-    // A request that failed may have acquired the Lease all the same; the crate reads it before it releases.
-    let bound = if publish.borrow().leader.is_some() { renew_deadline / 2 } else { 2 * retry_period };
+    if release_bound.is_zero() {
+        return Ok(());
+    }
     let release = async {
         loop {
-            // In a task of its own, because the crate panics when the release meets a conflict.
+            // In a task of its own, because the crate panics when the release meets a conflict. It reads before it writes.
             let manager = manager();
             match tokio::spawn(async move { manager.await?.release().await }).await {
                 Ok(Ok(())) => return,
@@ -147,34 +215,63 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
             sleep(BEAT).await;
         }
     };
-    if unsure || publish.borrow().leader.is_some() {
-        timeout(bound, release).await.context("releasing the lease")?;
-    }
-    Ok(())
+    timeout(release_bound, release).await.context("releasing the lease")
 }
 
-/// Leads with `manager` until that ends, or until `release` is cancelled; why.
+/// How long a term lasts without a beat, and when a win counts.
+#[derive(Clone, Copy)]
+struct Limits {
+    slack: Duration,
+    confirmed_after: Duration,
+}
+
+/// Leads with `manager` until that ends; why. `None` if `release` was cancelled before.
 async fn lead(
     manager: &LeaseManager,
-    (slack, settle): (Duration, Duration),
+    limits: Limits,
+    status: &mut Status,
     publish: &Sender<Status>,
     release: &CancellationToken,
-) -> kube_lease_manager::Result<&'static str> {
-    let new_end = || (Instant::now() + slack, SystemTime::now() + slack);
-    let (since, current) = (Instant::now(), Arc::new(Mutex::new(Some(new_end()))));
-    let (term, mut lost) = (Term { end: Arc::downgrade(&current) }, std::pin::pin!(manager.changed()));
-    // Read before the question whether the term is over, since the process may be stopped in between.
-    while !renew(&current, Some(new_end())).is_zero() {
-        publish.send_modify(|status| status.term = (since.elapsed() >= settle).then(|| term.clone()));
+) -> kube_lease_manager::Result<Option<&'static str>> {
+    let held = Held::new(Instant::now(), None, End::after(limits.slack));
+    let mut lost = std::pin::pin!(manager.changed());
+    // The new end is read before the question whether the term is over: the process may be stopped in between.
+    while held.renew(End::after(limits.slack)) {
+        let is_confirmed = held.since.elapsed() >= limits.confirmed_after;
+        status.term = is_confirmed.then(|| held.term.clone());
+        publish.send_replace(status.clone());
         select! {
             // The crate first: after a stop and a resume its own timers are due as well.
             biased;
-            lost = &mut lost => return lost.map(|_| "another holds it"),
-            () = release.cancelled() => return Ok("shutting down"),
+            lost = &mut lost => return lost.map(|_| Some("another holds it")),
+            () = release.cancelled() => return Ok(None),
             () = sleep(BEAT) => {}
         }
     }
-    Ok("this process did not run")
+    Ok(Some("this process did not run"))
+}
+
+/// The same client with a bound on each request as a whole, which the crate does not set; and what the crate does not tell.
+fn bounded(client: Client, bound: Duration, on_attempt: Arc<dyn Fn(Option<Duration>) + Send + Sync>) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = service_fn(move |request: Request<Body>| {
+        let (client, on_attempt) = (client.clone(), Arc::clone(&on_attempt));
+        async move {
+            let (began, is_write) = (Instant::now(), request.method() != Method::GET);
+            let answer = timeout(bound, async {
+                let (head, body) = client.send(request).await?.into_parts();
+                Ok::<_, BoxError>(Response::from_parts(head, Body::from(body.collect().await?.to_bytes())))
+            });
+            let answer = answer.await.map_err(BoxError::from).flatten();
+            match &answer {
+                Ok(answer) if answer.status().is_success() && is_write => on_attempt(Some(began.elapsed())),
+                Ok(answer) if answer.status().is_success() => {}
+                _ => on_attempt(None),
+            }
+            answer
+        }
+    });
+    Client::new(service, namespace)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use still_leading_scaffold::{self as scaffold, App, Election};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use election::{Params, Status};
+use election::{Params, Status, Term};
 
 // This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
 #[tokio::main(flavor = "current_thread")]
@@ -27,12 +27,13 @@ async fn run() -> Result<()> {
     let params = Params {
         namespace,
         lease_name: app.args.lease_name.clone(),
-        identity: app.identity.to_string(),
+        identity: app.identity.clone(),
         lease_duration: app.args.lease_duration,
         renew_deadline: app.args.renew_deadline,
         retry_period: app.args.retry_period,
+        on_attempt: app.metrics.on_attempt(),
     };
-    let client = election::client(config, params.renew_deadline)?;
+    let client = election::client(config)?;
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
     let task = tokio::spawn(election::run(client, params, publish, release.clone()));
@@ -41,11 +42,11 @@ async fn run() -> Result<()> {
 
 /// What the application needs to know of what the elector publishes.
 fn view(status: &Status) -> scaffold::Status {
-    let term = status.term.clone();
+    let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
     scaffold::Status {
         ready: status.synced,
         leader: status.leader.clone(),
-        term: term.map(|term| scaffold::Term::new(None, move || term.remaining())),
-        lost: status.lost.map(str::to_owned),
+        term: status.term.clone().map(of),
+        lost: status.lost.clone(),
     }
 }

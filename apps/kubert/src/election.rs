@@ -3,6 +3,7 @@
 //! Promised:
 //! - A term ends by this process's own clocks, one renew deadline after its last successful renewal was begun, whether or
 //!   not any task has run since. Errors do not end it before; an answer that names another holder does at once.
+//! - A claim that does not expire one lease duration from now by the wall clock is no renewal: the clock was set.
 //! - A claim in this replica's name by which it does not lead already is not renewed: somebody else wrote it, or it came too
 //!   late. It has to expire first, and others may take it then.
 //! - No attempt takes longer than a retry period.
@@ -35,58 +36,104 @@ use tracing::warn;
 /// The pause between two attempts to vacate the Lease.
 const RELEASE_PAUSE: Duration = Duration::from_millis(250);
 
-/// What is contended for, in whose name (unique among all processes that ever were), and how fast.
+/// What is contended for, in whose name, and how patiently.
 pub struct Params {
+    /// The namespace of the Lease.
     pub namespace: String,
+    /// The name of the Lease.
     pub lease_name: String,
+    /// In whose name. Unique among all processes that ever were, so with a random part for each process.
     pub identity: String,
+    /// How long a standby waits after the last renewal that it saw. 15 s by default in client-go.
     pub lease_duration: Duration,
+    /// How long a leader goes on after its last successful renewal. Below the lease duration; 10 s in client-go.
     pub renew_deadline: Duration,
+    /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each renewal took, and of each failure.
+    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
-/// What this replica knows about the election. Published after each attempt.
+/// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease.
+    /// The holder of the Lease, where the crate tells.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
-    /// Why the last term ended.
-    pub lost: Option<&'static str>,
+    /// Why the last term of this replica ended.
+    pub lost: Option<String>,
 }
 
-/// When a term ends, by two clocks: one stands still while the machine is suspended, the other can be set. Empty once it is
-/// over.
-type End = Mutex<Option<(Instant, SystemTime)>>;
+impl Status {
+    /// The same without a term, and with the reason if there was one.
+    fn without_term(self, why: impl Into<String>) -> Self {
+        let lost = if self.term.is_some() { Some(why.into()) } else { self.lost };
+        Self { term: None, lost, ..self }
+    }
+}
 
 /// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// Owned by the elector: without it the lease is lost, or the elector gone.
-    end: Weak<End>,
+    epoch: Option<u64>,
+    /// Empty once the term is over. Owned by [`Held`]: without it the Lease is lost, or the elector gone.
+    end: Weak<Mutex<Option<End>>>,
 }
 
 impl Term {
+    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
     /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
     pub fn remaining(&self) -> Duration {
         self.end.upgrade().map_or(Duration::ZERO, |end| renew(&end, None))
     }
 }
 
+/// When a term ends, by two clocks: the first stands still while the machine is suspended, the second can be set.
+#[derive(Clone, Copy, Debug)]
+struct End(Instant, SystemTime);
+
+impl End {
+    fn after(time: Duration) -> Self {
+        Self(Instant::now() + time, SystemTime::now() + time)
+    }
+
+    fn remaining(self) -> Duration {
+        let by_wall = self.1.duration_since(SystemTime::now()).unwrap_or_default();
+        self.0.saturating_duration_since(Instant::now()).min(by_wall)
+    }
+}
+
 /// How long it was until `end`, which moves to `renewed` unless it has passed.
-fn renew(end: &End, renewed: Option<(Instant, SystemTime)>) -> Duration {
+fn renew(end: &Mutex<Option<End>>, renewed: Option<End>) -> Duration {
     let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
-    let remaining = end.map_or(Duration::ZERO, |(monotonic, wall)| {
-        let by_wall = wall.duration_since(SystemTime::now()).unwrap_or_default();
-        monotonic.saturating_duration_since(Instant::now()).min(by_wall)
-    });
+    let remaining = end.map_or(Duration::ZERO, End::remaining);
     *end = renewed.or(*end).filter(|_| !remaining.is_zero());
     remaining
+}
+
+/// The Lease in this replica's name. The term ends when this is dropped.
+struct Held {
+    term: Term,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+impl Held {
+    fn new(epoch: Option<u64>, end: End) -> Self {
+        let end = Arc::new(Mutex::new(Some(end)));
+        Self { term: Term { epoch, end: Arc::downgrade(&end) }, end }
+    }
+
+    /// Moves the end, unless the term is over; whether it lasts.
+    fn renew(&self, end: End) -> bool {
+        !renew(&self.end, Some(end)).is_zero()
+    }
 }
 
 /// A client of the lease's own. `kube` 1 repeats no request, and an attempt that hangs is dropped by [`run`].
@@ -107,44 +154,41 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     let (api, manager) = (Api::namespaced(client, &namespace), OnceCell::new());
     // With a grace period as long as the lease, each call renews; the pace is this loop's.
     let claim_params = ClaimParams { lease_duration, renew_grace_period: lease_duration };
-    // This replica's term, and what owns its end.
-    let mut held: Option<(Term, Arc<End>)> = None;
+    let mut held: Option<Held> = None;
     let mut status = Status::default();
     let unsure = loop {
         // Read before the request: whatever others see as the time of the renewal is later.
-        let (began, wall) = (Instant::now(), SystemTime::now());
-        let end = (began + renew_deadline, wall + renew_deadline);
+        let (began, wall, end) = (Instant::now(), SystemTime::now(), End::after(renew_deadline));
         let attempt = async {
             let manager = manager.get_or_try_init(|| LeaseManager::init(api.clone(), &lease_name)).await?;
             claim(manager, &identity, &claim_params, held.is_some()).await
         };
         let answer = timeout(retry_period, attempt).await.unwrap_or(Err(Error::Timeout));
         // A term that is over stays over: somebody else may have led meanwhile.
-        held = held.filter(|(_, current)| !renew(current, None).is_zero());
+        held = held.filter(|held| !held.term.remaining().is_zero());
         let failed = answer.is_err();
+        // A claim that was written just now expires one lease duration after a moment of this attempt, on this wall clock.
+        // Any other one is what the manager remembers: the clock was set meanwhile, and nothing was renewed.
+        let just_now = wall + lease_duration..=SystemTime::now() + lease_duration;
         match answer {
-            // A claim that expires earlier was not written just now: the clock was set back, and nothing was renewed.
-            Ok((claim, true))
-                if claim.holder == identity && SystemTime::from(claim.expiry) >= wall + lease_duration =>
-            {
+            Ok((claim, true)) if claim.holder == identity && just_now.contains(&claim.expiry.into()) => {
                 on_attempt(Some(began.elapsed()));
-                let (term, current) = held.get_or_insert_with(|| {
-                    let current = Arc::new(Mutex::new(Some(end)));
-                    (Term { end: Arc::downgrade(&current) }, current)
-                });
-                renew(current, Some(end));
-                status = Status { synced: true, leader: Some(identity.clone()), term: Some(term.clone()), lost: None };
+                let held = held.get_or_insert_with(|| Held::new(None, end));
+                held.renew(end);
+                let (leader, term) = (Some(identity.clone()), Some(held.term.clone()));
+                status = Status { synced: true, leader, term, ..status };
             }
             Ok((claim, _)) if claim.holder != identity => {
                 held = None;
-                let leader = Some(claim.holder.clone());
-                status = Status { synced: true, leader, term: None, lost: Some("another holds it") };
+                let leader = Some(claim.holder.clone()).filter(|holder| !holder.is_empty());
+                let why = lost_to(leader.as_deref());
+                status = Status { synced: true, leader, ..status.without_term(why) };
             }
             unsure => {
                 on_attempt(None);
                 warn!(error = unsure.err().map(|error| error.to_string()), "could not claim or renew the lease");
                 if held.is_none() {
-                    status = Status { term: None, lost: Some("the renew deadline has passed"), ..status };
+                    status = status.without_term("the renew deadline has passed");
                 }
                 // The manager read the Lease when it was made, whatever became of the writes.
                 status.synced = manager.initialized();
@@ -157,7 +201,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     };
     publish.send_modify(|status| status.term = None);
     // An attempt that failed may have acquired the Lease all the same.
-    let remaining = held.map_or(Duration::ZERO, |(_, current)| renew(&current, None));
+    let remaining = held.map_or(Duration::ZERO, |held| held.term.remaining());
     let bound = if unsure { remaining.max(2 * retry_period) } else { remaining };
     match manager.get() {
         Some(manager) if !bound.is_zero() => {
@@ -196,6 +240,12 @@ async fn vacate(manager: &LeaseManager, identity: &str, bound: Duration) {
         }
         sleep(RELEASE_PAUSE).await;
     }
+}
+
+/// Why a term ended whose Lease names this leader.
+fn lost_to(leader: Option<&str>) -> String {
+    leader
+        .map_or_else(|| "the lease was released by somebody else".to_owned(), |it| format!("the lease is held by {it}"))
 }
 
 #[cfg(test)]

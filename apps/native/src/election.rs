@@ -14,68 +14,116 @@
 //!   duration to renew deadline, or if the process is paused after it checked [`Term::remaining`] and before it acted.
 //!   Send [`Term::epoch`] along with writes, and let the receiver reject older ones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use kube::Config;
 use still_leading::{Attempt, Elector, Identity};
 use tokio::select;
+use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
 
-pub use still_leading::{Status, Term};
-
-/// Which Lease to contend for, in whose name, and how patiently.
+/// What is contended for, in whose name, and how patiently.
 pub struct Params {
-    /// The namespace of the Lease; `None`: the default of the client.
-    pub namespace: Option<String>,
+    /// The namespace of the Lease.
+    pub namespace: String,
     /// The name of the Lease.
     pub lease_name: String,
-    /// The identity of this process: its name, and a random part that the library adds.
-    pub identity: Identity,
-    /// How long a standby waits after the last renewal that it saw. Whole seconds.
+    /// In whose name. Unique among all processes that ever were, so with a random part for each process.
+    pub identity: String,
+    /// How long a standby waits after the last renewal that it saw. 15 s by default in client-go.
     pub lease_duration: Duration,
-    /// How long a leader goes on after it sent its last successful renewal.
+    /// How long a leader goes on after its last successful renewal. Below the lease duration; 10 s in client-go.
     pub renew_deadline: Duration,
-    /// The pause between two attempts.
+    /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Called after each request for the Lease: how long a write took that was accepted, or `None` for a failure.
+    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
-/// An elector that does not contend yet.
+/// What this replica knows about the election.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The API server has shown the Lease.
+    pub synced: bool,
+    /// The holder of the Lease, where the crate tells.
+    pub leader: Option<String>,
+    /// This replica's own term. Ask [`Term::remaining`] before each act.
+    pub term: Option<Term>,
+    /// Why the last term of this replica ended.
+    pub lost: Option<String>,
+}
+
+impl From<&still_leading::Status> for Status {
+    fn from(status: &still_leading::Status) -> Self {
+        let (leader, term) = (status.leader.clone(), status.term.clone().map(Term));
+        Self { synced: status.synced, leader, term, lost: status.lost.as_ref().map(ToString::to_string) }
+    }
+}
+
+/// One unbroken spell of leadership. A clone stays right for as long as the term lasts: renewals move its end.
+#[derive(Clone, Debug)]
+pub struct Term(still_leading::Term);
+
+impl Term {
+    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    pub fn epoch(&self) -> Option<u64> {
+        Some(self.0.epoch())
+    }
+
+    /// How long this replica may still act; zero when the term is over. Once over, a term stays over.
+    pub fn remaining(&self) -> Duration {
+        self.0.remaining()
+    }
+}
+
+/// What the library makes its client of: it does so itself, because the client lives on the elector's own thread.
+pub struct Client(Config);
+
+/// A client of the lease's own.
 ///
 /// # Errors
-/// A relation between the values is violated, or the client cannot be built.
-pub fn elector(config: Config, params: Params) -> Result<Elector> {
-    let on_attempt = params.on_attempt;
-    let params = still_leading::Config {
-        namespace: params.namespace,
-        lease: params.lease_name,
-        identity: params.identity,
-        lease_duration: params.lease_duration,
-        renew_deadline: params.renew_deadline,
-        retry_period: params.retry_period,
-        on_attempt: Some(std::sync::Arc::new(move |attempt| match attempt {
-            Attempt::Wrote(took) => on_attempt(Some(took)),
-            Attempt::Failed => on_attempt(None),
-        })),
-        ..still_leading::Config::default()
-    };
-    Ok(Elector::new(config, params)?)
+/// None here: [`run`] says if the configuration cannot be used.
+pub fn client(config: Config) -> Result<Client> {
+    Ok(Client(config))
 }
 
 /// Contends for the Lease until `release` is cancelled, then gives it up and returns. Cancel it only after the work has
 /// ended: another replica may lead before this function returns.
 ///
 /// # Errors
-/// The elector has died, or the Lease is still held in this replica's name, because the release was not answered. It
-/// expires by itself.
-pub async fn run(elector: Elector, release: CancellationToken) -> Result<()> {
+/// A parameter or the configuration cannot be used, the elector has died, or the Lease is still held in this replica's
+/// name, because the release was not answered. It expires by itself.
+pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
+    let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
+    let config = still_leading::Config {
+        namespace: Some(namespace),
+        lease: lease_name,
+        identity: Identity::assume_unique(identity),
+        lease_duration,
+        renew_deadline,
+        retry_period,
+        on_attempt: Some(Arc::new(move |attempt| match attempt {
+            Attempt::Wrote(took) => on_attempt(Some(took)),
+            Attempt::Failed => on_attempt(None),
+        })),
+        ..still_leading::Config::default()
+    };
+    let elector = Elector::new(client.0, config)?;
+    let mut status = elector.status();
     let mut running = elector.start();
-    select! {
-        () = release.cancelled() => Ok(running.release().await?),
-        () = running.died() => bail!("the elector has died"),
+    loop {
+        publish.send_replace(Status::from(&*status.borrow_and_update()));
+        select! {
+            biased;
+            () = release.cancelled() => break,
+            () = running.died() => bail!("the elector has died"),
+            Ok(()) = status.changed() => {}
+        }
     }
+    publish.send_modify(|status| status.term = None);
+    Ok(running.release().await?)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod election;
 use anyhow::{Context, Result};
 use kube::Config;
 use still_leading_scaffold::{self as scaffold, App, Election};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use election::{Params, Status, Term};
@@ -16,39 +17,36 @@ async fn main() {
 }
 
 async fn run() -> Result<()> {
-    let mut app = App::start("native")?;
+    let app = App::start("native")?;
     if !app.args.enable_leader_election {
         return app.lead_for_life().await;
     }
     let config = Config::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)")?;
-    let metrics = app.metrics.clone();
+    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let lease = Some(format!("{namespace}/{}", app.args.lease_name));
     let params = Params {
-        namespace: app.args.lease_namespace.clone(),
+        namespace,
         lease_name: app.args.lease_name.clone(),
-        identity: app.take_identity(),
+        identity: app.identity.clone(),
         lease_duration: app.args.lease_duration,
         renew_deadline: app.args.renew_deadline,
         retry_period: app.args.retry_period,
-        on_attempt: Box::new(move |took| match took {
-            Some(took) => metrics.renewed(took),
-            None => metrics.attempt_failed(),
-        }),
+        on_attempt: app.metrics.on_attempt(),
     };
-    let elector = election::elector(config, params)?;
-    let lease = Some(elector.lease().to_owned());
-    let beliefs = elector.status();
+    let client = election::client(config)?;
+    let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
-    let task = tokio::spawn(election::run(elector, release.clone()));
+    let task = tokio::spawn(election::run(client, params, publish, release.clone()));
     app.run(Election { lease, beliefs, view, task, release }).await
 }
 
 /// What the application needs to know of what the elector publishes.
 fn view(status: &Status) -> scaffold::Status {
-    let of = |term: Term| scaffold::Term::new(Some(term.epoch()), move || term.remaining());
+    let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
     scaffold::Status {
         ready: status.synced,
         leader: status.leader.clone(),
         term: status.term.clone().map(of),
-        lost: status.lost.as_ref().map(ToString::to_string),
+        lost: status.lost.clone(),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use still_leading::{End, Identity, LeadError, Limits};
+use still_leading::{End, LeadError, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::select;
 use tokio::sync::watch;
@@ -31,7 +31,6 @@ pub struct App {
     pub identity: String,
     /// The metrics, for the variant to report its requests to.
     pub metrics: Metrics,
-    own: Identity,
     shutdown: CancellationToken,
     workers: Workers,
 }
@@ -59,17 +58,11 @@ impl App {
     /// Logging or signal handling cannot be set up.
     pub fn start(variant: &str) -> Result<Self> {
         let args = Args::parse_for(variant);
-        let own = args.new_identity();
-        logs::init(args.log_format, own.as_str())?;
+        let identity = args.new_identity().to_string();
+        logs::init(args.log_format, &identity)?;
         let metrics = Metrics::new(&args.lease_name);
         let (shutdown, workers) = (signals::shutdown_token()?, Workers::start()?);
-        Ok(Self { args, identity: own.to_string(), metrics, own, shutdown, workers })
-    }
-
-    /// The identity for an election that takes care that no two share one. There is only one to be had.
-    pub fn take_identity(&mut self) -> Identity {
-        // Without a name it is one that the election refuses.
-        std::mem::replace(&mut self.own, Identity::from(""))
+        Ok(Self { args, identity, metrics, shutdown, workers })
     }
 
     /// Runs without an election: this replica leads until it is told to stop.

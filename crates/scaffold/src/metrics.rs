@@ -66,6 +66,17 @@ impl Metrics {
         Self { registry: Arc::new(registry), master_status, validity, transitions, renew, failed_attempts }
     }
 
+    /// For an elector to tell of each request for the Lease: how long a write took that was accepted, or `None` if the
+    /// request did not do what it was sent for.
+    #[must_use]
+    pub fn on_attempt(&self) -> Box<dyn Fn(Option<Duration>) + Send + Sync> {
+        let metrics = self.clone();
+        Box::new(move |took| match took {
+            Some(took) => metrics.renewed(took),
+            None => metrics.attempt_failed(),
+        })
+    }
+
     /// Records that the API server accepted a write of the Lease.
     pub fn renewed(&self, took: Duration) {
         self.renew.observe(took.as_secs_f64());

@@ -23,13 +23,24 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// An identity that has a part of its own for this process already, such as one that the logs have named before.
+    ///
+    /// Two processes that share one do not lead at once, since a claim that a process did not write is not its own. But
+    /// each of them takes the other for an impostor, and says so.
+    #[must_use]
+    pub fn assume_unique(identity: impl Into<String>) -> Self {
+        let text = identity.into();
+        Self { name_length: text.len(), text }
+    }
+
     /// The name that it was made of.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.text[..self.name_length]
     }
 
-    /// As it stands in the Lease: `<name>_<eight hexadecimal digits>`.
+    /// As it stands in the Lease: `<name>_<eight hexadecimal digits>`, unless it was [assumed to be
+    /// unique](Self::assume_unique).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -62,6 +73,12 @@ mod tests {
         made.sort();
         made.dedup();
         assert_eq!(made.len(), 100);
+    }
+
+    #[test]
+    fn an_identity_that_is_assumed_to_be_unique_stays_as_it_is() {
+        let identity = Identity::assume_unique("pod-0_1");
+        assert_eq!((identity.as_str(), identity.name()), ("pod-0_1", "pod-0_1"));
     }
 
     #[test]

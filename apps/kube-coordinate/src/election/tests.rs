@@ -75,6 +75,7 @@ impl Running {
             lease_duration,
             renew_deadline,
             retry_period,
+            on_attempt: Box::new(|_| {}),
         };
         let release = CancellationToken::new();
         let task = tokio::spawn(run(client, params, publish, release.clone()));
@@ -91,9 +92,9 @@ impl Running {
     }
 
     /// Waits for the end of the term; why, and how long it lasted since `from`.
-    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+    async fn lost(&mut self, from: Instant) -> (String, Duration) {
         let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
-        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+        (status.expect("still leads").unwrap().lost.clone().unwrap(), from.elapsed())
     }
 
     fn give_to(&self, holder: &str) {
@@ -101,6 +102,19 @@ impl Running {
         lease["holderIdentity"] = json!(holder);
         *version += 1;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_never_led_has_lost_nothing() {
+    let mut running = Running::start();
+    running.server.lock().unwrap().1 = json!({
+        "holderIdentity": "other_2", "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15,
+        "leaseTransitions": 3
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let status = running.status.borrow_and_update().clone();
+    assert!(status.synced && status.term.is_none());
+    assert_eq!(status.lost, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +178,8 @@ async fn durations_that_the_crate_cannot_keep_are_refused() {
     let [lease_duration, renew_deadline, retry_period] = [3, 2, 1].map(Duration::from_secs);
     let (publish, _status) = watch::channel(Status::default());
     let (namespace, lease_name, identity) = ("default".to_owned(), "my-lease".to_owned(), ME.to_owned());
-    let params = Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period };
+    let on_attempt = Box::new(|_| {});
+    let params = Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt };
     let error = run(api, params, publish, CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().contains("needs a lease duration of 4.25s"), "{error}");
 }
@@ -173,9 +188,9 @@ async fn durations_that_the_crate_cannot_keep_are_refused() {
 fn a_term_that_was_over_once_stays_over() {
     let (now, long) = (Instant::now(), Duration::from_secs(60));
     // A wall clock that is set back, and a renewal that was answered in the same moment.
-    let current = Arc::new(Mutex::new(Some((now + long, SystemTime::now()))));
-    let term = Term { end: Arc::downgrade(&current) };
-    assert!(term.remaining().is_zero());
-    renew(&current, Some((now + long, SystemTime::now() + long)));
-    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
+    let held = Held::new(now, None, End(now + long, SystemTime::now()));
+    assert!(held.term.remaining().is_zero());
+    assert!(!held.renew(End::after(long)), "renewed a term that is over");
+    assert!(held.term.remaining().is_zero(), "{:?} remaining", held.term.remaining());
+    assert!(held.end.lock().unwrap().is_none());
 }

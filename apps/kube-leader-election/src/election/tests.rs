@@ -115,9 +115,9 @@ impl Running {
     }
 
     /// Waits for the end of the term; why, and how long it lasted since `from`.
-    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+    async fn lost(&mut self, from: Instant) -> (String, Duration) {
         let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
-        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+        (status.expect("still leads").unwrap().lost.clone().unwrap(), from.elapsed())
     }
 
     /// The Lease of another holder, who has just renewed it.
@@ -194,7 +194,7 @@ async fn errors_do_not_end_a_term_before_the_renew_deadline() {
     running.set(Mood::Well);
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(!term.remaining().is_zero(), "the term ended");
-    assert_eq!(running.status.borrow().term.as_ref().unwrap().epoch, term.epoch);
+    assert_eq!(running.status.borrow().term.as_ref().unwrap().epoch(), term.epoch());
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +203,7 @@ async fn a_renewal_that_meets_the_lease_of_another_ends_the_term_at_once() {
     let term = running.term().await;
     running.set(Mood::Robbed);
     let (reason, took) = running.lost(Instant::now()).await;
-    assert_eq!(reason, "another holds it");
+    assert_eq!(reason, "the lease is held by other_2");
     assert!(took.as_secs() <= 2, "it took {took:?}");
     assert!(term.remaining().is_zero());
 }
@@ -234,6 +234,14 @@ async fn a_lease_that_another_has_released_has_no_leader() {
     running.server.lock().unwrap().1 = Some(released);
     let status = timeout(BOUND, running.status.wait_for(|status| status.synced)).await.unwrap().unwrap().clone();
     assert_eq!(status.leader, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_never_led_has_lost_nothing() {
+    let mut running = Running::standing_by().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = running.status.borrow_and_update().clone();
+    assert_eq!((status.leader.as_deref(), status.lost), (Some("other_2"), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,9 +339,9 @@ async fn an_error_is_not_the_sight_of_the_lease() {
 fn a_term_that_was_over_once_stays_over() {
     let (now, long) = (Instant::now(), Duration::from_secs(60));
     // A wall clock that is set back, and a renewal that was answered in the same moment.
-    let current = Arc::new(std::sync::Mutex::new(Some((now + long, SystemTime::now()))));
-    let term = Term { epoch: String::new(), end: Arc::downgrade(&current) };
-    assert!(term.remaining().is_zero());
-    renew(&current, Some((now + long, SystemTime::now() + long)));
-    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
+    let held = Held::new(now, None, End(now + long, SystemTime::now()));
+    assert!(held.term.remaining().is_zero());
+    assert!(!held.renew(End::after(long)), "renewed a term that is over");
+    assert!(held.term.remaining().is_zero(), "{:?} remaining", held.term.remaining());
+    assert!(held.end.lock().unwrap().is_none());
 }

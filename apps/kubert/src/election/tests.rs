@@ -108,9 +108,9 @@ impl Running {
     }
 
     /// Waits for the end of the term; why, and how long it lasted since `from`.
-    async fn lost(&mut self, from: Instant) -> (&'static str, Duration) {
+    async fn lost(&mut self, from: Instant) -> (String, Duration) {
         let status = timeout(BOUND, self.status.wait_for(|status| status.term.is_none())).await;
-        (status.expect("still leads").unwrap().lost.unwrap(), from.elapsed())
+        (status.expect("still leads").unwrap().lost.clone().unwrap(), from.elapsed())
     }
 
     fn give_to(&self, holder: &str) {
@@ -193,7 +193,7 @@ async fn another_holder_ends_the_term_at_the_next_renewal() {
     let term = running.term().await;
     running.give_to("other_2");
     let (reason, took) = running.lost(Instant::now()).await;
-    assert_eq!(reason, "another holds it");
+    assert_eq!(reason, "the lease is held by other_2");
     assert!(took.as_secs() <= 2, "it took {took:?}");
     assert!(term.remaining().is_zero());
 }
@@ -256,6 +256,33 @@ async fn a_claim_in_its_name_that_it_did_not_write_has_to_expire_first() {
     running.term().await;
 }
 
+/// As after the wall clock was set back: the manager remembers a claim that expires in a far future, and renews nothing.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_lasts_longer_than_a_renewal_could_make_it_is_no_renewal() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    {
+        let (_, lease, version) = &mut *running.server.lock().unwrap();
+        lease["renewTime"] = json!("2999-01-01T00:00:00.000000Z");
+        *version += 1;
+    }
+    let (reason, took) = running.lost(Instant::now()).await;
+    assert_eq!(reason, "the renew deadline has passed");
+    assert!(took <= Duration::from_secs(10), "it took {took:?}");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_never_led_has_lost_nothing() {
+    let mut running = Running::start();
+    running.server.lock().unwrap().1 = json!({
+        "holderIdentity": "other_2", "renewTime": "2999-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = running.status.borrow_and_update().clone();
+    assert_eq!((status.leader.as_deref(), status.lost), (Some("other_2"), None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_was_read_counts_as_seen_although_no_write_succeeds_and_an_error_does_not() {
     let running = Running::start();
@@ -271,9 +298,9 @@ async fn a_lease_that_was_read_counts_as_seen_although_no_write_succeeds_and_an_
 fn a_term_that_was_over_once_stays_over() {
     let (now, long) = (Instant::now(), Duration::from_secs(60));
     // A wall clock that is set back, and a renewal that was answered in the same moment.
-    let current = Arc::new(Mutex::new(Some((now + long, SystemTime::now()))));
-    let term = Term { end: Arc::downgrade(&current) };
-    assert!(term.remaining().is_zero());
-    renew(&current, Some((now + long, SystemTime::now() + long)));
-    assert!(term.remaining().is_zero(), "{:?} remaining", term.remaining());
+    let held = Held::new(None, End(now + long, SystemTime::now()));
+    assert!(held.term.remaining().is_zero());
+    assert!(!held.renew(End::after(long)), "renewed a term that is over");
+    assert!(held.term.remaining().is_zero(), "{:?} remaining", held.term.remaining());
+    assert!(held.end.lock().unwrap().is_none());
 }

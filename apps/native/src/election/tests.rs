@@ -1,12 +1,17 @@
 //! What the adapter makes of its parameters. The election itself is tested in the library.
 
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
 use super::*;
 
 fn params() -> Params {
     Params {
-        namespace: None,
+        namespace: "team".to_owned(),
         lease_name: "my-lease".to_owned(),
-        identity: "pod-0".into(),
+        identity: "pod-0_1".to_owned(),
         lease_duration: Duration::from_secs(15),
         renew_deadline: Duration::from_secs(10),
         retry_period: Duration::from_secs(2),
@@ -14,31 +19,38 @@ fn params() -> Params {
     }
 }
 
-fn config() -> Config {
+fn unreachable() -> Client {
     // The discard port of this machine: nobody answers there.
-    Config::new("http://127.0.0.1:9".parse().unwrap())
-}
-
-#[test]
-fn the_lease_is_the_one_that_was_asked_for() {
-    let asked = Params { namespace: Some("team".to_owned()), ..params() };
-    let elector = elector(config(), asked).unwrap();
-    assert_eq!(elector.lease(), "team/my-lease");
-    assert_eq!(elector.identity().name(), "pod-0");
-    assert_eq!(super::elector(config(), params()).unwrap().lease(), "default/my-lease");
-}
-
-#[test]
-fn what_the_library_refuses_is_one_line() {
-    let error = elector(config(), Params { retry_period: Duration::from_secs(5), ..params() });
-    let error = error.err().unwrap().to_string();
-    assert_eq!(error, "renew_deadline 10s must be longer than twice the retry_period 5s");
+    client(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap()
 }
 
 #[tokio::test]
-async fn without_a_term_there_is_nothing_to_release() {
+async fn what_the_library_refuses_is_one_line() {
+    let (publish, _status) = watch::channel(Status::default());
+    let params = Params { retry_period: Duration::from_secs(5), ..params() };
+    let error = run(unreachable(), params, publish, CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "renew_deadline 10s must be longer than twice the retry_period 5s");
+}
+
+#[tokio::test]
+async fn without_a_term_there_is_nothing_to_release_and_nothing_was_lost() {
+    let (publish, status) = watch::channel(Status::default());
     let release = CancellationToken::new();
     release.cancel();
-    let elector = elector(config(), params()).unwrap();
-    run(elector, release).await.unwrap();
+    run(unreachable(), params(), publish, release).await.unwrap();
+    let status = status.borrow();
+    assert!(status.term.is_none() && status.lost.is_none() && !status.synced);
+}
+
+#[tokio::test]
+async fn attempts_are_told() {
+    let (publish, _status) = watch::channel(Status::default());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let params = Params { on_attempt: Box::new(move |took| drop(tell.send(took))), ..params() };
+    let release = CancellationToken::new();
+    let running = tokio::spawn(run(unreachable(), params, publish, release.clone()));
+    let attempt = timeout(Duration::from_secs(60), told.recv()).await.expect("nothing was told").unwrap();
+    assert_eq!(attempt, None, "a write was accepted by nobody");
+    release.cancel();
+    running.await.unwrap().unwrap();
 }
