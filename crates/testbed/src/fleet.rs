@@ -45,10 +45,10 @@ impl Timings {
     };
 
     /// [`Timings::SHORT`], with a retry period that the variant can keep: kube-coordinate refuses less than a second,
-    /// and the other crates count in whole ones.
+    /// and most other crates count in whole ones.
     pub fn short_for(variant: Variant) -> Self {
         match variant {
-            Variant::Native | Variant::ClientGo => Self::SHORT,
+            Variant::Native | Variant::K8sController | Variant::ClientGo => Self::SHORT,
             Variant::KubeLeaderElection | Variant::KubeCoordinate | Variant::Kubert | Variant::KubeLeaseManager => {
                 Self { retry_period: Duration::from_secs(1), ..Self::SHORT }
             }

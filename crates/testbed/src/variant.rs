@@ -42,6 +42,8 @@ variants! {
     Kubert = "kubert",
     /// The crate kube-lease-manager.
     KubeLeaseManager = "kube-lease-manager",
+    /// The crate k8s-controller.
+    K8sController = "k8s-controller",
     /// The Go original.
     ClientGo = "client-go",
 }
@@ -165,7 +167,13 @@ mod tests {
 
     #[test]
     fn a_crate_comes_in_two_forms_and_what_is_no_crate_in_one() {
-        let crates = [Variant::KubeLeaderElection, Variant::KubeCoordinate, Variant::Kubert, Variant::KubeLeaseManager];
+        let crates = [
+            Variant::KubeLeaderElection,
+            Variant::KubeCoordinate,
+            Variant::Kubert,
+            Variant::KubeLeaseManager,
+            Variant::K8sController,
+        ];
         for variant in Variant::ALL {
             let documented = crates.contains(variant).then_some(Form::AsDocumented);
             let forms: Vec<Form> = [Form::Template].into_iter().chain(documented).collect();

@@ -35,6 +35,7 @@ copied_alone_each_passes! {
     kube_coordinate_passes_its_tests_when_its_folder_is_copied: KubeCoordinate,
     kubert_passes_its_tests_when_its_folder_is_copied: Kubert,
     kube_lease_manager_passes_its_tests_when_its_folder_is_copied: KubeLeaseManager,
+    k8s_controller_passes_its_tests_when_its_folder_is_copied: K8sController,
 }
 
 fn passes_elsewhere(variant: Variant) -> Result<()> {

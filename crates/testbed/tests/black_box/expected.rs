@@ -3,6 +3,7 @@
 //! A row is a fact about a variant, not an excuse: the suite fails when a case with [`Verdict::Fails`] passes after all.
 
 mod client_go;
+mod k8s_controller;
 mod kube_coordinate;
 mod kube_leader_election;
 mod kube_lease_manager;
@@ -69,8 +70,14 @@ impl Row {
 
 /// The whole table.
 pub fn table() -> Vec<Row> {
-    let tables: [&[Row]; 5] =
-        [kube_leader_election::ROWS, kube_coordinate::ROWS, kubert::ROWS, kube_lease_manager::ROWS, client_go::ROWS];
+    let tables: [&[Row]; 6] = [
+        kube_leader_election::ROWS,
+        kube_coordinate::ROWS,
+        kubert::ROWS,
+        kube_lease_manager::ROWS,
+        k8s_controller::ROWS,
+        client_go::ROWS,
+    ];
     tables.concat()
 }
 

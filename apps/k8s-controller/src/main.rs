@@ -1,0 +1,52 @@
+//! Three replicas, one leader, with `k8s-controller`.
+
+mod election;
+
+use anyhow::{Context, Result};
+use kube::Config;
+use still_leading_scaffold::{self as scaffold, App, Election};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use election::{Params, Status, Term};
+
+// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scaffold::exit(run().await)
+}
+
+async fn run() -> Result<()> {
+    let app = App::start("k8s-controller")?;
+    if !app.args.enable_leader_election {
+        return app.lead_for_life().await;
+    }
+    let config = Config::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)")?;
+    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let lease = Some(format!("{namespace}/{}", app.args.lease_name));
+    let params = Params {
+        namespace,
+        lease_name: app.args.lease_name.clone(),
+        identity: app.identity.clone(),
+        lease_duration: app.args.lease_duration,
+        renew_deadline: app.args.renew_deadline,
+        retry_period: app.args.retry_period,
+        on_attempt: app.metrics.on_attempt(),
+    };
+    let client = election::client(config)?;
+    let (publish, beliefs) = watch::channel(Status::default());
+    let release = CancellationToken::new();
+    let task = tokio::spawn(election::run(client, params, publish, release.clone()));
+    app.run(Election { lease, beliefs, view, task, release }).await
+}
+
+/// What the application needs to know of what the elector publishes.
+fn view(status: &Status) -> scaffold::Status {
+    let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
+    scaffold::Status {
+        ready: status.synced,
+        leader: status.leader.clone(),
+        term: status.term.clone().map(of),
+        lost: status.lost.clone(),
+    }
+}
