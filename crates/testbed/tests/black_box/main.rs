@@ -10,6 +10,7 @@ mod alone;
 mod api_server;
 mod election;
 mod expected;
+mod foreign;
 mod ground;
 mod observe;
 mod own;
@@ -72,6 +73,10 @@ fn cases() -> Vec<Case> {
         api_server::a_leader_in_a_black_hole_stops_before_a_successor_starts,
         api_server::a_restart_of_the_api_server_makes_no_second_leader,
         api_server::a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader,
+        foreign::a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief,
+        foreign::an_emptied_holder_makes_no_second_leader,
+        foreign::a_count_of_transitions_at_its_end_hinders_nobody,
+        foreign::a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand,
         traffic::a_leader_sends_one_write_per_retry_period_and_nothing_else,
         traffic::a_standby_sends_nothing_while_somebody_leads,
     };

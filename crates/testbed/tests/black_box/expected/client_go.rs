@@ -35,4 +35,10 @@ pub const ROWS: &[Row] = &[
         Fails,
         "leaderelection.go:261-274: a standby gets the Lease every retry period",
     ),
+    row(
+        "a_count_of_transitions_at_its_end_hinders_nobody",
+        Fails,
+        "leaderelection.go:504 and resourcelock/leaselock.go:151: the count grows by one, and as an int32 it falls below zero, \
+         which the API server refuses",
+    ),
 ];

@@ -11,6 +11,9 @@ const fn row(form: Form, case: &'static str, verdict: Verdict, reason: &'static 
 }
 
 const NO_RELEASE: &str = "src/lib.rs:380-385: the task ends without a release, so the Lease has to expire";
+const COUNT_OVERFLOWS: &str = "src/lib.rs:446: the count grows by one, which panics in a debug build";
+const TAKES_BY_FORCE: &str = "src/lib.rs:513-515 and 434-458: on a Lease without holder it applies by force and without a \
+                              resourceVersion, so several may win, until a watch shows each of them who was last";
 
 pub const ROWS: &[Row] = &[
     row(Template, "sigterm_of_the_leader_hands_over_after_its_last_act", Fails, NO_RELEASE),
@@ -42,4 +45,8 @@ pub const ROWS: &[Row] = &[
         "src/lib.rs:481-482, 513-515 and 565: a Lease that is gone, or has no holder, is applied at once, by force (434-464), \
          also while somebody led on its predecessor",
     ),
+    row(Template, "a_count_of_transitions_at_its_end_hinders_nobody", Fails, COUNT_OVERFLOWS),
+    row(AsDocumented, "a_count_of_transitions_at_its_end_hinders_nobody", Fails, COUNT_OVERFLOWS),
+    row(AsDocumented, "an_emptied_holder_makes_no_second_leader", Races, TAKES_BY_FORCE),
+    row(AsDocumented, "a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand", Races, TAKES_BY_FORCE),
 ];

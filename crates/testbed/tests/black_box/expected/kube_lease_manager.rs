@@ -12,6 +12,7 @@ const fn row(form: Form, case: &'static str, reason: &'static str) -> Row {
 const READS_AFTER_IT_WRITES: &str = "src/state.rs:222-223: each renewal reads the Lease after it wrote it";
 const SWALLOWS_ERRORS: &str =
     "src/manager.rs:617-628: an error is logged and slept over, and the channel keeps its value";
+const COUNT_OVERFLOWS: &str = "src/state.rs:199 and 214: the count grows by one, which panics in a debug build";
 
 pub const ROWS: &[Row] = &[
     row(Template, "a_leader_sends_one_write_per_retry_period_and_nothing_else", READS_AFTER_IT_WRITES),
@@ -50,4 +51,6 @@ pub const ROWS: &[Row] = &[
         "without_an_api_server_it_keeps_trying_and_is_not_ready",
         "src/state.rs:90 and 309: the constructor reads the Lease once, and its error ends the program",
     ),
+    row(Template, "a_count_of_transitions_at_its_end_hinders_nobody", COUNT_OVERFLOWS),
+    row(AsDocumented, "a_count_of_transitions_at_its_end_hinders_nobody", COUNT_OVERFLOWS),
 ];

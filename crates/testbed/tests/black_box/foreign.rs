@@ -1,0 +1,104 @@
+//! What somebody else writes into the Lease while a replica leads: another elector, an operator with `kubectl edit`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use still_leading_testbed::{Fleet, history, manifests};
+use tokio::time::sleep;
+
+use crate::ground::{Ground, LONG};
+use crate::observe::{check_history, wait_for_acts, wait_for_successor};
+use crate::promise::{promise, promise_within};
+
+/// Another elector without a condition on its write, which is not heard of again.
+pub async fn a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief(ground: Ground) -> Result<()> {
+    let (fleet, old) = ground.led_fleet().await?;
+    let stolen = history::now();
+    write(&fleet, claim_of("thief_1", ground.timings().lease_duration.as_secs())).await?;
+    wait_until_stopped(&fleet, old, stolen).await?;
+    led_again(&fleet, history::now()).await?;
+    check_history(&fleet)
+}
+
+pub async fn an_emptied_holder_makes_no_second_leader(ground: Ground) -> Result<()> {
+    let (fleet, _) = ground.led_fleet().await?;
+    write(&fleet, json!({"holderIdentity": ""})).await?;
+    // Whoever wins has confirmed it by then, and whoever has lost has noticed.
+    sleep(ground.timings().lease_duration).await;
+    led_again(&fleet, history::now()).await?;
+    check_history(&fleet)
+}
+
+pub async fn a_count_of_transitions_at_its_end_hinders_nobody(ground: Ground) -> Result<()> {
+    let (fleet, old) = ground.led_fleet().await?;
+    write(&fleet, json!({"leaseTransitions": i32::MAX})).await?;
+    let asked = fleet.replica(old).terminate()?;
+    let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
+    promise!(leading > asked, "it had a successor before it was asked to stop");
+    wait_for_acts(&fleet, new, leading, 3).await?;
+    let status = promise_within(fleet.replica(old).wait(LONG), "the old leader did not end").await?;
+    promise!(status.code() == Some(0), "the old leader ended with {status}; {}", fleet.replica(old).stderr());
+    check_history(&fleet)
+}
+
+/// Eleven days. Nobody has to lead before they are over, or an operator deletes the Lease and applies it again.
+pub async fn a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand(ground: Ground) -> Result<()> {
+    let (fleet, old) = ground.led_fleet().await?;
+    let claimed = history::now();
+    write(&fleet, claim_of("gone_1", 1_000_000)).await?;
+    wait_until_stopped(&fleet, old, claimed).await?;
+
+    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
+    leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
+    let deleted = history::now();
+    let shipped = manifests::parse(&std::fs::read_to_string(ground.variant.install_yaml())?)?;
+    if shipped.iter().any(|object| object.types.as_ref().is_some_and(|it| it.kind == "Lease")) {
+        let mut empty = Lease::default();
+        empty.metadata.name = Some(fleet.lease_name().to_owned());
+        match leases.create(&PostParams::default(), &empty).await {
+            // A standby may have been faster.
+            Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => {}
+            created => drop(created?),
+        }
+    }
+    led_again(&fleet, deleted).await?;
+    check_history(&fleet)
+}
+
+fn claim_of(holder: &str, seconds: u64) -> Value {
+    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    json!({"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": now, "acquireTime": now})
+}
+
+/// Writes into the Lease, whoever holds it.
+async fn write(fleet: &Fleet, spec: Value) -> Result<()> {
+    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
+    let patch = Patch::Merge(json!({"spec": spec}));
+    leases.patch(fleet.lease_name(), &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+async fn wait_until_stopped(fleet: &Fleet, replica: usize, since: u64) -> Result<()> {
+    /// A leader that has not noticed for so long, at a lease duration of 5 s, does not notice.
+    const BOUND: Duration = Duration::from_secs(30);
+    let name = fleet.replica(replica).name();
+    let stopped = fleet.history().wait_for(BOUND, |events| {
+        let stops = |it: &&still_leading_testbed::history::Event| {
+            it.replica == name && it.at > since && it.message == "stopped leading"
+        };
+        events.iter().find(stops).map(|_| ())
+    });
+    promise_within(stopped, format!("{name} leads on under the name of another holder")).await
+}
+
+/// Waits until somebody acts, whoever it is, and goes on to.
+async fn led_again(fleet: &Fleet, since: u64) -> Result<()> {
+    let acting = fleet.history().wait_for(LONG, |events| {
+        let acts = events.iter().filter(|it| it.at > since && it.message == "still leading").count();
+        (acts >= 5).then_some(())
+    });
+    promise_within(acting, "nobody led any more").await
+}
