@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::query::Query;
 use crate::read::Page;
 use crate::resource::Resource;
-use crate::show::Shown;
+use crate::show::{ListMeta, Shown, partial, version_of, whole};
 use crate::status::{Result, Status};
 use crate::table::{Include, Table};
 
@@ -65,7 +65,7 @@ impl Wanted {
         })?;
         if form == Form::Table("meta.k8s.io/v1", Include::Unknown) {
             let why = "must be 'Metadata', 'Object', 'None', or empty";
-            let shown = crate::invalid::quoted(query.text("includeObject"));
+            let shown = crate::go::quoted(query.text("includeObject"));
             let error = crate::invalid::FieldError::invalid("includeObject", shown, why);
             return Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")));
         }
@@ -114,27 +114,6 @@ struct List<'a, T> {
     items: Vec<T>,
 }
 
-/// The metadata of a list.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListMeta<'a> {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub resource_version: String,
-    #[serde(rename = "continue", skip_serializing_if = "str::is_empty")]
-    pub resume: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remaining_item_count: Option<usize>,
-}
-
-/// Only the metadata of an object.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Partial<'a> {
-    pub kind: &'static str,
-    pub api_version: &'a str,
-    pub metadata: &'a Value,
-}
-
 /// An object as it is wanted.
 pub fn object(wanted: Wanted, code: StatusCode, resource: Resource, value: &Value) -> Response {
     match wanted.form {
@@ -149,21 +128,6 @@ pub fn object(wanted: Wanted, code: StatusCode, resource: Resource, value: &Valu
             not_acceptable(wanted, format!("PartialObjectMetadataList, but the requested object is not a list (*{go})"))
         }
     }
-}
-
-/// With its type.
-pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
-    Shown { kind: Some((resource.version(), resource.kind())), of: resource.object(), value }
-}
-
-/// Of an object only its metadata.
-pub fn partial<'a>(version: &'a str, value: &'a Value) -> Partial<'a> {
-    Partial { kind: "PartialObjectMetadata", api_version: version, metadata: &value["metadata"] }
-}
-
-/// The `resourceVersion` of an object.
-pub fn version_of(value: &Value) -> String {
-    value.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A list as it is wanted.

@@ -6,7 +6,7 @@ use std::fmt;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 
-use crate::route::Info;
+use crate::route::{Attributes, Info};
 use crate::status::{Result, Status, Subject};
 
 /// Whoever shows no token.
@@ -86,17 +86,6 @@ impl Users {
         }
         self.0.get(token).map(|user| Caller(Some(user.clone()))).ok_or_else(Status::unauthorized)
     }
-}
-
-/// A question to the rules.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes<'a> {
-    pub verb: &'a str,
-    pub group: &'a str,
-    pub resource: &'a str,
-    pub subresource: &'a str,
-    pub namespace: &'a str,
-    pub name: &'a str,
 }
 
 impl Caller {

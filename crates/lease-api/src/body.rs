@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
 use crate::decode::{From, decode};
-use crate::invalid::quoted;
+use crate::go::{kind_of, quoted};
 use crate::query::FieldValidation;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
@@ -151,18 +151,6 @@ pub fn with_type(resource: Resource, object: &Value) -> Value {
     members.insert("apiVersion".to_owned(), resource.version().into());
     members.insert("kind".to_owned(), resource.kind().into());
     Value::Object(members)
-}
-
-/// What Go calls JSON of that kind.
-pub fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Null => "null",
-    }
 }
 
 /// What Go says of JSON that is no object.

@@ -213,7 +213,7 @@ fn mismatch_of_maps(value: &Value, of: Type) -> String {
     };
     match (of, kind) {
         (Type::Time | Type::MicroTime, _) => {
-            let kind = crate::body::kind_of(value);
+            let kind = crate::go::kind_of(value);
             format!("json: cannot unmarshal {kind} into Go value of type string")
         }
         (Type::Struct(_), _) => format!("cannot restore struct from: {kind}"),

@@ -53,6 +53,7 @@ mod auth;
 mod body;
 mod decode;
 mod discovery;
+mod go;
 mod invalid;
 mod names;
 mod ownership;

@@ -2,7 +2,8 @@
 
 use axum::http::Uri;
 
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::resource::Resource;
 use crate::select::Selection;
 use crate::status::{Result, Status, Subject};
@@ -194,7 +195,7 @@ impl ListOptions {
         let (timeout, limit) = (number("timeoutSeconds")?, number("limit")?);
         let given = query.text("resourceVersionMatch");
         let mut options = Self {
-            selection: Selection::of(query, resource)?,
+            selection: Selection::of(query.text("labelSelector"), query.text("fieldSelector"), resource)?,
             resource_version: query.text("resourceVersion").to_owned(),
             version_match: match given {
                 "Exact" => Match::Exact,

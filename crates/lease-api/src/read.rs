@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::query::{ListOptions, Match, Query, revision};
 use crate::resource::Resource;
 use crate::status::{Result, Status};

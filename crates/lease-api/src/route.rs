@@ -2,7 +2,6 @@
 
 use axum::http::{Method, Uri};
 
-use crate::auth::Attributes;
 use crate::query::Query;
 use crate::select::FieldSelector;
 
@@ -24,6 +23,17 @@ pub struct Info {
     pub named: bool,
     /// Longer than any path that is served.
     pub too_long: bool,
+}
+
+/// What a request needs permission for.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub resource: &'a str,
+    pub subresource: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
 }
 
 impl Info {

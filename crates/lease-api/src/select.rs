@@ -6,7 +6,6 @@ pub use labels::LabelSelector;
 
 use serde_json::Value;
 
-use crate::query::Query;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
 
@@ -20,9 +19,9 @@ pub struct Selection {
 impl Selection {
     /// # Errors
     /// 400, if one of them cannot be read or asks for a field that cannot be selected by.
-    pub fn of(query: &Query, resource: Resource) -> Result<Self> {
-        let labels = LabelSelector::parse(query.text("labelSelector")).map_err(Status::bad_request)?;
-        let fields = FieldSelector::parse(query.text("fieldSelector")).map_err(Status::bad_request)?;
+    pub fn of(labels: &str, fields: &str, resource: Resource) -> Result<Self> {
+        let labels = LabelSelector::parse(labels).map_err(Status::bad_request)?;
+        let fields = FieldSelector::parse(fields).map_err(Status::bad_request)?;
         for Term { field, .. } in &fields.0 {
             let known = field == "metadata.name" || field == "metadata.namespace" && resource.namespaced();
             if !known && !resource.selectable().contains(&field.as_str()) {

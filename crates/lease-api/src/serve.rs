@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::answer::{self, Wanted};
-use crate::auth::{Attributes, Caller};
+use crate::auth::Caller;
 use crate::invalid::FieldError;
 use crate::query::{ListOptions, Query};
 use crate::read::{self, Page};
 use crate::resource::Resource;
-use crate::route::Info;
+use crate::route::{Attributes, Info};
 use crate::status::{Result, Status, Subject};
 use crate::store::{Key, Store};
 use crate::write::{self, Deleted, Write, Written};
@@ -160,7 +160,7 @@ impl Asked<'_> {
         let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };
         let mut response = answer::object(wanted, code, resource, &written.object);
         for warning in &write.warnings {
-            let warning = format!("299 - {}", crate::invalid::quoted(warning));
+            let warning = format!("299 - {}", crate::go::quoted(warning));
             if let Ok(warning) = HeaderValue::from_str(&warning) {
                 response.headers_mut().append(header::WARNING, warning);
             }

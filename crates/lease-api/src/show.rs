@@ -1,9 +1,11 @@
 //! How objects are written: their type first, then their fields in the order of the Go types. A client does not mind, a
 //! reader does.
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
+use crate::resource::Resource;
 use crate::schema::{Struct, Type};
 
 /// An object with its fields in order.
@@ -57,6 +59,42 @@ impl Serialize for Typed<'_> {
             _ => self.1.serialize(serializer),
         }
     }
+}
+
+/// With its type.
+pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
+    Shown { kind: Some((resource.version(), resource.kind())), of: resource.object(), value }
+}
+
+/// Of an object only its metadata.
+pub fn partial<'a>(version: &'a str, value: &'a Value) -> Partial<'a> {
+    Partial { kind: "PartialObjectMetadata", api_version: version, metadata: &value["metadata"] }
+}
+
+/// The `resourceVersion` of an object.
+pub fn version_of(value: &Value) -> String {
+    value.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The metadata of a list.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListMeta<'a> {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
+    #[serde(rename = "continue", skip_serializing_if = "str::is_empty")]
+    pub resume: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_item_count: Option<usize>,
+}
+
+/// Only the metadata of an object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Partial<'a> {
+    pub kind: &'static str,
+    pub api_version: &'a str,
+    pub metadata: &'a Value,
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! One lock and one revision counter, so every read is linearizable and every write is a transaction.
 
 mod events;
+mod key;
 
 pub use events::{Event, TooOld};
+pub use key::Key;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,26 +45,6 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { watch_events: 1000, object_bytes: 3 << 19, objects: 10_000 }
-    }
-}
-
-/// Where an object is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    pub resource: Resource,
-    /// Empty for what is in none.
-    pub namespace: String,
-    pub name: String,
-}
-
-impl Key {
-    pub fn new(resource: Resource, namespace: &str, name: &str) -> Self {
-        Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// Of a namespace itself.
-    pub fn of_namespace(name: &str) -> Self {
-        Self::new(Resource::Namespaces, "", name)
     }
 }
 

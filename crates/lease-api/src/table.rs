@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::answer::{ListMeta, partial, whole};
 use crate::resource::Resource;
+use crate::show::{ListMeta, partial, whole};
 use crate::time::seconds_since;
 
 /// How much of an object goes with its row.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::names::{self, Rule};
 use crate::resource::Resource;
 use crate::schema::members;

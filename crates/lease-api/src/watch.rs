@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::answer::{Form, ListMeta, partial, response, version_of, whole};
+use crate::answer::{Form, response};
 use crate::query::{ListOptions, revision};
 use crate::read::{not_a_number, wait_for};
 use crate::resource::Resource;
+use crate::show::{ListMeta, partial, version_of, whole};
 use crate::status::{Result, Status};
 use crate::store::{Event, Store};
 use crate::table::Table;

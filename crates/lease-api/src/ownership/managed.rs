@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::paths::Paths;
-use crate::invalid::quoted;
+use crate::go::quoted;
 
 /// How a manager came to own its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::invalid::quoted;
+use crate::go::quoted;
 use crate::names;
 
 /// Which objects, by labels: all requirements have to hold.

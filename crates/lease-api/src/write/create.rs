@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Write, Written, text};
+use super::request::{Write, Written, text};
 use crate::body;
 use crate::query::{WriteOptions, revision};
 use crate::resource::Resource;

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Write, text};
+use super::request::{Write, text};
 use crate::body;
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::query::{ListOptions, dry_run, invalid};
 use crate::resource::Resource;
 use crate::status::{Result, Status};

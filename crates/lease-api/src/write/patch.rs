@@ -4,11 +4,13 @@ use axum::body::Bytes;
 use serde_json::Value;
 
 use super::json;
+use super::request::{Write, Written, text};
+use super::strategic;
 use super::update::{Exchange, exchange};
-use super::{Write, Written, strategic, text};
-use crate::body::{check_type, kind_of, media_type, with_type, yaml};
+use crate::body::{check_type, media_type, with_type, yaml};
 use crate::decode::{From, decode};
-use crate::invalid::{FieldError, quoted};
+use crate::go::{kind_of, plain, quoted};
+use crate::invalid::FieldError;
 use crate::ownership::{Applying, Managed, type_errors};
 use crate::query::{FieldValidation, WriteOptions};
 use crate::schema::Type;
@@ -125,7 +127,7 @@ impl Patch {
         }
         let refused = |why: &str| {
             let shown = match self {
-                Self::Strategic(patch) => go_map(patch),
+                Self::Strategic(patch) => plain(patch),
                 _ => new.to_string(),
             };
             let error = FieldError::invalid("patch", quoted(&shown), why);
@@ -226,31 +228,4 @@ fn apply(
     resource.default(&mut new);
     applied.managed.write(&mut new);
     Ok(new)
-}
-
-/// A JSON object as Go's `%+v` writes a map.
-pub(super) fn go_map(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{}", go_map(value))).collect();
-            members.sort();
-            format!("map[{}]", members.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        Value::Null => "<nil>".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_map_is_shown_as_go_does() {
-        assert_eq!(go_map(&json!({"b": {"c": [1, null]}, "a": "x"})), "map[a:x b:map[c:[1 <nil>]]]");
-    }
 }

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::go::plain;
 use crate::schema::{Merge, Type};
 
 /// Merges `patch` into `live`.
@@ -18,10 +19,7 @@ pub fn merge(of: Type, live: Option<&Value>, patch: &Value) -> Result<Value, Str
         Some("replace") => return Ok(without_directives(patch)),
         Some("delete") => return Ok(Value::Object(Map::new())),
         Some(other) => {
-            return Err(format!(
-                "unknown patch type: {other} in map: {}",
-                super::patch::go_map(&Value::Object(patch.clone()))
-            ));
+            return Err(format!("unknown patch type: {other} in map: {}", plain(&Value::Object(patch.clone()))));
         }
     }
     let mut merged = live.and_then(Value::as_object).cloned().unwrap_or_default();

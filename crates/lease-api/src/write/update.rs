@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::create::{By, insert};
-use super::{Write, Written, text};
+use super::request::{Write, Written, text};
 use crate::body;
 use crate::invalid::FieldError;
 use crate::query::{WriteOptions, revision};
