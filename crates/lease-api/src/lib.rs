@@ -1,24 +1,4 @@
-//! An embedded Kubernetes Lease API: a server in memory that answers clients of Leases as kube-apiserver 1.37.1 does, so
-//! that an election can be tried, shown and broken without a cluster.
-//!
-//! It is for teaching and for tests. It stores nothing: what was written ends with the process. It is made for loopback,
-//! and not to stand a network. It was compared with the real server exchange by exchange; where they differ and this page
-//! does not say so, that is a bug here.
-//!
-//! ```
-//! use still_leading_lease_api::{Access, Options, Server, User};
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> std::io::Result<()> {
-//! let server = Server::start(Options::default()).await?;
-//! let token = "not-guessed-easily".to_owned();
-//! server.add_user(User { name: "admin".to_owned(), token, access: Access::All });
-//! // Any client of Kubernetes that shows the token finds Leases here:
-//! println!("{}", server.url());
-//! server.stop().await;
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # What is served
 //!
