@@ -52,11 +52,6 @@ impl Info {
     }
 
     fn resource(self, method: &Method, rest: &[&str], query: &Query) -> Self {
-        // An old way to say `watch=true`.
-        let (old_watch, rest) = match rest {
-            ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
-            _ => (false, rest),
-        };
         let mut info = self;
         let rest = match rest {
             ["namespaces", namespace, inside @ ..] if !namespace.is_empty() => {
@@ -75,7 +70,6 @@ impl Info {
             Method::PATCH => "patch",
             Method::DELETE if info.named => "delete",
             Method::DELETE => "deletecollection",
-            Method::GET | Method::HEAD if old_watch => "watch",
             Method::GET | Method::HEAD if info.named => "get",
             Method::GET | Method::HEAD if query.flag("watch") => "watch",
             Method::GET | Method::HEAD => "list",
@@ -134,7 +128,6 @@ mod tests {
             (Method::DELETE, leases.to_owned(), "deletecollection", "leases", "default", ""),
             (Method::POST, "/api/v1/namespaces".to_owned(), "create", "namespaces", "", ""),
             (Method::GET, "/api/v1/namespaces/b".to_owned(), "get", "namespaces", "b", "b"),
-            (Method::GET, "/api/v1/watch/namespaces/b/configmaps".to_owned(), "watch", "configmaps", "b", ""),
         ] {
             let info = info(method, &uri);
             let read = (info.verb.as_str(), info.resource.as_str(), info.namespace.as_str(), info.name.as_str());

@@ -67,8 +67,8 @@ pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
 }
 
 /// Of an object only its metadata.
-pub fn partial<'a>(version: &'a str, value: &'a Value) -> Partial<'a> {
-    Partial { kind: "PartialObjectMetadata", api_version: version, metadata: &value["metadata"] }
+pub fn partial(value: &Value) -> Partial<'_> {
+    Partial { kind: "PartialObjectMetadata", api_version: "meta.k8s.io/v1", metadata: &value["metadata"] }
 }
 
 /// The `resourceVersion` of an object.
@@ -79,22 +79,18 @@ pub fn version_of(value: &Value) -> String {
 /// The metadata of a list.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListMeta<'a> {
+pub struct ListMeta {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource_version: String,
-    #[serde(rename = "continue", skip_serializing_if = "str::is_empty")]
-    pub resume: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remaining_item_count: Option<usize>,
 }
 
 /// Only the metadata of an object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Partial<'a> {
-    pub kind: &'static str,
-    pub api_version: &'a str,
-    pub metadata: &'a Value,
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: &'a Value,
 }
 
 #[cfg(test)]

@@ -195,13 +195,6 @@ impl Status {
         Self::failure(413, "RequestEntityTooLarge", message, None)
     }
 
-    /// A JSON patch of more operations than kube-apiserver takes.
-    pub fn too_many_operations(limit: usize, got: usize) -> Box<Self> {
-        let message =
-            format!("Request entity too large: The allowed maximum operations in a JSON patch is {limit}, got {got}");
-        Self::failure(413, "RequestEntityTooLarge", message, None)
-    }
-
     pub fn unsupported_media_type(accepted: &str) -> Box<Self> {
         let message =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");

@@ -10,31 +10,24 @@ use crate::time::seconds_since;
 /// How much of an object goes with its row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Include {
-    None,
     Metadata,
+    /// What `kubectl get --sort-by` asks for.
     Object,
-    /// Something else was asked for.
-    Unknown,
 }
 
 impl Include {
     pub fn of(text: &str) -> Self {
-        match text {
-            "None" => Self::None,
-            "" | "Metadata" => Self::Metadata,
-            "Object" => Self::Object,
-            _ => Self::Unknown,
-        }
+        if text == "Object" { Self::Object } else { Self::Metadata }
     }
 }
 
 /// A table of objects of one resource.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Table<'a> {
+pub struct Table {
     kind: &'static str,
     api_version: &'static str,
-    metadata: ListMeta<'a>,
+    metadata: ListMeta,
     column_definitions: Option<Vec<Column>>,
     rows: Vec<Value>,
 }
@@ -123,25 +116,29 @@ fn columns(resource: Resource) -> Vec<Column> {
     }
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// With a row for each object.
     pub fn of<'v>(
         resource: Resource,
-        api_version: &'static str,
         include: Include,
-        metadata: ListMeta<'a>,
+        metadata: ListMeta,
         objects: impl IntoIterator<Item = &'v Value>,
     ) -> Self {
         let rows = objects.into_iter().map(|object| {
             let shown = match include {
-                Include::None => Value::Null,
                 Include::Object => json!(whole(resource, object)),
-                Include::Metadata | Include::Unknown => json!(partial(api_version, object)),
+                Include::Metadata => json!(partial(object)),
             };
             json!({"cells": cells(resource, object), "object": shown})
         });
         let rows = rows.collect();
-        Self { kind: "Table", api_version, metadata, column_definitions: Some(columns(resource)), rows }
+        Self {
+            kind: "Table",
+            api_version: "meta.k8s.io/v1",
+            metadata,
+            column_definitions: Some(columns(resource)),
+            rows,
+        }
     }
 
     /// A watch tells the columns once.
@@ -250,7 +247,7 @@ mod tests {
     #[test]
     fn a_lease_shows_its_holder() {
         let lease = json!({"metadata": {"name": "a", "creationTimestamp": crate::time::now()}, "spec": {"holderIdentity": "me"}});
-        let table = Table::of(Resource::Leases, "meta.k8s.io/v1", Include::Metadata, ListMeta::default(), [&lease]);
+        let table = Table::of(Resource::Leases, Include::Metadata, ListMeta::default(), [&lease]);
         let table = json!(table);
         assert_eq!(table["columnDefinitions"][1]["name"], "Holder");
         assert_eq!(table["rows"][0]["cells"], json!(["a", "me", "0s"]));

@@ -12,7 +12,7 @@ mod strategic;
 mod update;
 
 pub use create::create;
-pub use delete::{Deleted, delete, delete_collection};
+pub use delete::{Deleted, delete};
 pub use patch::patch;
 pub use request::{Write, Written};
 pub use update::update;
