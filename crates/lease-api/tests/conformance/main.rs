@@ -18,6 +18,7 @@ mod own;
 mod race;
 mod random;
 mod scenario;
+mod server;
 mod world;
 
 use std::collections::BTreeMap;

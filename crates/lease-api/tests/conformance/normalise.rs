@@ -5,35 +5,21 @@
 //! whole server, which others write to: it becomes `since rv3`, the newest version that it includes.
 
 mod fields;
+mod known;
 mod quoted;
 mod text;
 mod versions;
 
-use k8s_openapi::jiff::{Timestamp, ToSpan};
+pub use known::Known;
+
 use serde_json::{Map, Value};
 
-use crate::ground::Ground;
+use known::Now;
 use text::Texts;
 use versions::Versions;
 
 /// What `/version` says of the machine and the sources that the real server was built with.
 const OF_THE_BUILD: [&str; 6] = ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
-
-/// What is known beside the answers.
-pub struct Known {
-    pub namespace: String,
-    /// `host:port` of the server.
-    pub address: String,
-    pub ranks_times: bool,
-    pub began: Timestamp,
-}
-
-impl Known {
-    pub fn of(ground: &Ground, ranks_times: bool, began: Timestamp) -> Self {
-        let (namespace, address) = (ground.namespace.clone(), ground.address.clone());
-        Self { namespace, address, ranks_times, began }
-    }
-}
 
 pub fn normalise(answers: &[Value], known: &Known) -> Vec<Value> {
     let versions = Versions::of(answers);
@@ -42,28 +28,6 @@ pub fn normalise(answers: &[Value], known: &Known) -> Vec<Value> {
     let ranks = known.ranks_times.then(|| fields::ranks(answers));
     let normaliser = Normaliser { versions, now, texts, ranks };
     answers.iter().map(|answer| normaliser.answer(answer)).collect()
-}
-
-/// The time in which the scenario ran, with a second on either side: what servers tell is cut off to seconds.
-#[derive(Clone, Copy)]
-pub struct Now {
-    from: Timestamp,
-    to: Timestamp,
-}
-
-impl Now {
-    fn since(began: Timestamp) -> Self {
-        let second = 1.second();
-        let from = began.checked_sub(second).unwrap_or(began);
-        let now = Timestamp::now();
-        Self { from, to: now.checked_add(second).unwrap_or(now) }
-    }
-
-    /// Whether a text is a time, in whole seconds, as servers write it, within this one.
-    pub fn includes(&self, text: &str) -> bool {
-        let is_short = text.len() == "2026-01-01T00:00:00Z".len() && text.ends_with('Z');
-        is_short && text.parse::<Timestamp>().is_ok_and(|time| self.from <= time && time <= self.to)
-    }
 }
 
 struct Normaliser {

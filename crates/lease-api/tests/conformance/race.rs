@@ -5,8 +5,9 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::exchange::Session;
-use crate::ground::{Ground, Server};
+use crate::ground::Ground;
 use crate::scenario::{Body, Request};
+use crate::server::Server;
 
 const CLIENTS: usize = 16;
 

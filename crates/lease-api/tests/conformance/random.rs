@@ -2,6 +2,7 @@
 //!
 //! Each sequence, and each of its shortened forms when it fails, runs in a namespace of its own.
 
+mod seen;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -14,11 +15,12 @@ use serde_json::Value;
 use still_leading_testbed::ServerKind;
 
 use crate::exchange::Session;
-use crate::ground::{Embedded, Server};
 use crate::judge::compare;
 use crate::normalise::{Known, normalise};
 use crate::scenario::Request;
+use crate::server::{Embedded, Server};
 use crate::world::World;
+use seen::Seen;
 use turn::Turn;
 
 /// A few seconds' worth.
@@ -28,28 +30,6 @@ const TURNS_MAX: usize = 16;
 const SEED: u64 = 1937;
 const CASES_VARIABLE: &str = "STILL_LEADING_CASES";
 const SEED_VARIABLE: &str = "STILL_LEADING_SEED";
-
-/// What a client knows of the Leases from the answers so far: their versions and uids, oldest first.
-#[derive(Default)]
-pub struct Seen(BTreeMap<String, Vec<(String, String)>>);
-
-impl Seen {
-    fn note(&mut self, answer: &Value) {
-        let metadata = &answer["body"]["metadata"];
-        let text = |key: &str| metadata[key].as_str().map(str::to_owned);
-        if let (Some(name), Some(version), Some(uid)) = (text("name"), text("resourceVersion"), text("uid")) {
-            let known = self.0.entry(name).or_default();
-            if known.last().is_none_or(|(last, _)| *last != version) {
-                known.push((version, uid));
-            }
-        }
-    }
-
-    /// What is known of a Lease, the newest first.
-    pub fn of(&self, lease: &str) -> impl Iterator<Item = &(String, String)> {
-        self.0.get(lease).into_iter().flatten().rev()
-    }
-}
 
 /// # Errors
 /// With the shortest sequence that shows a difference.

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::ground::{Embedded, Real, Server};
+use crate::server::{Embedded, Real, Server};
 
 /// For one trial. The longest waits seven seconds on purpose; a bug is to fail, not to hang.
 const TRIAL_BOUND: Duration = Duration::from_secs(180);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Now;
+use super::known::Now;
 
 /// By operation, time and manager: the order of `sortEncodedManagedFields` in k8s.io/apimachinery.
 fn place(entry: &Value) -> [&str; 5] {

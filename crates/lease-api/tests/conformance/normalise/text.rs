@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::known::{Known, Now};
 use super::versions::Versions;
-use super::{Known, Now};
 
 /// After these words stands the version of an object, or of the whole server. The last of an object is how Go prints one.
 const OWN: [&str; 3] =

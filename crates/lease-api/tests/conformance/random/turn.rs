@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::Seen;
+use super::seen::Seen;
 use crate::scenario::{Body, Request};
 
 #[derive(Clone, Debug)]

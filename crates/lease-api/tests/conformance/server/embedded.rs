@@ -7,7 +7,7 @@ use still_leading_lease_api::{Access, Limits, Options, Server, Store, User};
 use still_leading_testbed::api_server::{client, user_name};
 use still_leading_testbed::manifests::create_namespace;
 
-use super::{Ground, Users};
+use crate::ground::{Ground, Users};
 
 const ADMIN: &str = "administrator";
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use super::{Ground, Users};
+use crate::ground::{Ground, Users};
 
 const CACHED_BOUND: Duration = Duration::from_secs(30);
 
