@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
 use crate::resource::Resource;
-use crate::schema::{Struct, Type};
+use crate::schema::{Struct, Type, text};
 
 /// An object with its fields in order.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub fn partial(value: &Value) -> Partial<'_> {
 
 /// The `resourceVersion` of an object.
 pub fn version_of(value: &Value) -> String {
-    value.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned()
+    text(value, "/metadata/resourceVersion").to_owned()
 }
 
 /// The metadata of a list.

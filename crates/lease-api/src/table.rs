@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::resource::Resource;
+use crate::schema::text;
 use crate::show::{ListMeta, partial, whole};
 use crate::time::seconds_since;
 
@@ -148,7 +149,7 @@ impl Table {
 }
 
 fn cells(resource: Resource, object: &Value) -> Vec<Value> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| text(object, pointer);
     let age = |pointer: &str| match seconds_since(text(pointer)) {
         Some(seconds) => human(seconds),
         None => "<unknown>".to_owned(),
@@ -166,7 +167,7 @@ fn cells(resource: Resource, object: &Value) -> Vec<Value> {
 }
 
 fn event(object: &Value) -> Vec<Value> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| text(object, pointer);
     let age = |pointers: &[&str]| {
         let seconds = pointers.iter().find_map(|pointer| seconds_since(text(pointer)));
         seconds.map_or_else(|| "<unknown>".to_owned(), human)

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::request::{Write, text};
+use super::request::Write;
 use crate::body;
 use crate::go::quoted;
 use crate::invalid::FieldError;
 use crate::query::{dry_run, invalid};
 use crate::resource::Resource;
+use crate::schema::text;
 use crate::status::{Result, Status};
 use crate::store::{Key, State};
 

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use serde_json::{Map, Value};
 
 use super::json;
-use super::request::{Write, Written, text};
+use super::request::{Write, Written};
 use super::strategic;
 use super::update::{Exchange, exchange};
 use crate::body::{check_type, media_type, with_type};
@@ -13,7 +13,7 @@ use crate::go::{kind_of, plain, quoted};
 use crate::invalid::FieldError;
 use crate::ownership::{Applying, Managed, type_errors};
 use crate::query::{FieldValidation, WriteOptions};
-use crate::schema::Type;
+use crate::schema::{Type, text};
 use crate::status::{Result, Status, Subject};
 
 /// A patch, by its media type.

@@ -123,8 +123,3 @@ impl Write<'_> {
         if fits(object) { Ok(()) } else { Err(Status::unexpected("etcdserver: request is too large")) }
     }
 }
-
-/// Some text of an object.
-pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
