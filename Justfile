@@ -18,7 +18,7 @@ simulate *ARGS:
 
 # Random writes to the embedded and the real API server, which have to agree (a minute a thousand)
 conformance CASES="1000": control-plane
-    STILL_LEADING_CASES={{ CASES }} cargo test --package still-leading-testbed --test conformance -- random
+    STILL_LEADING_CASES={{ CASES }} cargo test --package still-leading-lease-api --test conformance -- random
 
 # Build kube-apiserver, etcd and kubectl from their Go modules (six minutes once; nothing when up to date)
 control-plane:

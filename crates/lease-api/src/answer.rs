@@ -1,15 +1,15 @@
 //! Answers: which form a client wants, and how it is written.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::query::Query;
-use crate::read::Page;
+use crate::read::Listed;
 use crate::resource::Resource;
-use crate::show::Shown;
+use crate::show::{ListMeta, Shown, version_of, whole};
 use crate::status::{Result, Status};
 use crate::table::{Include, Table};
 
@@ -21,55 +21,30 @@ const ACCEPTED: &str = "application/json";
 pub enum Form {
     /// All of it.
     Whole,
-    /// A row of a table, for people. In a version of `meta.k8s.io`.
-    Table(&'static str, Include),
-    /// The metadata only, in a version of `meta.k8s.io`.
-    Metadata(&'static str),
-    /// The same of each item of a list.
-    MetadataList(&'static str),
+    /// A row of a table, for people.
+    Table(Include),
 }
 
-/// How an answer is to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    pub form: Form,
-    pub pretty: bool,
-}
-
-impl Wanted {
-    /// By the headers, and what the client calls itself: `curl` is read by people.
+impl Form {
+    /// By the `Accept` header.
     ///
     /// # Errors
     /// 406, if nothing will do.
     pub fn of(headers: &HeaderMap, query: &Query) -> Result<Self> {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let agent = text(header::USER_AGENT);
-        let human = ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name));
-        let pretty = match query.text("pretty") {
-            "" => human,
-            text => matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True"),
-        };
-        let include = Include::of(query.text("includeObject"));
-        let accept = text(header::ACCEPT);
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if accept.is_empty() {
-            return Ok(Self { form: Form::Whole, pretty });
+            return Ok(Self::Whole);
         }
-        let mut clauses: Vec<(f32, Form)> =
+        let include = Include::of(query.text("includeObject"));
+        let mut clauses: Vec<(f32, Self)> =
             accept.split(',').filter_map(|clause| clause_form(clause, include)).collect();
         clauses.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let form = clauses.first().map(|(_, form)| *form);
         let json = ["application/json", "*/*"];
-        let form = form.ok_or_else(|| match json.iter().any(|json| accept.contains(json)) {
+        form.ok_or_else(|| match json.iter().any(|json| accept.contains(json)) {
             true => Status::not_acceptable(format!("only the following media types are accepted: {ACCEPTED}")),
             false => Status::no_representation(ACCEPTED),
-        })?;
-        if form == Form::Table("meta.k8s.io/v1", Include::Unknown) {
-            let why = "must be 'Metadata', 'Object', 'None', or empty";
-            let shown = crate::invalid::quoted(query.text("includeObject"));
-            let error = crate::invalid::FieldError::invalid("includeObject", shown, why);
-            return Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")));
-        }
-        Ok(Self { form, pretty })
+        })
     }
 }
 
@@ -89,123 +64,51 @@ fn clause_form(clause: &str, include: Include) -> Option<(f32, Form)> {
             _ => {}
         }
     }
-    if convert.is_empty() {
-        return Some((weight, Form::Whole));
-    }
-    let version = match (group, version) {
-        ("meta.k8s.io", "v1") => "meta.k8s.io/v1",
-        ("meta.k8s.io", "v1beta1") => "meta.k8s.io/v1beta1",
-        _ => return None,
-    };
-    match convert {
-        "Table" => Some((weight, Form::Table(version, include))),
-        "PartialObjectMetadata" => Some((weight, Form::Metadata(version))),
-        "PartialObjectMetadataList" => Some((weight, Form::MetadataList(version))),
+    match (convert, group, version) {
+        ("", ..) => Some((weight, Form::Whole)),
+        ("Table", "meta.k8s.io", "v1") => Some((weight, Form::Table(include))),
         _ => None,
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a, T> {
+struct List<'a> {
     kind: String,
-    api_version: &'a str,
-    metadata: ListMeta<'a>,
-    items: Vec<T>,
-}
-
-/// The metadata of a list.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListMeta<'a> {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub resource_version: String,
-    #[serde(rename = "continue", skip_serializing_if = "str::is_empty")]
-    pub resume: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remaining_item_count: Option<usize>,
-}
-
-/// Only the metadata of an object.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Partial<'a> {
-    pub kind: &'static str,
-    pub api_version: &'a str,
-    pub metadata: &'a Value,
+    api_version: &'static str,
+    metadata: ListMeta,
+    items: Vec<Shown<'a>>,
 }
 
 /// An object as it is wanted.
-pub fn object(wanted: Wanted, code: StatusCode, resource: Resource, value: &Value) -> Response {
-    match wanted.form {
-        Form::Whole => json(wanted.pretty, code, &whole(resource, value)),
-        Form::Table(version, include) => {
-            let meta = ListMeta { resource_version: version_of(value), ..ListMeta::default() };
-            json(wanted.pretty, code, &Table::of(resource, version, include, meta, [value]))
-        }
-        Form::Metadata(version) => json(wanted.pretty, code, &partial(version, value)),
-        Form::MetadataList(_) => {
-            let go = if resource == Resource::Leases { "coordination.Lease" } else { resource.kind() };
-            not_acceptable(wanted, format!("PartialObjectMetadataList, but the requested object is not a list (*{go})"))
+pub fn object(form: Form, code: StatusCode, resource: Resource, value: &Value) -> Response {
+    match form {
+        Form::Whole => json(code, &whole(resource, value)),
+        Form::Table(include) => {
+            let metadata = ListMeta { resource_version: version_of(value) };
+            json(code, &Table::of(resource, include, metadata, [value]))
         }
     }
-}
-
-/// With its type.
-pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
-    Shown { kind: Some((resource.version(), resource.kind())), of: resource.object(), value }
-}
-
-/// Of an object only its metadata.
-pub fn partial<'a>(version: &'a str, value: &'a Value) -> Partial<'a> {
-    Partial { kind: "PartialObjectMetadata", api_version: version, metadata: &value["metadata"] }
-}
-
-/// The `resourceVersion` of an object.
-pub fn version_of(value: &Value) -> String {
-    value.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A list as it is wanted.
-pub fn list(wanted: Wanted, resource: Resource, page: &Page) -> Response {
-    let metadata = ListMeta {
-        resource_version: page.revision.to_string(),
-        resume: &page.resume,
-        remaining_item_count: page.remaining,
-    };
-    let (pretty, code) = (wanted.pretty, StatusCode::OK);
-    match wanted.form {
+pub fn list(form: Form, resource: Resource, listed: &Listed) -> Response {
+    let metadata = ListMeta { resource_version: listed.revision.to_string() };
+    let items = listed.items.iter().map(|value| &**value);
+    match form {
         Form::Whole => {
-            let items = page.items.iter();
             let items = items.map(|value| Shown { kind: None, of: resource.object(), value }).collect();
             let kind = format!("{}List", resource.kind());
-            json(pretty, code, &List { kind, api_version: resource.version(), metadata, items })
+            json(StatusCode::OK, &List { kind, api_version: resource.version(), metadata, items })
         }
-        Form::Table(version, include) => {
-            let items = page.items.iter().map(|value| &**value);
-            json(pretty, code, &Table::of(resource, version, include, metadata, items))
-        }
-        Form::Metadata(_) => {
-            let go = if resource == Resource::Leases { "coordination.LeaseList" } else { "List" };
-            not_acceptable(wanted, format!("PartialObjectMetadata, but the requested object is a list (*{go})"))
-        }
-        Form::MetadataList(version) => {
-            let items = page.items.iter().map(|value| partial(version, value)).collect();
-            let kind = "PartialObjectMetadataList".to_owned();
-            json(pretty, code, &List { kind, api_version: version, metadata, items })
-        }
+        Form::Table(include) => json(StatusCode::OK, &Table::of(resource, include, metadata, items)),
     }
 }
 
-fn not_acceptable(wanted: Wanted, why: String) -> Response {
-    status(wanted.pretty, &Status::not_acceptable(format!("you requested {why}")))
-}
-
 /// Anything, as JSON with a line end.
-pub fn json(pretty: bool, code: StatusCode, value: &impl Serialize) -> Response {
-    let written = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+pub fn json(code: StatusCode, value: &impl Serialize) -> Response {
     // Nothing that is written here has keys that are no strings, which is all that could go wrong.
-    let mut body = written.unwrap_or_default();
+    let mut body = serde_json::to_vec(value).unwrap_or_default();
     body.push(b'\n');
     response(code, "application/json", Body::from(body))
 }
@@ -216,8 +119,8 @@ pub fn text(code: StatusCode, text: &str) -> Response {
 }
 
 /// How a request has failed, or that it has not.
-pub fn status(pretty: bool, status: &Status) -> Response {
-    let mut response = json(pretty, status.code(), status);
+pub fn status(status: &Status) -> Response {
+    let mut response = json(status.code(), status);
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -242,12 +145,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
         let query = Query::of(&"/".parse().unwrap());
-        Wanted::of(&headers, &query).ok().map(|wanted| wanted.form)
+        Form::of(&headers, &query).ok()
     }
 
     #[test]
     fn the_first_form_that_is_served_is_taken() {
-        let table = Form::Table("meta.k8s.io/v1", Include::Metadata);
+        let table = Form::Table(Include::Metadata);
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
         for (accept, expected) in [
             (kubectl, Some(table)),

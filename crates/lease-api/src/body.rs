@@ -1,20 +1,17 @@
 //! The body of a request, as an object of a resource.
 
-mod noted;
-
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
 use crate::decode::{From, decode};
-use crate::invalid::quoted;
+use crate::go::{kind_of, quoted};
 use crate::query::FieldValidation;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
-use noted::Noted;
 
-/// What may be sent. kube-apiserver speaks protobuf too.
-const ACCEPTED: &str = "application/json, application/yaml";
+/// What may be sent. kube-apiserver takes YAML and protobuf too.
+const ACCEPTED: &str = "application/json";
 
 /// So much of a body is shown in a message.
 const SUMMARY_BYTES: usize = 30;
@@ -25,36 +22,18 @@ pub fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Any JSON, sent as that or as YAML.
+/// Any JSON. The inner error is what is wrong with it.
 ///
 /// # Errors
-/// 415, if it is neither, or what is wrong with it.
+/// 415, if it was sent as something else.
 pub fn parsed(headers: &HeaderMap, body: &Bytes) -> Result<std::result::Result<Value, String>> {
-    Ok(noted(headers, body)?.map(|noted| noted.value))
-}
-
-fn noted(headers: &HeaderMap, body: &Bytes) -> Result<std::result::Result<Noted, String>> {
-    match media_type(headers) {
-        "" | "application/json" => Ok(Noted::parse(body).map_err(|error| match error.is_eof() {
-            true => "unexpected end of JSON input".to_owned(),
-            false => error.to_string(),
-        })),
-        "application/yaml" => Ok(yaml(body).map(Noted::without_notes)),
-        _ => Err(Status::unsupported_media_type(ACCEPTED)),
+    if !matches!(media_type(headers), "" | "application/json") {
+        return Err(Status::unsupported_media_type(ACCEPTED));
     }
-}
-
-/// YAML, of which JSON is a part.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn yaml(body: &Bytes) -> std::result::Result<Value, String> {
-    if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
-    }
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    // Only the first line: the rest draws a picture.
-    serde_saphyr::from_str(text).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+    Ok(serde_json::from_slice(body).map_err(|error| match error.is_eof() {
+        true => "unexpected end of JSON input".to_owned(),
+        false => error.to_string(),
+    }))
 }
 
 /// An object that was sent, in the form that is stored. What strict validation minds goes to `warnings`.
@@ -76,9 +55,9 @@ pub fn object(
             summary(body)
         ))
     };
-    let noted = noted(headers, body)?.map_err(|why| unrecognized(&why))?;
+    let sent = parsed(headers, body)?.map_err(|why| unrecognized(&why))?;
     let nothing = Map::new();
-    let members = match &noted.value {
+    let members = match &sent {
         Value::Object(members) => members,
         Value::Null => &nothing,
         other => return Err(unrecognized(&no_object(other))),
@@ -99,9 +78,8 @@ pub fn object(
         Status::bad_request(format!("{kind} in version {shown} cannot be handled as a {}: {why}", resource.kind()))
     };
     check_type(resource, kind, version).map_err(|why| refused(&why))?;
-    let decoded = decode(resource.object(), members, From::Json);
-    let decoded = decoded.map_err(|mistakes| refused(&mistakes.told(|field| noted.place(field))))?;
-    let strict = noted.strict(decoded.strict);
+    let decoded = decode(resource.object(), members, From::Json).map_err(|why| refused(&why))?;
+    let strict = decoded.strict;
     if validation == FieldValidation::Strict && !strict.is_empty() {
         return Err(refused(&format!("strict decoding error: {}", strict.join(", "))));
     }
@@ -151,18 +129,6 @@ pub fn with_type(resource: Resource, object: &Value) -> Value {
     members.insert("apiVersion".to_owned(), resource.version().into());
     members.insert("kind".to_owned(), resource.kind().into());
     Value::Object(members)
-}
-
-/// What Go calls JSON of that kind.
-pub fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Null => "null",
-    }
 }
 
 /// What Go says of JSON that is no object.

@@ -30,41 +30,32 @@ pub enum From {
     Map,
 }
 
-/// What is wrong with an object, in the words of Go's decoder.
-#[derive(Debug, Default)]
-pub struct Mistakes(Vec<Mistake>);
-
-#[derive(Debug)]
-struct Mistake {
-    path: String,
-    told: String,
-    /// Go notes a wrong type and goes on; what is no time it tells at once.
-    fatal: bool,
-}
-
-impl Mistakes {
-    /// The one that is told: the first fatal one, else the first. `place` tells where a field stands in the text.
-    pub fn told(mut self, place: impl Fn(&str) -> usize) -> String {
-        self.0.sort_by_key(|mistake| (!mistake.fatal, place(&mistake.path)));
-        self.0.into_iter().next().map(|mistake| mistake.told).unwrap_or_default()
-    }
-}
-
 /// Decodes the fields of an object, `apiVersion` and `kind` apart.
 ///
 /// # Errors
-/// With all that is wrong.
-pub fn decode(of: &'static Struct, members: &Map<String, Value>, from: From) -> Result<Decoded, Mistakes> {
-    let mut decoder = Decoder { from, strict: Vec::new(), mistakes: Mistakes::default() };
+/// What is wrong, in the words of Go's decoder.
+pub fn decode(of: &'static Struct, members: &Map<String, Value>, from: From) -> Result<Decoded, String> {
+    let mut decoder = Decoder { from, strict: Vec::new(), mistake: None };
     let at = At { path: String::new(), holder: of.go };
     let value = decoder.fields(of, members, &at);
-    if decoder.mistakes.0.is_empty() { Ok(Decoded { value, strict: decoder.strict }) } else { Err(decoder.mistakes) }
+    match decoder.mistake {
+        None => Ok(Decoded { value, strict: decoder.strict }),
+        Some(mistake) => Err(mistake.told),
+    }
 }
 
 struct Decoder {
     from: From,
     strict: Vec<String>,
-    mistakes: Mistakes,
+    /// The one that is told: the first fatal one, else the first.
+    mistake: Option<Mistake>,
+}
+
+#[derive(Debug)]
+struct Mistake {
+    told: String,
+    /// Go notes a wrong type and goes on; what is no time it tells at once.
+    fatal: bool,
 }
 
 /// Where a value stands, for messages.
@@ -107,10 +98,12 @@ impl At {
 
 impl Decoder {
     /// Nothing is kept of what is wrong.
-    fn wrong(&mut self, at: &At, told: String, fatal: bool) -> Value {
+    fn wrong(&mut self, told: String, fatal: bool) -> Value {
         // The decoder of maps tells the first that it meets.
         let fatal = fatal || self.from == From::Map;
-        self.mistakes.0.push(Mistake { path: at.path.clone(), told, fatal });
+        if self.mistake.as_ref().is_none_or(|before| fatal && !before.fatal) {
+            self.mistake = Some(Mistake { told, fatal });
+        }
         Value::Null
     }
 
@@ -147,24 +140,24 @@ impl Decoder {
             (Type::String, Value::String(_)) | (Type::Bool, Value::Bool(_)) | (Type::Fields, _) => value.clone(),
             (Type::Int32 | Type::Int64, Value::Number(number)) => match self.integer(of, number) {
                 Some(number) => number.into(),
-                None => self.wrong(at, at.mismatch(value, of, self.from), false),
+                None => self.wrong(at.mismatch(value, of, self.from), false),
             },
             (Type::Bytes, Value::String(text)) => match STANDARD.decode(text) {
                 Ok(bytes) => STANDARD.encode(bytes).into(),
-                Err(_) => self.wrong(at, "illegal base64 data at input byte 0".to_owned(), false),
+                Err(_) => self.wrong("illegal base64 data at input byte 0".to_owned(), false),
             },
             (Type::Time | Type::MicroTime, Value::String(text)) => {
                 let micros = matches!(of, Type::MicroTime);
                 let precision = if micros { Precision::Micros } else { Precision::Seconds };
-                time(text, precision).unwrap_or_else(|why| self.wrong(at, why, true))
+                time(text, precision).unwrap_or_else(|why| self.wrong(why, true))
             }
-            (Type::Time | Type::MicroTime, _) => self.wrong(at, at.mismatch(value, of, self.from), true),
+            (Type::Time | Type::MicroTime, _) => self.wrong(at.mismatch(value, of, self.from), true),
             (Type::Struct(of), Value::Object(members)) => {
                 self.fields(of, members, &At { path: at.path.clone(), holder: of.go })
             }
             (Type::Map(of), Value::Object(members)) => self.map(*of, members, at),
             (Type::List(of, _), Value::Array(items)) => self.list(*of, items, at),
-            _ => self.wrong(at, at.mismatch(value, of, self.from), false),
+            _ => self.wrong(at.mismatch(value, of, self.from), false),
         }
     }
 
@@ -213,7 +206,7 @@ fn mismatch_of_maps(value: &Value, of: Type) -> String {
     };
     match (of, kind) {
         (Type::Time | Type::MicroTime, _) => {
-            let kind = crate::body::kind_of(value);
+            let kind = crate::go::kind_of(value);
             format!("json: cannot unmarshal {kind} into Go value of type string")
         }
         (Type::Struct(_), _) => format!("cannot restore struct from: {kind}"),
@@ -239,7 +232,7 @@ mod tests {
     use crate::schema::{EVENT, LEASE};
 
     fn lease(value: &Value) -> Result<Decoded, String> {
-        decode(&LEASE, value.as_object().unwrap(), From::Json).map_err(|mistakes| mistakes.told(|_| 0))
+        decode(&LEASE, value.as_object().unwrap(), From::Json)
     }
 
     #[test]
@@ -262,22 +255,14 @@ mod tests {
     #[test]
     fn of_several_mistakes_the_first_is_told_but_what_is_no_time_comes_before_it() {
         let sent = json!({"metadata": {"name": 1}, "spec": {"leaseTransitions": "x", "renewTime": "y"}});
-        let told = |sent: &Value, order: &[&str]| {
-            let mistakes = decode(&LEASE, sent.as_object().unwrap(), From::Json).unwrap_err();
-            mistakes.told(|field| order.iter().position(|other| *other == field).unwrap_or(usize::MAX))
-        };
-        let order = ["spec.leaseTransitions", "metadata.name"];
-        assert!(told(&sent, &order).starts_with("parsing time \"y\""));
+        assert!(lease(&sent).unwrap_err().starts_with("parsing time \"y\""));
         let sent = json!({"metadata": {"name": 1}, "spec": {"leaseTransitions": "x"}});
-        assert!(told(&sent, &order).contains("LeaseSpec.spec.leaseTransitions"));
+        assert!(lease(&sent).unwrap_err().contains("ObjectMeta.metadata.name"));
     }
 
     #[test]
     fn maps_cut_numbers_that_are_too_large() {
-        let patched = |spec: Value| {
-            let decoded = decode(&LEASE, json!({ "spec": spec }).as_object().unwrap(), From::Map);
-            decoded.map_err(|mistakes| mistakes.told(|_| 0))
-        };
+        let patched = |spec: Value| decode(&LEASE, json!({ "spec": spec }).as_object().unwrap(), From::Map);
         let lease = patched(json!({"leaseTransitions": 99_999_999_999_u64})).unwrap();
         assert_eq!(lease.value["spec"]["leaseTransitions"], 1_215_752_191);
         assert_eq!(patched(json!({"leaseTransitions": 1.5})).unwrap_err(), "cannot convert float64 to int32");

@@ -9,12 +9,10 @@ use crate::resource::Resource;
 use crate::status::Status;
 
 const COORDINATION: &str = "coordination.k8s.io";
-const AUTHORIZATION: &str = "authorization.k8s.io";
-const GROUPS: [&str; 2] = [COORDINATION, AUTHORIZATION];
 
 /// Whether anything of a group is served.
 pub fn serves(group: &str) -> bool {
-    group.is_empty() || GROUPS.contains(&group)
+    matches!(group, "" | COORDINATION)
 }
 
 /// Whether kube-apiserver answers there whatever the method is.
@@ -23,34 +21,31 @@ pub fn any_method(path: &str) -> bool {
 }
 
 /// Answers a request that is about no resource. `host` is how the client reached the server.
-pub fn answer(path: &str, host: &str, pretty: bool) -> Response {
-    let ok = |value: Value| answer::json(pretty, StatusCode::OK, &value);
+pub fn answer(path: &str, host: &str) -> Response {
+    let ok = |value: Value| answer::json(StatusCode::OK, &value);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts[..] {
         ["healthz" | "livez" | "readyz"] if !path.ends_with('/') => answer::text(StatusCode::OK, "ok"),
         ["version"] => ok(version()),
         ["api"] => ok(json!({"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]})),
-        ["apis"] => {
-            let groups: Vec<Value> = GROUPS.iter().map(|group| described(group)).collect();
-            ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
-        }
-        ["apis", group] if GROUPS.contains(&group) => {
-            let mut group = described(group);
+        ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [described()]})),
+        ["apis", COORDINATION] => {
+            let mut group = described();
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             ok(group)
         }
         ["api", "v1"] => ok(resources("")),
-        ["apis", group, "v1"] if GROUPS.contains(&group) => ok(resources(group)),
+        ["apis", COORDINATION, "v1"] => ok(resources(COORDINATION)),
         ["openapi", "v3"] => ok(openapi_index()),
         ["openapi", "v3", "api", "v1"] => ok(openapi("")),
-        ["openapi", "v3", "apis", group, "v1"] if GROUPS.contains(&group) => ok(openapi(group)),
+        ["openapi", "v3", "apis", COORDINATION, "v1"] => ok(openapi(COORDINATION)),
         [""] => ok(
             json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
         ),
-        ["api", ..] => answer::status(pretty, &Status::no_such_resource()),
-        ["apis", group, ..] if GROUPS.contains(&group) => answer::status(pretty, &Status::no_such_resource()),
+        ["api", ..] => answer::status(&Status::no_such_resource()),
+        ["apis", COORDINATION, ..] => answer::status(&Status::no_such_resource()),
         _ => answer::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }
@@ -68,17 +63,17 @@ fn version() -> Value {
         "platform": format!("{}/{arch}", std::env::consts::OS)})
 }
 
-fn described(group: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+fn described() -> Value {
+    let version = json!({"groupVersion": format!("{COORDINATION}/v1"), "version": "v1"});
+    json!({"name": COORDINATION, "versions": [version], "preferredVersion": version})
 }
 
 fn resources(group: &str) -> Value {
     let served = Resource::ALL.into_iter().filter(|resource| resource.group() == group);
-    let mut resources: Vec<Value> = served
+    let resources: Vec<Value> = served
         .map(|resource| {
             let mut shown = json!({"name": resource.plural(), "singularName": resource.singular(),
-                "namespaced": resource.namespaced(), "kind": resource.kind(), "verbs": resource.verbs(),
+                "namespaced": resource.namespaced(), "kind": resource.kind(), "verbs": Resource::VERBS,
                 "storageVersionHash": resource.storage_version_hash()});
             if !resource.short_names().is_empty() {
                 shown["shortNames"] = json!(resource.short_names());
@@ -86,10 +81,6 @@ fn resources(group: &str) -> Value {
             shown
         })
         .collect();
-    if group == AUTHORIZATION {
-        resources.push(json!({"name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview",
-            "namespaced": false, "kind": "SelfSubjectAccessReview", "verbs": ["create"]}));
-    }
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     let mut list = json!({"kind": "APIResourceList", "groupVersion": version, "resources": resources});
     if !group.is_empty() {
@@ -99,7 +90,7 @@ fn resources(group: &str) -> Value {
 }
 
 fn openapi_index() -> Value {
-    let paths = ["", COORDINATION, AUTHORIZATION].map(|group| {
+    let paths = ["", COORDINATION].map(|group| {
         let path = if group.is_empty() { "api/v1".to_owned() } else { format!("apis/{group}/v1") };
         let url = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=1")});
         (path, url)

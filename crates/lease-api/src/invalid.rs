@@ -1,13 +1,14 @@
 //! What is wrong with single fields, in the words of kube-apiserver's validation.
 
-use crate::status::Cause;
+use crate::go::quoted;
 
 /// One field that is wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
-    reason: &'static str,
-    field: String,
-    body: String,
+    pub reason: &'static str,
+    pub field: String,
+    /// What is wrong, without the field.
+    pub body: String,
 }
 
 impl FieldError {
@@ -38,11 +39,6 @@ impl FieldError {
         let body = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
         Self { reason: "FieldValueNotSupported", field: field.into(), body }
     }
-
-    /// As one of the causes in a `Status`.
-    pub fn cause(&self) -> Cause {
-        Cause { reason: self.reason, message: self.body.clone(), field: self.field.clone() }
-    }
 }
 
 impl std::fmt::Display for FieldError {
@@ -66,30 +62,6 @@ pub fn summary(errors: &[FieldError]) -> String {
     if texts.len() == 1 { texts.swap_remove(0) } else { format!("[{}]", texts.join(", ")) }
 }
 
-/// A string as Go's `%q` writes it.
-pub fn quoted(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len() + 2);
-    shown.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => shown.push_str("\\\""),
-            '\\' => shown.push_str("\\\\"),
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            '\u{7}' => shown.push_str("\\a"),
-            '\u{8}' => shown.push_str("\\b"),
-            '\u{b}' => shown.push_str("\\v"),
-            '\u{c}' => shown.push_str("\\f"),
-            c if c.is_ascii_control() => shown.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() || c.is_whitespace() && c != ' ' => shown.push_str(&format!("\\u{:04x}", c as u32)),
-            c => shown.push(c),
-        }
-    }
-    shown.push('"');
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,10 +72,5 @@ mod tests {
         assert_eq!(summary(std::slice::from_ref(&one)), "a: Invalid value: 0: b");
         assert_eq!(summary(&[one.clone(), one.clone()]), "a: Invalid value: 0: b");
         assert_eq!(summary(&[one, other]), "[a: Invalid value: 0: b, c: Required value]");
-    }
-
-    #[test]
-    fn strings_are_quoted_as_go_does() {
-        assert_eq!(quoted("a\"\\\n\u{1b}é"), "\"a\\\"\\\\\\n\\x1bé\"");
     }
 }

@@ -1,58 +1,48 @@
-//! An embedded Kubernetes Lease API: a server in memory that answers clients of Leases as kube-apiserver 1.37.1 does, so
-//! that an election can be tried, shown and broken without a cluster.
-//!
-//! It is for teaching and for tests. It stores nothing: what was written ends with the process. It is made for loopback,
-//! and not to stand a network. It was compared with the real server exchange by exchange; where they differ and this page
-//! does not say so, that is a bug here.
-//!
-//! ```
-//! use still_leading_lease_api::{Access, Options, Server, User};
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> std::io::Result<()> {
-//! let server = Server::start(Options::default()).await?;
-//! let token = "not-guessed-easily".to_owned();
-//! server.add_user(User { name: "admin".to_owned(), token, access: Access::All });
-//! // Any client of Kubernetes that shows the token finds Leases here:
-//! println!("{}", server.url());
-//! server.stop().await;
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # What is served
 //!
-//! `leases` of `coordination.k8s.io/v1`, and in the same store `configmaps`, `events` and `namespaces` of `v1`: create,
-//! get, list with selectors and pages, update, patch in its four kinds with field ownership, delete with preconditions,
-//! deletecollection, and watch with bookmarks and 410; tables, which show the holder in `kubectl get leases -w`;
-//! discovery; `selfsubjectaccessreviews`; bearer tokens and the rules of Roles. The texts and details of errors are those
-//! of kube-apiserver.
+//! `leases` of `coordination.k8s.io/v1`, and in the same store `configmaps`, `events` and `namespaces` of `v1`:
+//!
+//! - create, get, list with selectors, update, delete with preconditions, and watch with bookmarks and 410;
+//! - JSON patches, merge patches, strategic merge patches, and server-side apply with field ownership;
+//! - tables, which show the holder in `kubectl get leases -w`, and discovery;
+//! - bearer tokens and the rules of Roles.
+//!
+//! The texts and details of errors are those of kube-apiserver 1.37.1. The crate was compared with it exchange by exchange.
+//! Where the two differ and this page does not say so, that is a bug here.
 //!
 //! # What is different, and why
 //!
-//! - **No protobuf.** A body of it is answered with 415, and who asks for it or JSON gets JSON. The typed clients of
-//!   client-go send protobuf unless their `ContentType` is set to JSON; so do `kubectl create configmap` and
-//!   `create namespace`, but not `kubectl create -f`.
-//! - **One ring of events** for all resources, as long as [`Limits`] says. A watch or an exact list from before it ends
-//!   with 410; on a cluster that takes minutes. A watch that falls out of it while its client does not read is told 410,
-//!   where kube-apiserver only ends it.
+//! - **JSON only.** A body of protobuf or YAML is answered with 415, and a client that accepts JSON among others gets JSON.
+//!   The typed clients of client-go send protobuf unless their `ContentType` is set to JSON; so do `kubectl create
+//!   configmap` and `create namespace`, but not `kubectl create -f`. Clients send JSON to apply, too.
+//! - **No deletecollection, no metadata alone, no SelfSubjectAccessReviews.** The answers are 405, 406 and 404.
+//! - **No copies in a JSON patch**: they are refused with 422, since copies of copies grow without bound.
+//! - **Lists are whole and of the present.** A `limit` changes nothing, as the API allows, and an exact list of the past is
+//!   answered with 410.
+//! - **One ring of events** for all resources, as long as [`Limits`] says. A watch from before it ends with 410; on a
+//!   cluster that takes minutes. A watch that falls out of it while its client does not read ends with 410 too, where
+//!   kube-apiserver only ends it.
 //! - **A full store** answers 403, as a cluster does whose quota is used up. Events do not expire.
-//! - **A namespace is gone at once**, with all that is in it; the real one waits in `Terminating` for controllers. It is
-//!   shown as `Terminating` in the answer.
+//! - **A namespace is gone at once**, with all that is in it; the real one waits in `Terminating` for controllers. The
+//!   answer shows it as `Terminating`.
 //! - **No garbage collector**: a propagation policy changes nothing. Finalizers are waited for.
 //! - **Authorization is a list**: a [`User`] may do everything, or what some rules say in one namespace. There are no
 //!   groups, no roles to be created, and no admission but that of namespaces.
+//! - **Many managers** of one object all keep their entries; kube-apiserver merges the oldest of more than ten.
 //! - `/version` says `v1.37.1+lease-api`, and the OpenAPI document has no schemas.
-//! - In texts: JSON and YAML that cannot be parsed is told in the words of other parsers; in a patch, unknown fields are
-//!   told in the order of the alphabet, and a field that comes twice is not noticed; the errors of fields in maps are in
-//!   order, where Go shuffles them. A JSON patch of the whole document (path `""`) is taken as the RFC has it.
-//! - YAML may be sent, but is not sent back. There is only HTTP/1.1.
+//! - In texts: the parser's words for what is not JSON are others. Of several mistakes in one body another may be reported,
+//!   unknown fields are in the order of the alphabet, and a field that comes twice is not noticed. The errors of fields in
+//!   maps are in order, where Go shuffles them. A wrong `timeout` parameter is not noticed.
+//! - There is only HTTP/1.1.
 
 mod answer;
 mod auth;
 mod body;
 mod decode;
 mod discovery;
+mod go;
 mod invalid;
 mod names;
 mod ownership;

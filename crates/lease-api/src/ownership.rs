@@ -21,9 +21,6 @@ use managed::{Entry, Manager, Operation};
 use merge::{merge, without};
 use paths::Paths;
 
-/// As in kube-apiserver: more managers that update than this, and the oldest become one.
-const UPDATERS_MAX: usize = 10;
-
 /// Never owned: what the API server writes itself, and what names the object.
 const NEVER_OWNED: [&[&str]; 8] = [
     &["f:metadata"],
@@ -70,7 +67,6 @@ impl Rules {
         if !owned.is_empty() {
             managed.add(manager, &owned, now);
         }
-        managed.cap(UPDATERS_MAX);
         managed
     }
 

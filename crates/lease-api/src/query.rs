@@ -2,7 +2,8 @@
 
 use axum::http::Uri;
 
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::resource::Resource;
 use crate::select::Selection;
 use crate::status::{Result, Status, Subject};
@@ -33,19 +34,6 @@ impl Query {
         self.given(name).unwrap_or_default()
     }
 
-    /// How long a client is ready to wait. Everything is answered sooner, but it has to be a duration.
-    ///
-    /// # Errors
-    /// 400, if it is none.
-    pub fn check_timeout(&self) -> Result<()> {
-        match self.get("timeout").filter(|text| !text.is_empty()).and_then(no_duration) {
-            Some(why) => {
-                Err(Status::bad_request(format!("invalid timeout specified in the request URL - time: {why}")))
-            }
-            None => Ok(()),
-        }
-    }
-
     fn given(&self, name: &str) -> Option<bool> {
         self.get(name).map(|value| !matches!(value.to_lowercase().as_str(), "false" | "0"))
     }
@@ -57,33 +45,6 @@ impl Query {
             .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", quoted(text))))?;
         Ok(Some(number))
     }
-}
-
-/// What Go finds wrong with a duration.
-fn no_duration(text: &str) -> Option<String> {
-    let invalid = || Some(format!("invalid duration {}", quoted(text)));
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return None;
-    }
-    if rest.is_empty() {
-        return invalid();
-    }
-    while !rest.is_empty() {
-        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let number = &rest[..rest.len() - unit.len()];
-        if number.matches('.').count() > 1 || !number.contains(|c: char| c.is_ascii_digit()) {
-            return invalid();
-        }
-        rest = unit.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
-        let unit = &unit[..unit.len() - rest.len()];
-        match unit {
-            "" => return Some(format!("missing unit in duration {}", quoted(text))),
-            "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h" => {}
-            _ => return Some(format!("unknown unit {} in duration {}", quoted(unit), quoted(text))),
-        }
-    }
-    None
 }
 
 /// How strict to be with fields that nobody knows.
@@ -179,8 +140,6 @@ pub struct ListOptions {
     /// As given; empty is not the same as 0.
     pub resource_version: String,
     pub version_match: Match,
-    pub limit: usize,
-    pub resume: String,
     pub bookmarks: bool,
     pub initial_events: Option<bool>,
     pub timeout_seconds: Option<u64>,
@@ -190,23 +149,24 @@ impl ListOptions {
     /// # Errors
     /// 400 or 422.
     pub fn of(query: &Query, resource: Resource, watch: bool) -> Result<Self> {
-        let number = |name: &str| query.number(name);
-        let (timeout, limit) = (number("timeoutSeconds")?, number("limit")?);
+        let timeout = query.number("timeoutSeconds")?;
         let given = query.text("resourceVersionMatch");
         let mut options = Self {
-            selection: Selection::of(query, resource)?,
+            selection: Selection::of(query.text("labelSelector"), query.text("fieldSelector"), resource)?,
             resource_version: query.text("resourceVersion").to_owned(),
             version_match: match given {
                 "Exact" => Match::Exact,
                 "NotOlderThan" => Match::NotOlderThan,
                 _ => Match::Unset,
             },
-            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default(),
-            resume: query.text("continue").to_owned(),
             bookmarks: query.flag("allowWatchBookmarks"),
             initial_events: query.given("sendInitialEvents"),
             timeout_seconds: timeout.and_then(|timeout| u64::try_from(timeout).ok()).filter(|timeout| *timeout > 0),
         };
+        if !watch && !query.text("continue").is_empty() {
+            // Lists are whole, so nobody was given such a token.
+            return Err(Status::bad_request("invalid continue token: continue key is not valid"));
+        }
         let legacy = matches!(options.resource_version.as_str(), "" | "0");
         if watch && legacy && options.initial_events.is_none() && given.is_empty() {
             // What a watch has always begun with if it is not told where.
@@ -228,8 +188,6 @@ impl ListOptions {
         let (field, told) = ("resourceVersionMatch", !given.is_empty());
         let unset = "resourceVersionMatch is forbidden unless resourceVersion is provided";
         forbidden(told && self.resource_version.is_empty(), field, unset);
-        let resumed = "resourceVersionMatch is forbidden when continue is provided";
-        forbidden(told && !self.resume.is_empty(), field, resumed);
         let exact_zero = self.version_match == Match::Exact && self.resource_version == "0";
         forbidden(exact_zero, field, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
         forbidden(self.initial_events.is_some(), "sendInitialEvents", "sendInitialEvents is forbidden for list");
@@ -256,10 +214,6 @@ impl ListOptions {
         if self.version_match != Match::NotOlderThan {
             errors.push(FieldError::not_supported(field, quoted(given), &["NotOlderThan"]));
         }
-        if !self.resume.is_empty() {
-            let why = "resourceVersionMatch is forbidden when continue is provided";
-            errors.push(FieldError::forbidden(field, why));
-        }
         errors
     }
 }
@@ -276,24 +230,4 @@ pub fn revision(text: &str) -> std::result::Result<u64, String> {
     let kind = if digits { "value out of range" } else { "invalid syntax" };
     let number = if digits { text.parse().ok() } else { None };
     number.ok_or_else(|| format!("strconv.ParseUint: parsing {}: {kind}", quoted(text)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_judged_as_go_does() {
-        for fine in ["5s", "1.5h", "1h30m", "-2ms", "0", ".5s"] {
-            assert_eq!(no_duration(fine), None, "{fine}");
-        }
-        for (text, why) in [
-            ("5", "missing unit in duration \"5\""),
-            ("soon", "invalid duration \"soon\""),
-            ("5x", "unknown unit \"x\" in duration \"5x\""),
-            (".s", "invalid duration \".s\""),
-        ] {
-            assert_eq!(no_duration(text).as_deref(), Some(why));
-        }
-    }
 }

@@ -20,6 +20,9 @@ impl Resource {
     /// All of them, in the order of discovery.
     pub const ALL: [Self; 4] = [Self::ConfigMaps, Self::Events, Self::Leases, Self::Namespaces];
 
+    /// What can be done with each of them.
+    pub const VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
+
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         let matches = |one: &Self| (one.group(), "v1", one.plural()) == (group, version, plural);
         Self::ALL.into_iter().find(matches)
@@ -82,14 +85,6 @@ impl Resource {
 
     pub fn namespaced(self) -> bool {
         self != Self::Namespaces
-    }
-
-    /// As discovery tells them.
-    pub fn verbs(self) -> &'static [&'static str] {
-        match self {
-            Self::Namespaces => &["create", "delete", "get", "list", "patch", "update", "watch"],
-            _ => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-        }
     }
 
     /// Of what kube-apiserver stores; a hash of group, version and kind, so it never changes.

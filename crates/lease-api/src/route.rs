@@ -2,7 +2,6 @@
 
 use axum::http::{Method, Uri};
 
-use crate::auth::Attributes;
 use crate::query::Query;
 use crate::select::FieldSelector;
 
@@ -26,6 +25,17 @@ pub struct Info {
     pub too_long: bool,
 }
 
+/// What a request needs permission for.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub resource: &'a str,
+    pub subresource: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
+
 impl Info {
     pub fn of(method: &Method, uri: &Uri, query: &Query) -> Self {
         let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
@@ -42,11 +52,6 @@ impl Info {
     }
 
     fn resource(self, method: &Method, rest: &[&str], query: &Query) -> Self {
-        // An old way to say `watch=true`.
-        let (old_watch, rest) = match rest {
-            ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
-            _ => (false, rest),
-        };
         let mut info = self;
         let rest = match rest {
             ["namespaces", namespace, inside @ ..] if !namespace.is_empty() => {
@@ -65,7 +70,6 @@ impl Info {
             Method::PATCH => "patch",
             Method::DELETE if info.named => "delete",
             Method::DELETE => "deletecollection",
-            Method::GET | Method::HEAD if old_watch => "watch",
             Method::GET | Method::HEAD if info.named => "get",
             Method::GET | Method::HEAD if query.flag("watch") => "watch",
             Method::GET | Method::HEAD => "list",
@@ -124,7 +128,6 @@ mod tests {
             (Method::DELETE, leases.to_owned(), "deletecollection", "leases", "default", ""),
             (Method::POST, "/api/v1/namespaces".to_owned(), "create", "namespaces", "", ""),
             (Method::GET, "/api/v1/namespaces/b".to_owned(), "get", "namespaces", "b", "b"),
-            (Method::GET, "/api/v1/watch/namespaces/b/configmaps".to_owned(), "watch", "configmaps", "b", ""),
         ] {
             let info = info(method, &uri);
             let read = (info.verb.as_str(), info.resource.as_str(), info.namespace.as_str(), info.name.as_str());

@@ -1,27 +1,24 @@
 //! One request, from its headers to the answer. The order decides which error is told: who, whether they may, whether
 //! there is such a thing, and only then what they want of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::answer::{self, Wanted};
-use crate::auth::{Attributes, Caller};
-use crate::invalid::FieldError;
+use crate::answer::{self, Form};
+use crate::auth::Caller;
 use crate::query::{ListOptions, Query};
-use crate::read::{self, Page};
+use crate::read;
 use crate::resource::Resource;
 use crate::route::Info;
-use crate::status::{Result, Status, Subject};
+use crate::status::{Result, Status};
 use crate::store::{Key, Store};
 use crate::write::{self, Deleted, Write, Written};
-use crate::{body, discovery, watch};
+use crate::{discovery, watch};
 
 /// A client may take so long to send a body, as with kube-apiserver.
 const BODY_BOUND: Duration = Duration::from_secs(34);
@@ -31,12 +28,8 @@ pub async fn serve(State(store): State<Store>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri);
     let info = Info::of(&parts.method, &parts.uri, &query);
-    let pretty = Wanted::of(&parts.headers, &query).is_ok_and(|wanted| wanted.pretty);
     let asked = Asked { store: &store, info: &info, query: &query, method: &parts.method, headers: &parts.headers };
     let answered = async {
-        if info.verb != "watch" {
-            query.check_timeout()?;
-        }
         let caller = store.users().caller(&parts.headers)?;
         caller.authorize(&info)?;
         let max = store.limits().body_bytes();
@@ -53,7 +46,7 @@ pub async fn serve(State(store): State<Store>, request: Request) -> Response {
     };
     match answered.await {
         Ok(response) => response,
-        Err(status) => answer::status(pretty, &status),
+        Err(status) => answer::status(&status),
     }
 }
 
@@ -73,13 +66,10 @@ impl Asked<'_> {
             return match *self.method {
                 _ if *self.method == Method::GET || discovery::any_method(&info.path) => {
                     let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-                    Ok(discovery::answer(&info.path, host, Wanted::of(self.headers, self.query)?.pretty))
+                    Ok(discovery::answer(&info.path, host))
                 }
                 _ => Err(Status::method_not_allowed()),
             };
-        }
-        if (info.group.as_str(), info.resource.as_str()) == ("authorization.k8s.io", "selfsubjectaccessreviews") {
-            return self.review(caller, body);
         }
         let Some(resource) = Resource::find(&info.group, &info.version, &info.resource) else {
             return match discovery::serves(&info.group) {
@@ -101,7 +91,6 @@ impl Asked<'_> {
             ("list", false, _) => self.list(resource).await,
             ("watch", _, _) => self.watch(resource).await,
             ("create", false, true) | ("update" | "patch" | "delete", true, true) => self.write(resource, caller, body),
-            ("deletecollection", false, true) if resource.namespaced() => self.write(resource, caller, body),
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -116,93 +105,50 @@ impl Asked<'_> {
     }
 
     async fn get(&self, resource: Resource) -> Result<Response> {
-        let wanted = Wanted::of(self.headers, self.query)?;
+        let form = Form::of(self.headers, self.query)?;
         let key = Key::new(resource, self.namespace(resource), &self.info.name);
         let object = read::get(self.store, &key, self.query).await?;
-        Ok(answer::object(wanted, StatusCode::OK, resource, &object))
+        Ok(answer::object(form, StatusCode::OK, resource, &object))
     }
 
     async fn list(&self, resource: Resource) -> Result<Response> {
-        let wanted = Wanted::of(self.headers, self.query)?;
+        let form = Form::of(self.headers, self.query)?;
         let options = ListOptions::of(self.query, resource, false)?;
-        let page = read::list(self.store, resource, self.listed_namespace(resource), &options).await?;
-        Ok(answer::list(wanted, resource, &page))
+        let listed = read::list(self.store, resource, self.listed_namespace(resource), &options).await?;
+        Ok(answer::list(form, resource, &listed))
     }
 
     async fn watch(&self, resource: Resource) -> Result<Response> {
-        let wanted = Wanted::of(self.headers, self.query)?;
+        let form = Form::of(self.headers, self.query)?;
         let mut options = ListOptions::of(self.query, resource, true)?;
         if self.info.named {
             options.selection.fields = std::mem::take(&mut options.selection.fields).and_name(&self.info.name);
         }
         let namespace = self.listed_namespace(resource).map(str::to_owned);
-        watch::watch(self.store, resource, namespace, options, wanted.form).await
+        watch::watch(self.store, resource, namespace, options, form).await
     }
 
     fn write(&self, resource: Resource, caller: &Caller, body: &Bytes) -> Result<Response> {
-        let wanted = Wanted::of(self.headers, self.query)?;
+        let form = Form::of(self.headers, self.query)?;
         let (store, info, query, headers) = (self.store, self.info, self.query, self.headers);
         let mut write = Write { store, caller, info, resource, query, headers, body, warnings: Vec::new() };
         let written = match info.verb.as_str() {
             "create" => write::create(&mut write)?,
             "update" => write::update(&mut write)?,
             "patch" => write::patch(&mut write)?,
-            "delete" => match write::delete(&write)? {
-                Deleted::Gone(status) => return Ok(answer::status(wanted.pretty, &status)),
+            _ => match write::delete(&write)? {
+                Deleted::Gone(status) => return Ok(answer::status(&status)),
                 Deleted::Shown(object) => Written { object, created: false },
             },
-            _ => {
-                let (gone, revision) = write::delete_collection(&write)?;
-                let page = Page { items: gone.into_iter().map(Arc::new).collect(), revision, ..Page::default() };
-                return Ok(answer::list(wanted, resource, &page));
-            }
         };
         let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };
-        let mut response = answer::object(wanted, code, resource, &written.object);
+        let mut response = answer::object(form, code, resource, &written.object);
         for warning in &write.warnings {
-            let warning = format!("299 - {}", crate::invalid::quoted(warning));
+            let warning = format!("299 - {}", crate::go::quoted(warning));
             if let Ok(warning) = HeaderValue::from_str(&warning) {
                 response.headers_mut().append(header::WARNING, warning);
             }
         }
         Ok(response)
-    }
-
-    /// What the caller may do.
-    fn review(&self, caller: &Caller, body: &Bytes) -> Result<Response> {
-        if !self.info.version.eq("v1") || self.info.named {
-            return Err(Status::no_such_resource());
-        }
-        if *self.method != Method::POST {
-            return Err(Status::method_not_allowed());
-        }
-        let wanted = Wanted::of(self.headers, self.query)?;
-        let mut review = body::parsed(self.headers, body)?.map_err(Status::bad_request)?;
-        let part = |name: &str| review.pointer(&format!("/spec/{name}")).filter(|part| part.is_object());
-        let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let allowed = match (part("resourceAttributes"), part("nonResourceAttributes")) {
-            (Some(asked), None) => caller.allowed(Attributes {
-                verb: &text(asked, "verb"),
-                group: &text(asked, "group"),
-                resource: &text(asked, "resource"),
-                subresource: &text(asked, "subresource"),
-                namespace: &text(asked, "namespace"),
-                name: &text(asked, "name"),
-            }),
-            (None, Some(asked)) => caller.allowed_path(&text(asked, "path"), &text(asked, "verb")),
-            (_, other) => {
-                let shown = other.map_or_else(|| "null".to_owned(), Value::to_string);
-                let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-                let error = FieldError::invalid("spec", shown, why);
-                return Err(Status::invalid(Subject { group: "authorization.k8s.io", resource: "" }, "", &[error]));
-            }
-        };
-        review["kind"] = "SelfSubjectAccessReview".into();
-        review["apiVersion"] = "authorization.k8s.io/v1".into();
-        if review.get("metadata").is_none_or(Value::is_null) {
-            review["metadata"] = json!({});
-        }
-        review["status"] = json!({ "allowed": allowed });
-        Ok(answer::json(wanted.pretty, StatusCode::CREATED, &review))
     }
 }

@@ -1,10 +1,12 @@
 //! How objects are written: their type first, then their fields in the order of the Go types. A client does not mind, a
 //! reader does.
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
-use crate::schema::{Struct, Type};
+use crate::resource::Resource;
+use crate::schema::{Struct, Type, text};
 
 /// An object with its fields in order.
 #[derive(Debug)]
@@ -57,6 +59,38 @@ impl Serialize for Typed<'_> {
             _ => self.1.serialize(serializer),
         }
     }
+}
+
+/// With its type.
+pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
+    Shown { kind: Some((resource.version(), resource.kind())), of: resource.object(), value }
+}
+
+/// Of an object only its metadata.
+pub fn partial(value: &Value) -> Partial<'_> {
+    Partial { kind: "PartialObjectMetadata", api_version: "meta.k8s.io/v1", metadata: &value["metadata"] }
+}
+
+/// The `resourceVersion` of an object.
+pub fn version_of(value: &Value) -> String {
+    text(value, "/metadata/resourceVersion").to_owned()
+}
+
+/// The metadata of a list.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListMeta {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
+}
+
+/// Only the metadata of an object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Partial<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: &'a Value,
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use crate::invalid::{FieldError, quoted, summary};
+use crate::go::quoted;
+use crate::invalid::{FieldError, summary};
 
 /// What goes wrong is told to the client, and to nobody else.
 pub type Result<T, E = Box<Status>> = std::result::Result<T, E>;
@@ -57,6 +58,12 @@ pub struct Cause {
     pub message: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
+}
+
+impl From<&FieldError> for Cause {
+    fn from(error: &FieldError) -> Self {
+        Self { reason: error.reason, message: error.body.clone(), field: error.field.clone() }
+    }
 }
 
 /// What a message names: `leases` of `coordination.k8s.io`.
@@ -188,13 +195,6 @@ impl Status {
         Self::failure(413, "RequestEntityTooLarge", message, None)
     }
 
-    /// A JSON patch of more operations than kube-apiserver takes.
-    pub fn too_many_operations(limit: usize, got: usize) -> Box<Self> {
-        let message =
-            format!("Request entity too large: The allowed maximum operations in a JSON patch is {limit}, got {got}");
-        Self::failure(413, "RequestEntityTooLarge", message, None)
-    }
-
     pub fn unsupported_media_type(accepted: &str) -> Box<Self> {
         let message =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
@@ -209,7 +209,7 @@ impl Status {
 
     pub fn invalid(subject: Subject<'_>, name: &str, errors: &[FieldError]) -> Box<Self> {
         let message = format!("{subject} {} is invalid: {}", quoted(name), summary(errors));
-        let causes = errors.iter().map(FieldError::cause).collect();
+        let causes = errors.iter().map(Cause::from).collect();
         Self::failure(422, "Invalid", message, Some(Details { causes, ..subject.details(name) }))
     }
 

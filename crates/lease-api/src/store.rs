@@ -3,8 +3,10 @@
 //! One lock and one revision counter, so every read is linearizable and every write is a transaction.
 
 mod events;
+mod key;
 
 pub use events::{Event, TooOld};
+pub use key::Key;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,26 +45,6 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { watch_events: 1000, object_bytes: 3 << 19, objects: 10_000 }
-    }
-}
-
-/// Where an object is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    pub resource: Resource,
-    /// Empty for what is in none.
-    pub namespace: String,
-    pub name: String,
-}
-
-impl Key {
-    pub fn new(resource: Resource, namespace: &str, name: &str) -> Self {
-        Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// Of a namespace itself.
-    pub fn of_namespace(name: &str) -> Self {
-        Self::new(Resource::Namespaces, "", name)
     }
 }
 
@@ -171,32 +153,6 @@ impl State {
         })
     }
 
-    /// The same as it was at a revision.
-    ///
-    /// # Errors
-    /// When that is longer ago than the events that are kept.
-    pub fn list_at(
-        &self,
-        resource: Resource,
-        namespace: Option<&str>,
-        revision: u64,
-    ) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
-        let now = self.list(resource, namespace).map(|(key, object)| (key.clone(), Arc::clone(object)));
-        let mut then: BTreeMap<_, _> = now.collect();
-        let since: Vec<&Event> = self.events.since(revision)?.collect();
-        for event in since.into_iter().rev() {
-            let inside = namespace.is_none_or(|namespace| event.key.namespace == namespace);
-            if event.key.resource != resource || !inside {
-                continue;
-            }
-            match &event.before {
-                Some(before) => then.insert(event.key.clone(), Arc::clone(before)),
-                None => then.remove(&event.key),
-            };
-        }
-        Ok(then)
-    }
-
     /// What has happened after a revision.
     ///
     /// # Errors
@@ -232,31 +188,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(state: &State, revision: u64) -> Vec<(String, String)> {
-        let then = state.list_at(Resource::Leases, Some("default"), revision).unwrap();
-        then.iter().map(|(key, object)| (key.name.clone(), object["spec"].to_string())).collect()
-    }
-
-    fn owned(names: &[(&str, &str)]) -> Vec<(String, String)> {
-        names.iter().map(|(name, spec)| ((*name).to_owned(), (*spec).to_owned())).collect()
-    }
-
-    #[test]
-    fn the_past_can_be_listed() {
-        let store = Store::default();
-        let mut state = store.lock();
-        let (a, b) = (Key::new(Resource::Leases, "default", "a"), Key::new(Resource::Leases, "default", "b"));
-        state.put(&a, json!({"metadata": {}, "spec": 1}));
-        let first = state.revision();
-        state.put(&b, json!({"metadata": {}, "spec": 1}));
-        state.put(&a, json!({"metadata": {}, "spec": 2}));
-        let second = state.revision();
-        state.remove(&a);
-        assert_eq!(names(&state, first), owned(&[("a", "1")]));
-        assert_eq!(names(&state, second), owned(&[("a", "2"), ("b", "1")]));
-        assert_eq!(names(&state, state.revision()), owned(&[("b", "1")]));
-    }
 
     #[test]
     fn a_list_stays_in_its_namespace_and_resource() {

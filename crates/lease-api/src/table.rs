@@ -3,38 +3,32 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::answer::{ListMeta, partial, whole};
 use crate::resource::Resource;
+use crate::schema::text;
+use crate::show::{ListMeta, partial, whole};
 use crate::time::seconds_since;
 
 /// How much of an object goes with its row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Include {
-    None,
     Metadata,
+    /// What `kubectl get --sort-by` asks for.
     Object,
-    /// Something else was asked for.
-    Unknown,
 }
 
 impl Include {
     pub fn of(text: &str) -> Self {
-        match text {
-            "None" => Self::None,
-            "" | "Metadata" => Self::Metadata,
-            "Object" => Self::Object,
-            _ => Self::Unknown,
-        }
+        if text == "Object" { Self::Object } else { Self::Metadata }
     }
 }
 
 /// A table of objects of one resource.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Table<'a> {
+pub struct Table {
     kind: &'static str,
     api_version: &'static str,
-    metadata: ListMeta<'a>,
+    metadata: ListMeta,
     column_definitions: Option<Vec<Column>>,
     rows: Vec<Value>,
 }
@@ -123,25 +117,29 @@ fn columns(resource: Resource) -> Vec<Column> {
     }
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// With a row for each object.
     pub fn of<'v>(
         resource: Resource,
-        api_version: &'static str,
         include: Include,
-        metadata: ListMeta<'a>,
+        metadata: ListMeta,
         objects: impl IntoIterator<Item = &'v Value>,
     ) -> Self {
         let rows = objects.into_iter().map(|object| {
             let shown = match include {
-                Include::None => Value::Null,
                 Include::Object => json!(whole(resource, object)),
-                Include::Metadata | Include::Unknown => json!(partial(api_version, object)),
+                Include::Metadata => json!(partial(object)),
             };
             json!({"cells": cells(resource, object), "object": shown})
         });
         let rows = rows.collect();
-        Self { kind: "Table", api_version, metadata, column_definitions: Some(columns(resource)), rows }
+        Self {
+            kind: "Table",
+            api_version: "meta.k8s.io/v1",
+            metadata,
+            column_definitions: Some(columns(resource)),
+            rows,
+        }
     }
 
     /// A watch tells the columns once.
@@ -151,7 +149,7 @@ impl<'a> Table<'a> {
 }
 
 fn cells(resource: Resource, object: &Value) -> Vec<Value> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| text(object, pointer);
     let age = |pointer: &str| match seconds_since(text(pointer)) {
         Some(seconds) => human(seconds),
         None => "<unknown>".to_owned(),
@@ -169,7 +167,7 @@ fn cells(resource: Resource, object: &Value) -> Vec<Value> {
 }
 
 fn event(object: &Value) -> Vec<Value> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| text(object, pointer);
     let age = |pointers: &[&str]| {
         let seconds = pointers.iter().find_map(|pointer| seconds_since(text(pointer)));
         seconds.map_or_else(|| "<unknown>".to_owned(), human)
@@ -250,7 +248,7 @@ mod tests {
     #[test]
     fn a_lease_shows_its_holder() {
         let lease = json!({"metadata": {"name": "a", "creationTimestamp": crate::time::now()}, "spec": {"holderIdentity": "me"}});
-        let table = Table::of(Resource::Leases, "meta.k8s.io/v1", Include::Metadata, ListMeta::default(), [&lease]);
+        let table = Table::of(Resource::Leases, Include::Metadata, ListMeta::default(), [&lease]);
         let table = json!(table);
         assert_eq!(table["columnDefinitions"][1]["name"], "Holder");
         assert_eq!(table["rows"][0]["cells"], json!(["a", "me", "0s"]));

@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
         };
         let minutes_east = self.offset()?;
         if !self.rest.is_empty() {
-            return Err(format!("{}: extra text: {}", self.quoting(), crate::invalid::quoted(self.rest)));
+            return Err(format!("{}: extra text: {}", self.quoting(), crate::go::quoted(self.rest)));
         }
         // All of them are small, so the conversions below cannot fail.
         let small = |number: u32| i8::try_from(number).unwrap_or(i8::MAX);
@@ -83,12 +83,12 @@ impl<'a> Parser<'a> {
     }
 
     fn quoting(&self) -> String {
-        format!("parsing time {}", crate::invalid::quoted(self.text))
+        format!("parsing time {}", crate::go::quoted(self.text))
     }
 
     fn cannot(&self, rest: &str, element: &str) -> String {
         let layout = self.precision.layout();
-        format!("{} as \"{layout}\": cannot parse {} as \"{element}\"", self.quoting(), crate::invalid::quoted(rest))
+        format!("{} as \"{layout}\": cannot parse {} as \"{element}\"", self.quoting(), crate::go::quoted(rest))
     }
 
     fn literal(&mut self, text: &str) -> Result<(), String> {

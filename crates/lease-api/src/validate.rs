@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use crate::invalid::{FieldError, quoted};
+use crate::go::quoted;
+use crate::invalid::FieldError;
 use crate::names::{self, Rule};
 use crate::resource::Resource;
-use crate::schema::members;
+use crate::schema::{members, text};
 
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
@@ -43,10 +44,6 @@ pub fn updated(resource: Resource, object: &Value, live: &Value) -> Vec<FieldErr
         }
     }
     told
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn wrong(field: &str, value: &str, what: Vec<String>) -> impl Iterator<Item = FieldError> {

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::answer::{Form, ListMeta, partial, response, version_of, whole};
+use crate::answer::{Form, response};
 use crate::query::{ListOptions, revision};
 use crate::read::{not_a_number, wait_for};
 use crate::resource::Resource;
+use crate::show::{ListMeta, version_of, whole};
 use crate::status::{Result, Status};
 use crate::store::{Event, Store};
 use crate::table::Table;
@@ -255,10 +256,9 @@ impl Watching {
     fn shown(&mut self, kind: &'static str, object: &Value) -> Bytes {
         match self.form {
             Form::Whole => line(kind, whole(self.resource, object)),
-            Form::Metadata(version) | Form::MetadataList(version) => line(kind, partial(version, object)),
-            Form::Table(version, include) => {
-                let metadata = ListMeta { resource_version: version_of(object), ..ListMeta::default() };
-                let table = Table::of(self.resource, version, include, metadata, [object]);
+            Form::Table(include) => {
+                let metadata = ListMeta { resource_version: version_of(object) };
+                let table = Table::of(self.resource, include, metadata, [object]);
                 let table = if self.headed { table.without_columns() } else { table };
                 self.headed = true;
                 line(kind, table)

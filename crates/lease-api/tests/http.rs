@@ -109,20 +109,6 @@ async fn a_role_allows_what_it_says_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_review_tells_what_the_caller_may() {
-    let (server, _) = start().await;
-    server.add_user(limited(vec![rule(&[], &["get"])]));
-    let client = Client::new(server.address(), "limited");
-    for (verb, allowed) in [("get", true), ("delete", false)] {
-        let attributes =
-            json!({"namespace": "default", "verb": verb, "group": "coordination.k8s.io", "resource": "leases"});
-        let review = json!({"spec": {"resourceAttributes": attributes}});
-        let (code, answer) = client.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await;
-        assert_eq!((code, &answer["status"]), (201, &json!({ "allowed": allowed })), "{verb}");
-    }
-}
-
-#[tokio::test]
 async fn a_stopped_server_cuts_its_watches_and_leaves_its_port_and_store_to_the_next() {
     let store = Store::default();
     let first = server(&store).await;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::paths::Paths;
-use crate::invalid::quoted;
+use crate::go::quoted;
 
 /// How a manager came to own its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,13 +18,12 @@ pub struct Manager {
     name: String,
     operation: Operation,
     version: String,
-    subresource: String,
 }
 
 impl Manager {
     pub fn new(name: &str, operation: Operation, version: &str) -> Self {
         let name = if name.is_empty() { "unknown" } else { name };
-        Self { name: name.to_owned(), operation, version: version.to_owned(), subresource: String::new() }
+        Self { name: name.to_owned(), operation, version: version.to_owned() }
     }
 }
 
@@ -40,9 +39,6 @@ impl Entry {
     /// For a message about a conflict with it.
     pub fn shown(&self) -> String {
         let mut shown = quoted(&self.manager.name);
-        if !self.manager.subresource.is_empty() {
-            shown.push_str(&format!(" with subresource {}", quoted(&self.manager.subresource)));
-        }
         if self.manager.operation == Operation::Update {
             shown.push_str(&format!(" using {}", self.manager.version));
         }
@@ -69,12 +65,7 @@ impl Managed {
             if text("apiVersion").is_empty() || text("fieldsType") != "FieldsV1" {
                 return None;
             }
-            let manager = Manager {
-                name: text("manager"),
-                operation,
-                version: text("apiVersion"),
-                subresource: text("subresource"),
-            };
+            let manager = Manager { name: text("manager"), operation, version: text("apiVersion") };
             let paths = entry.get("fieldsV1").map_or_else(|| Some(Paths::default()), Paths::from_fields)?;
             let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);
             managed.0.retain(|entry| !same(&entry.manager, &manager));
@@ -105,9 +96,6 @@ impl Managed {
             }
             entry.insert("fieldsType".to_owned(), json!("FieldsV1"));
             entry.insert("fieldsV1".to_owned(), paths.to_fields());
-            if !manager.subresource.is_empty() {
-                entry.insert("subresource".to_owned(), json!(manager.subresource));
-            }
             Value::Object(entry)
         });
         metadata.insert("managedFields".to_owned(), entries.collect());
@@ -177,28 +165,9 @@ impl Managed {
         conflicts.sort_by(|(a, _), (b, _)| a.manager.cmp(&b.manager));
         conflicts
     }
-
-    /// Makes one manager of the oldest of those that update, so that there are no more than `max`.
-    pub(super) fn cap(&mut self, max: usize) {
-        let mut updaters: Vec<Entry> =
-            self.0.iter().filter(|entry| entry.manager.operation == Operation::Update).cloned().collect();
-        if updaters.len() <= max {
-            return;
-        }
-        updaters.sort_by_key(|entry| (entry.time.clone(), entry.manager.clone()));
-        // One more than are too many, because they become one.
-        updaters.truncate(updaters.len() - max + 1);
-        self.0.retain(|entry| !updaters.contains(entry));
-        let Some(last) = updaters.last() else { return };
-        let mut ancient = Entry { manager: last.manager.clone(), time: last.time.clone(), paths: Paths::default() };
-        ancient.manager.name = "ancient-changes".to_owned();
-        ancient.paths = updaters.iter().fold(Paths::default(), |all, entry| all.and(&entry.paths));
-        self.0.push(ancient);
-    }
 }
 
 /// What a manager has applied it has applied in any version.
 fn same(a: &Manager, b: &Manager) -> bool {
-    (&a.name, a.operation, &a.subresource) == (&b.name, b.operation, &b.subresource)
-        && (a.operation == Operation::Apply || a.version == b.version)
+    (&a.name, a.operation) == (&b.name, b.operation) && (a.operation == Operation::Apply || a.version == b.version)
 }

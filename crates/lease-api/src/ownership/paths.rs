@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::invalid::quoted;
+use crate::go::quoted;
 
 /// One field. Each step is as `fieldsV1` writes it: `f:name`, `k:{"key":"value"}` or `v:"value"`.
 pub type Path = Vec<String>;

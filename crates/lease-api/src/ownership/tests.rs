@@ -149,19 +149,3 @@ fn a_list_that_lost_all_its_items_is_still_owned_by_whoever_made_it() {
     let fields = &new["metadata"]["managedFields"][1]["fieldsV1"];
     assert_eq!(*fields, json!({"f:metadata": {"f:ownerReferences": {}}}));
 }
-
-#[test]
-fn more_than_ten_updaters_become_ten() {
-    let mut object = create(json!({"leaseTransitions": 0}), "m00");
-    object["metadata"]["labels"] = json!({});
-    for n in 1..12 {
-        let mut new = object.clone();
-        new["metadata"]["labels"][format!("l{n}")] = json!("x");
-        RULES.updated(&object, &new, Managed::of(&object).unwrap(), &format!("m{n:02}"), NOW).write(&mut new);
-        object = new;
-    }
-    let managers: Vec<_> =
-        object["metadata"]["managedFields"].as_array().unwrap().iter().map(|e| e["manager"].clone()).collect();
-    assert_eq!(managers.len(), 10);
-    assert_eq!(managers[0], "ancient-changes");
-}

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::compare::step;
 use super::paths::shown;
-use crate::invalid::quoted;
+use crate::go::quoted;
 use crate::schema::{Merge, Type};
 
 /// All that is wrong.

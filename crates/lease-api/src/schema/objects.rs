@@ -1,7 +1,7 @@
 //! The objects that are served, as in the Go types of Kubernetes 1.37.
 
-use super::Type::{Bool, Bytes, Fields, Int32, Int64, List, Map, MicroTime, String as Text, Time};
-use super::{Field, Merge, Struct, Type, Zero};
+use super::types::Type::{Bool, Bytes, Fields, Int32, Int64, List, Map, MicroTime, String as Text, Time};
+use super::types::{Field, Merge, Struct, Type, Zero};
 
 const fn dropped(name: &'static str, of: Type) -> Field {
     Field { name, of, zero: Zero::Dropped }

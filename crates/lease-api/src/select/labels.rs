@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::invalid::quoted;
+use crate::go::quoted;
 use crate::names;
 
 /// Which objects, by labels: all requirements have to hold.
@@ -23,8 +23,6 @@ enum Is {
     NotIn(BTreeSet<String>),
     There,
     NotThere,
-    Above(i64),
-    Below(i64),
 }
 
 type Result<T> = std::result::Result<T, String>;
@@ -53,22 +51,15 @@ impl LabelSelector {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn matches(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels");
         self.0.iter().all(|Requirement { key, is }| {
             let value = labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
-            let number = || value.and_then(|value| value.parse::<i64>().ok());
             match is {
                 Is::In(values) => value.is_some_and(|value| values.contains(value)),
                 Is::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
                 Is::There => value.is_some(),
                 Is::NotThere => value.is_none(),
-                Is::Above(than) => number().is_some_and(|number| number > *than),
-                Is::Below(than) => number().is_some_and(|number| number < *than),
             }
         })
     }
@@ -139,8 +130,6 @@ impl<'a> Parser<'a> {
             "!=" => Is::NotIn([self.value(&key)?].into()),
             "in" => Is::In(self.values(&key)?),
             "notin" => Is::NotIn(self.values(&key)?),
-            ">" => Is::Above(self.number()?),
-            "<" => Is::Below(self.number()?),
             token => return Err(format!("found '{token}', expected: in, notin, =, ==, !=, gt, lt")),
         };
         Ok(Requirement { key, is })
@@ -152,12 +141,6 @@ impl<'a> Parser<'a> {
         }
         let token = self.next();
         if is_identifier(token) { checked(key, token) } else { Err(format!("found '{token}', expected: identifier")) }
-    }
-
-    fn number(&mut self) -> Result<i64> {
-        let token = self.next();
-        let detail = "for 'Gt', 'Lt' operators, the value must be an integer";
-        token.parse().map_err(|_| format!("values[0]: Invalid value: {}: {detail}", quoted(token)))
     }
 
     fn values(&mut self, key: &str) -> Result<BTreeSet<String>> {
@@ -211,21 +194,32 @@ mod tests {
     fn labels_select_by_equality_and_by_sets() {
         let object = json!({"metadata": {"labels": {"a": "1", "b": "x"}}});
         let matches = |selector: &str| LabelSelector::parse(selector).unwrap().matches(&object);
-        for selector in
-            ["", "a", "a=1", "a==1,b!=y", "!c", "a in (1, 2)", "b notin (y)", "c notin (y)", "a>0", "a<2", "c!=1"]
-        {
+        for selector in ["", "a", "a=1", "a==1,b!=y", "!c", "a in (1, 2)", "b notin (y)", "c notin (y)", "c!=1"] {
             assert!(matches(selector), "{selector}");
         }
-        for selector in ["c", "a=2", "!a", "a in (2,3)", "b notin (x,y)", "a>1", "b>1", "a=", "a in ()"] {
+        for selector in ["c", "a=2", "!a", "a in (2,3)", "b notin (x,y)", "a=", "a in ()"] {
             assert!(!matches(selector), "{selector}");
         }
     }
 
     #[test]
     fn what_is_no_selector_is_refused() {
-        for selector in
-            ["a b", "a in", "a in (", "a in (1", ",", "a,", "a=(", "a/b/c", "a=b c", "(", "a in (1 2)", "=", "é=1"]
-        {
+        for selector in [
+            "a b",
+            "a in",
+            "a in (",
+            "a in (1",
+            ",",
+            "a,",
+            "a=(",
+            "a/b/c",
+            "a=b c",
+            "(",
+            "a in (1 2)",
+            "=",
+            "é=1",
+            "a>0",
+        ] {
             assert!(LabelSelector::parse(selector).is_err(), "{selector}");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Key;
+use super::key::Key;
 
 /// One change.
 #[derive(Clone, Debug)]

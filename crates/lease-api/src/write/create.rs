@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Write, Written, text};
+use super::request::{Write, Written};
 use crate::body;
 use crate::query::{WriteOptions, revision};
 use crate::resource::Resource;
+use crate::schema::text;
 use crate::status::{Result, Status};
 use crate::store::State;
 use crate::validate;

@@ -1,12 +1,14 @@
-//! DELETE, of one object or of all that are selected.
+//! DELETE of one object.
 
 use serde_json::Value;
 
-use super::{Write, text};
+use super::request::Write;
 use crate::body;
-use crate::invalid::{FieldError, quoted};
-use crate::query::{ListOptions, dry_run, invalid};
+use crate::go::quoted;
+use crate::invalid::FieldError;
+use crate::query::{dry_run, invalid};
 use crate::resource::Resource;
+use crate::schema::text;
 use crate::status::{Result, Status};
 use crate::store::{Key, State};
 
@@ -141,25 +143,4 @@ fn empty(state: &mut State, namespace: &str) {
         let keys: Vec<Key> = state.list(resource, Some(namespace)).map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| state.remove(key));
     }
-}
-
-/// A DELETE of all that are selected; answers with what they were.
-///
-/// # Errors
-/// A `Status`.
-pub fn delete_collection(write: &Write<'_>) -> Result<(Vec<Value>, u64)> {
-    let list = ListOptions::of(write.query, write.resource, false)?;
-    let options = Options::of(write)?;
-    let mut state = write.store.lock();
-    let revision = state.revision();
-    let namespace = Some(write.namespace());
-    let selected = state.list(write.resource, namespace).filter(|(_, object)| list.selection.matches(object));
-    let selected: Vec<_> = selected.map(|(key, object)| (key.clone(), object.clone())).collect();
-    let mut gone = Vec::with_capacity(selected.len());
-    for (key, object) in selected {
-        options.check(write, &object)?;
-        one(write, &mut state, &key, &object, &options)?;
-        gone.push(Value::clone(&object));
-    }
-    Ok((gone, revision))
 }

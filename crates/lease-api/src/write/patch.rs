@@ -1,26 +1,25 @@
 //! PATCH, in its four kinds.
 
 use axum::body::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::json;
+use super::request::{Write, Written};
+use super::strategic;
 use super::update::{Exchange, exchange};
-use super::{Write, Written, strategic, text};
-use crate::body::{check_type, kind_of, media_type, with_type, yaml};
+use crate::body::{check_type, media_type, with_type};
 use crate::decode::{From, decode};
-use crate::invalid::{FieldError, quoted};
+use crate::go::{kind_of, plain, quoted};
+use crate::invalid::FieldError;
 use crate::ownership::{Applying, Managed, type_errors};
 use crate::query::{FieldValidation, WriteOptions};
-use crate::schema::Type;
+use crate::schema::{Type, text};
 use crate::status::{Result, Status, Subject};
-
-/// As in kube-apiserver.
-const OPERATIONS_MAX: usize = 10_000;
 
 /// A patch, by its media type.
 #[derive(Debug)]
 enum Patch {
-    Json(Vec<Value>),
+    Json(json_patch::Patch),
     Merge(Value),
     Strategic(Value),
     Apply(Value),
@@ -32,7 +31,7 @@ enum Patch {
 /// A `Status`.
 pub fn patch(write: &mut Write<'_>) -> Result<Written> {
     let kind = match media_type(write.headers) {
-        "application/json-patch+json" => Patch::Json(Vec::new()),
+        "application/json-patch+json" => Patch::Json(json_patch::Patch::default()),
         "application/merge-patch+json" => Patch::Merge(Value::Null),
         "application/strategic-merge-patch+json" => Patch::Strategic(Value::Null),
         "application/apply-patch+yaml" => Patch::Apply(Value::Null),
@@ -69,34 +68,28 @@ pub fn patch(write: &mut Write<'_>) -> Result<Written> {
 
 impl Patch {
     fn parsed(self, body: &Bytes) -> Result<Self> {
-        if let Self::Apply(_) = self {
-            let wrong = |why: &str| Status::bad_request(format!("error decoding patch: {why}"));
-            let config = yaml(body).map_err(|why| wrong(&format!("error converting YAML to JSON: yaml: {why}")))?;
-            return match config {
-                Value::Object(_) | Value::Null => Ok(Self::Apply(config)),
-                other => {
-                    let why = mismatch(&other, "map[string]interface {}");
-                    Err(wrong(&format!("error unmarshaling JSON: while decoding JSON: {why}")))
-                }
-            };
-        }
-        let value: Value = serde_json::from_slice(body).map_err(|_| Status::bad_request("invalid JSON patch"))?;
-        let wrong = |value: &Value, of: &str| {
-            Err(Status::bad_request(format!("error decoding patch: {}", mismatch(value, of))))
+        let decoding = |why: &str| Status::bad_request(format!("error decoding patch: {why}"));
+        let value = match (&self, serde_json::from_slice::<Value>(body)) {
+            (_, Ok(value)) => value,
+            (Self::Apply(_), Err(error)) => return Err(decoding(&error.to_string())),
+            (_, Err(_)) => return Err(Status::bad_request("invalid JSON patch")),
         };
-        match (self, value) {
-            (Self::Json(_), Value::Array(operations)) if operations.len() > OPERATIONS_MAX => {
-                Err(Status::too_many_operations(OPERATIONS_MAX, operations.len()))
+        if let Self::Json(_) = self {
+            let items = value.as_array().ok_or_else(|| decoding(&mismatch(&value, "[]handlers.jsonPatchOp")))?;
+            let strange = items.iter().find(|item| !item.is_object());
+            if let Some(strange) = strange {
+                return Err(decoding(&mismatch(strange, "handlers.jsonPatchOp")));
             }
-            (Self::Json(_), Value::Array(operations)) => match operations.iter().find(|one| !one.is_object()) {
-                Some(other) => wrong(other, "handlers.jsonPatchOp"),
-                None => Ok(Self::Json(operations)),
-            },
-            (Self::Json(_), other) => wrong(&other, "[]handlers.jsonPatchOp"),
+            return serde_json::from_value(value).map(Self::Json).map_err(|_| Status::patch_does_not_apply());
+        }
+        let wrong = mismatch(&value, "map[string]interface {}");
+        match (self, value) {
+            (Self::Apply(_), value @ (Value::Object(_) | Value::Null)) => Ok(Self::Apply(value)),
+            (Self::Apply(_), _) => Err(decoding(&format!("error unmarshaling JSON: while decoding JSON: {wrong}"))),
             (Self::Merge(_), value @ Value::Object(_)) => Ok(Self::Merge(value)),
-            (Self::Merge(_), other) => wrong(&other, "map[string]interface {}"),
-            (_, value @ Value::Object(_)) => Ok(Self::Strategic(value)),
-            (_, other) => Err(Status::bad_request(mismatch(&other, "map[string]interface {}"))),
+            (Self::Merge(_), _) => Err(decoding(&wrong)),
+            (Self::Strategic(_), value @ Value::Object(_)) => Ok(Self::Strategic(value)),
+            (_, _) => Err(Status::bad_request(wrong)),
         }
     }
 
@@ -113,9 +106,7 @@ impl Patch {
         let mut strict = Vec::new();
         let mut from = From::Json;
         match self {
-            Self::Json(operations) => {
-                json::apply(&mut new, operations, &mut strict, write.store.limits().body_bytes())?
-            }
+            Self::Json(patch) => json::apply(&mut new, patch)?,
             Self::Strategic(patch) => {
                 from = From::Map;
                 let of = Type::Struct(resource.object());
@@ -125,13 +116,14 @@ impl Patch {
         }
         let refused = |why: &str| {
             let shown = match self {
-                Self::Strategic(patch) => go_map(patch),
+                Self::Strategic(patch) => plain(patch),
                 _ => new.to_string(),
             };
             let error = FieldError::invalid("patch", quoted(&shown), why);
             Status::invalid(Subject { group: "", resource: "" }, "", &[error])
         };
-        let members = new.as_object().ok_or_else(Status::patch_does_not_apply)?;
+        let nothing = Map::new();
+        let members = new.as_object().unwrap_or(&nothing);
         for field in ["apiVersion", "kind"] {
             let other = members.get(field).filter(|value| !value.is_string() && !value.is_null());
             let Some(other) = other else { continue };
@@ -151,8 +143,7 @@ impl Patch {
             let (kind, version) = (said("kind", resource.kind()), said("apiVersion", resource.version()));
             check_type(resource, &kind, &version).map_err(|why| refused(&why))?;
         }
-        let decoded = decode(resource.object(), members, from);
-        let decoded = decoded.map_err(|mistakes| refused(&mistakes.told(|_| 0)))?;
+        let decoded = decode(resource.object(), members, from).map_err(|why| refused(&why))?;
         strict.extend(decoded.strict);
         if validation == FieldValidation::Strict && !strict.is_empty() {
             return Err(refused(&format!("strict decoding error: {}", strict.join(", "))));
@@ -214,8 +205,7 @@ fn apply(
     let merged = applied.value.unwrap_or_else(|| current.clone());
     let members = merged.as_object().cloned().unwrap_or_default();
     // The type has been checked, but not whether a time is one.
-    let decoded = decode(resource.object(), &members, From::Map).map_err(|mistakes| {
-        let why = mistakes.told(|_| 0);
+    let decoded = decode(resource.object(), &members, From::Map).map_err(|why| {
         Status::unexpected(format!(
             "failed to convert new object ({shown}; {of}) to proper version: unable to convert unstructured object to \
              {of}: {why}"
@@ -226,31 +216,4 @@ fn apply(
     resource.default(&mut new);
     applied.managed.write(&mut new);
     Ok(new)
-}
-
-/// A JSON object as Go's `%+v` writes a map.
-pub(super) fn go_map(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{}", go_map(value))).collect();
-            members.sort();
-            format!("map[{}]", members.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        Value::Null => "<nil>".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_map_is_shown_as_go_does() {
-        assert_eq!(go_map(&json!({"b": {"c": [1, null]}, "a": "x"})), "map[a:x b:map[c:[1 <nil>]]]");
-    }
 }

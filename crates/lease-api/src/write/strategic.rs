@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::go::plain;
 use crate::schema::{Merge, Type};
 
 /// Merges `patch` into `live`.
@@ -18,10 +19,7 @@ pub fn merge(of: Type, live: Option<&Value>, patch: &Value) -> Result<Value, Str
         Some("replace") => return Ok(without_directives(patch)),
         Some("delete") => return Ok(Value::Object(Map::new())),
         Some(other) => {
-            return Err(format!(
-                "unknown patch type: {other} in map: {}",
-                super::patch::go_map(&Value::Object(patch.clone()))
-            ));
+            return Err(format!("unknown patch type: {other} in map: {}", plain(&Value::Object(patch.clone()))));
         }
     }
     let mut merged = live.and_then(Value::as_object).cloned().unwrap_or_default();
@@ -58,63 +56,29 @@ fn without_directives(members: &Map<String, Value>) -> Value {
     )
 }
 
+/// The items of the patch in their order, then the rest.
 fn list(of: Type, merging: Merge, live: Option<&Value>, patch: &[Value]) -> Result<Value, String> {
-    let mut merged = live.and_then(Value::as_array).cloned().unwrap_or_default();
-    let replaces = |item: &Value| item.get("$patch").is_some_and(|directive| directive == "replace");
-    if patch.iter().any(replaces) {
-        return Ok(patch.iter().filter(|item| !replaces(item)).cloned().collect());
-    }
+    let mut rest = live.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut merged = Vec::new();
     for item in patch {
         let Merge::By(key) = merging else {
+            rest.retain(|other| other != item);
             if !merged.contains(item) {
                 merged.push(item.clone());
             }
             continue;
         };
         let Some(known) = item.get(key) else {
-            // With nothing to merge with, nobody asks for the key.
-            if live.is_none() {
-                merged.push(item.clone());
-                continue;
-            }
             return Err(format!("map: {item} does not contain declared merge key: {key}"));
         };
-        let at = merged.iter().position(|other| other.get(key) == Some(known));
-        let deletes = item.get("$patch").is_some_and(|directive| directive == "delete");
-        match at {
-            Some(at) if deletes => {
-                merged.remove(at);
-            }
-            None if deletes => {}
-            Some(at) => merged[at] = merge(of, Some(&merged[at]), item)?,
-            None => merged.push(merge(of, None, item)?),
+        let at = rest.iter().position(|other| other.get(key) == Some(known));
+        let old = at.map(|at| rest.remove(at));
+        if item.get("$patch").is_none_or(|directive| directive != "delete") {
+            merged.push(merge(of, old.as_ref(), item)?);
         }
     }
-    let known = |item: &Value| match merging {
-        Merge::By(key) => item.get(key).cloned().unwrap_or_default(),
-        _ => item.clone(),
-    };
-    let order = |items: &[Value]| -> Vec<Value> { items.iter().map(known).collect() };
-    let stored = order(live.and_then(Value::as_array).map_or(&[], Vec::as_slice));
-    Ok(Value::Array(in_order(merged, &order(patch), &stored, known)))
-}
-
-/// What is in the patch in the order of the patch; among it the rest, as it stands among them in `stored`.
-fn in_order(items: Vec<Value>, patch: &[Value], stored: &[Value], known: impl Fn(&Value) -> Value) -> Vec<Value> {
-    let place = |order: &[Value], item: &Value| order.iter().position(|other| *other == known(item));
-    let (mut ours, rest): (Vec<Value>, Vec<Value>) = items.into_iter().partition(|item| place(patch, item).is_some());
-    ours.sort_by_key(|item| place(patch, item));
-    let mut ordered = Vec::new();
-    let mut rest = rest.into_iter().peekable();
-    for item in ours {
-        let here = place(stored, &item);
-        while let Some(before) = rest.next_if(|other| here.is_some() && place(stored, other) < here) {
-            ordered.push(before);
-        }
-        ordered.push(item);
-    }
-    ordered.extend(rest);
-    ordered
+    merged.append(&mut rest);
+    Ok(Value::Array(merged))
 }
 
 #[cfg(test)]

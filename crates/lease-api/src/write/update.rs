@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::create::{By, insert};
-use super::{Write, Written, text};
+use super::request::{Write, Written};
 use crate::body;
 use crate::invalid::FieldError;
 use crate::query::{WriteOptions, revision};
+use crate::schema::text;
 use crate::status::{Result, Status};
 use crate::store::State;
 use crate::validate;

@@ -1,0 +1,23 @@
+//! What a scenario runs on: a namespace of its own on a server that all scenarios share, and a client for each user.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use serde_json::Value;
+
+/// The users of a scenario, each with the rules of its Role.
+pub type Users = BTreeMap<String, Value>;
+
+pub struct Ground {
+    pub namespace: String,
+    /// `host:port` of the server.
+    pub address: String,
+    pub clients: BTreeMap<String, Client>,
+}
+
+impl Ground {
+    pub fn client(&self, user: &str) -> Result<&Client> {
+        self.clients.get(user).with_context(|| format!("nobody is called {user}"))
+    }
+}

@@ -1,0 +1,120 @@
+//! Takes out of the answers what no two runs have in common, and nothing else.
+//!
+//! A uid becomes `uid1`, the first of the scenario, and so on. A version of an object becomes `rv1`, the oldest that the
+//! scenario shows, and so on, so that what is equal and what is older stays visible. The version of a list is that of the
+//! whole server, which others write to: it becomes `since rv3`, the newest version that it includes.
+
+mod fields;
+mod known;
+mod quoted;
+mod text;
+mod versions;
+
+pub use known::Known;
+
+use serde_json::{Map, Value};
+
+use known::Now;
+use text::Texts;
+use versions::Versions;
+
+/// What `/version` says of the machine and the sources that the real server was built with.
+const OF_THE_BUILD: [&str; 6] = ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
+
+pub fn normalise(answers: &[Value], known: &Known) -> Vec<Value> {
+    let versions = Versions::of(answers);
+    let now = Now::since(known.began);
+    let texts = Texts::new(answers, known, now);
+    let ranks = known.ranks_times.then(|| fields::ranks(answers));
+    let normaliser = Normaliser { versions, now, texts, ranks };
+    answers.iter().map(|answer| normaliser.answer(answer)).collect()
+}
+
+struct Normaliser {
+    versions: Versions,
+    now: Now,
+    texts: Texts,
+    ranks: Option<Vec<String>>,
+}
+
+impl Normaliser {
+    fn answer(&self, answer: &Value) -> Value {
+        let mut answer = self.value(answer);
+        if let Some(Value::Array(frames)) = answer.get_mut("frames") {
+            // How often a bookmark comes is the server's choice.
+            frames.dedup_by(|later, earlier| later["type"] == "BOOKMARK" && later == earlier);
+        }
+        answer
+    }
+
+    fn value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let rewritten = quoted::rewrite(text, |object| self.value(object));
+                self.texts.text(rewritten.as_ref().unwrap_or(text)).into()
+            }
+            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Object(fields) => self.object(fields, versions::is_global(fields)),
+            other => other.clone(),
+        }
+    }
+
+    fn object(&self, fields: &Map<String, Value>, is_global: bool) -> Value {
+        let convert = |(key, value): (&String, &Value)| {
+            let converted = match (key.as_str(), value) {
+                ("metadata", Value::Object(metadata)) => self.metadata(metadata, is_global),
+                ("object", Value::Object(object)) if versions::is_bookmark(fields) => self.object(object, true),
+                ("causes", Value::Array(causes)) => self.value(&sorted_conflicts(causes)),
+                ("rows", Value::Array(rows)) => rows.iter().map(|row| self.row(row)).collect(),
+                (key, _) if OF_THE_BUILD.contains(&key) && fields.contains_key("gitVersion") => "(of the build)".into(),
+                _ => self.value(value),
+            };
+            (key.clone(), converted)
+        };
+        Value::Object(fields.iter().map(convert).collect())
+    }
+
+    fn metadata(&self, metadata: &Map<String, Value>, is_global: bool) -> Value {
+        let convert = |(key, value): (&String, &Value)| {
+            let converted = match (key.as_str(), value) {
+                ("resourceVersion", Value::String(version)) if is_global => self.versions.global(version).into(),
+                ("resourceVersion", Value::String(version)) => self.versions.own(version).into(),
+                ("managedFields", Value::Array(entries)) => fields::entries(entries, self.now, self.ranks.as_deref()),
+                // It holds a version and a key, readable only to the server that made it.
+                ("continue", Value::String(token)) if !token.is_empty() => "a token".into(),
+                ("name", Value::String(name)) => generated(metadata, name).unwrap_or_else(|| self.value(value)),
+                _ => self.value(value),
+            };
+            (key.clone(), converted)
+        };
+        Value::Object(metadata.iter().map(convert).collect())
+    }
+
+    /// Of a Table. Its last cell is an age, in seconds here.
+    fn row(&self, row: &Value) -> Value {
+        let mut row = self.value(row);
+        if let Some(Value::Array(cells)) = row.get_mut("cells")
+            && let Some(last) = cells.last_mut()
+            && last.as_str().and_then(|age| age.strip_suffix('s')).is_some_and(|age| age.parse::<u8>().is_ok())
+        {
+            *last = "an age".into();
+        }
+        row
+    }
+}
+
+/// Conflicts with several managers come in the order of a Go map, which is none.
+fn sorted_conflicts(causes: &[Value]) -> Value {
+    let mut causes = causes.to_vec();
+    if causes.iter().all(|cause| cause["reason"] == "FieldManagerConflict") {
+        causes.sort_by_key(|cause| cause["message"].to_string());
+    }
+    Value::Array(causes)
+}
+
+fn generated(metadata: &Map<String, Value>, name: &str) -> Option<Value> {
+    let prefix = metadata.get("generateName")?.as_str()?;
+    let random = name.strip_prefix(prefix)?;
+    let is_random = random.len() == 5 && random.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
+    is_random.then(|| format!("{prefix}(5 random)").into())
+}

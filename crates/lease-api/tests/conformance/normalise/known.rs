@@ -1,0 +1,43 @@
+//! What is known beside the answers: where and when the scenario ran.
+
+use k8s_openapi::jiff::{Timestamp, ToSpan};
+
+use crate::ground::Ground;
+
+/// What is known beside the answers.
+pub struct Known {
+    pub namespace: String,
+    /// `host:port` of the server.
+    pub address: String,
+    pub ranks_times: bool,
+    pub began: Timestamp,
+}
+
+impl Known {
+    pub fn of(ground: &Ground, ranks_times: bool, began: Timestamp) -> Self {
+        let (namespace, address) = (ground.namespace.clone(), ground.address.clone());
+        Self { namespace, address, ranks_times, began }
+    }
+}
+
+/// The time in which the scenario ran, with a second on either side: what servers tell is cut off to seconds.
+#[derive(Clone, Copy)]
+pub struct Now {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Now {
+    pub fn since(began: Timestamp) -> Self {
+        let second = 1.second();
+        let from = began.checked_sub(second).unwrap_or(began);
+        let now = Timestamp::now();
+        Self { from, to: now.checked_add(second).unwrap_or(now) }
+    }
+
+    /// Whether a text is a time, in whole seconds, as servers write it, within this one.
+    pub fn includes(&self, text: &str) -> bool {
+        let is_short = text.len() == "2026-01-01T00:00:00Z".len() && text.ends_with('Z');
+        is_short && text.parse::<Timestamp>().is_ok_and(|time| self.from <= time && time <= self.to)
+    }
+}
