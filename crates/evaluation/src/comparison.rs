@@ -5,10 +5,10 @@ mod artefacts;
 pub mod markers;
 mod on_a_cluster;
 mod outcomes;
-mod stale;
+mod outdated;
 mod table;
 
-pub use stale::{Sources, stale};
+pub use outdated::{Sources, outdated};
 
 use anyhow::Result;
 

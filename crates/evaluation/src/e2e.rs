@@ -14,7 +14,6 @@ pub mod expected;
 mod follow;
 mod ground;
 pub mod heal;
-mod judge;
 mod line;
 mod pods;
 pub mod record;

@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use still_leading_testbed::{ServerKind, Timings, Variant};
 
 use crate::faults::{Fault, UnknownFault};
-use crate::live::KEYS;
+use crate::keys::KEYS;
 
 const EXIT_CODES: &str = "\
 Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no two replicas acted at \

@@ -18,7 +18,8 @@ use kube::api::{Api, DeleteParams, DynamicObject};
 
 use crate::api_server::ApiServer;
 use crate::guard::TempDir;
-use crate::history::{Event, History, terms};
+use crate::history::judge::{leader_at, leading, terms};
+use crate::history::{Event, History, now};
 use crate::proxy::Proxy;
 use crate::replica::{Launch, Replica};
 use crate::variant::Variant;
@@ -177,7 +178,7 @@ impl Fleet {
         &self.setup.name
     }
 
-    /// Who takes itself for the leader now, by its own log; of several, the one that began last.
+    /// Who leads now, by its own log; of several, the one whose term began last. A frozen replica does not lead.
     pub fn leader_index(&self) -> Option<usize> {
         self.leader_among(&self.history.events())
     }
@@ -273,9 +274,9 @@ impl Fleet {
     }
 
     fn leader_among(&self, events: &[Event]) -> Option<usize> {
-        let terms = terms(events);
-        let term = terms.iter().rfind(|term| term.until.is_none())?;
-        self.members.iter().position(|member| member.replica.name() == term.replica)
+        let leading = leading(events);
+        let leader = leader_at(&leading, now())?;
+        self.members.iter().position(|member| member.replica.name() == leader.replica)
     }
 
     fn args(&self, name: &str) -> Vec<String> {

@@ -16,15 +16,13 @@ use kube::Api;
 use kube::api::LogParams;
 use serde_json::Map;
 use still_leading_testbed::History;
-use still_leading_testbed::history::EXITED;
+use still_leading_testbed::history::{EXITED, LOG_LOST};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::pods::{CONTAINER, Pod};
 use super::{line, now};
 
-/// Event of a pod whose last lines nobody will ever know.
-pub(super) const LOST: &str = "the end of its log was lost";
 /// Until the next attempt to read a log that is not there, or not yet, or no longer.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -92,7 +90,7 @@ impl Follower {
             match (pod, end) {
                 (None, _) => {
                     if is_torn {
-                        self.lines.note(now(), LOST);
+                        self.lines.note(now(), LOG_LOST);
                     }
                     self.lines.exited(now());
                     return;
@@ -197,7 +195,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use still_leading_testbed::history::{Term, terms};
+    use still_leading_testbed::history::judge::{Term, terms};
 
     fn lines() -> Lines {
         let (history, taken) = (History::default(), Arc::default());

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{Namespace, Pod as Object};
 use kube::Api;
 use kube::api::LogParams;
 use serde_json::{Map, Value};
-use still_leading_testbed::history::{HARNESS, Term, terms};
+use still_leading_testbed::history::judge::{Term, frozen, terms};
+use still_leading_testbed::history::{FROZEN, HARNESS, THAWED};
 use still_leading_testbed::{Event, History, Timings, Variant};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,14 +63,37 @@ impl<'a> Ground<'a> {
     pub(super) async fn wound(&self, wound: &Wound) -> Result<u64> {
         let deed = wound.deed().context("no deed makes this wound")?;
         self.cluster.ward.admit(wound);
-        self.run(deed).await
+        let at = self.run(deed).await?;
+        if let Wound::Frozen(node) = wound {
+            self.pods().iter().filter(|pod| pod.node == *node).for_each(|pod| self.note_to(at, FROZEN, &pod.name));
+        }
+        Ok(at)
     }
 
     /// Heals a wound, and returns when that began.
     pub(super) async fn heal(&self, wound: &Wound) -> Result<u64> {
         let at = self.note(&wound.cure().to_string());
+        self.note_thaw(at);
         self.cluster.ward.heal(wound).await?;
         Ok(at)
+    }
+
+    /// Heals whatever a step has left.
+    pub(super) async fn heal_all(&self) -> Result<()> {
+        self.note_thaw(now());
+        self.cluster.ward.heal_all().await
+    }
+
+    /// Only one node is ever frozen at a time.
+    fn note_thaw(&self, at: u64) {
+        let frozen = frozen(&self.history.events());
+        frozen.iter().filter(|it| it.until.is_none()).for_each(|it| self.note_to(at, THAWED, &it.replica));
+    }
+
+    /// What was done to one pod, so that the judge knows when it could not act.
+    fn note_to(&self, at: u64, what: &str, pod: &str) {
+        let to = Map::from_iter([("to".to_owned(), Value::from(pod))]);
+        self.history.record_at(at, HARNESS, what, to);
     }
 
     async fn run(&self, deed: Deed) -> Result<u64> {

@@ -5,16 +5,16 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
 use still_leading_testbed::Variant;
+use still_leading_testbed::history::judge::{Overlap, Verdict, no_stale_act, overlaps};
 
 use super::args::Args;
 use super::cluster::Cluster;
-use super::follow::LOST;
 use super::ground::Ground;
 use super::record::{Outcome, Tried, figure};
 use super::skaffold::{folder, skaffold};
 use super::step::Step;
-use super::steps::{Found, take};
-use super::{Stop, expected, judge, now, report};
+use super::steps::{Found, take, unknown};
+use super::{Stop, expected, now, report};
 
 /// Tries `variant`, and prints a line for each step.
 pub async fn variant(cluster: &Cluster, args: &Args, variant: Variant) -> Vec<Tried> {
@@ -52,7 +52,7 @@ async fn observed(ground: &Ground<'_>, args: &Args, variant: Variant, tell: &mut
         let from = now();
         let mut found = take(step, ground, args).await;
         // What a step has healed itself is not on the list any more.
-        if let Err(error) = ground.cluster.ward.heal_all().await {
+        if let Err(error) = ground.heal_all().await {
             found = found.and(Err(error.context("healing the cluster")));
         }
         if step.counts_stale_acts() {
@@ -83,15 +83,17 @@ async fn remove(cluster: &Cluster, variant: Variant) -> Result<Found> {
 async fn one_leader(ground: &Ground<'_>, apart: &[RangeInclusive<u64>]) -> Result<Found> {
     ground.read_up().await?;
     let events = ground.history.events();
-    if let Some(lost) = events.iter().find(|event| event.message == LOST) {
-        bail!("{LOST}: that of {}", lost.replica);
-    }
-    let stale = judge::stale_acts(&events);
-    let acts = stale.iter().filter(|act| !apart.iter().any(|time| time.contains(&act.at))).count();
-    let overlap = judge::longest_overlap(&ground.terms(), now()) as f64 / 1e9;
+    let acts = match no_stale_act(&events, |at| !apart.iter().any(|time| time.contains(&at))) {
+        Verdict::Held => 0,
+        Verdict::Violated(acts) => acts.len(),
+        Verdict::Unknown(doubts) => bail!(unknown(&doubts)),
+    };
+    let (end, seconds) = (now(), super::seconds);
+    let length = |it: Overlap| seconds(it.from, it.until.unwrap_or(end));
+    let overlap = overlaps(&events).into_iter().map(length).fold(0.0, f64::max);
     let elsewhere = if apart.is_empty() { "" } else { " but for what freeze and cut tell" };
     let said = if acts == 0 { "no stale act".to_owned() } else { format!("STALE ACTS: {acts}") };
-    let said = format!("{said}{elsewhere}; two terms overlapped for {overlap:.2} s at most, frozen ones included");
+    let said = format!("{said}{elsewhere}; two terms overlapped for {overlap:.2} s at most");
     let found = Found::said(said).with(figure::STALE_ACTS, vec![acts as f64]).with(figure::OVERLAP, vec![overlap]);
     Ok(Found { is_broken: acts > 0, ..found })
 }

@@ -8,6 +8,7 @@ mod scale;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use still_leading_testbed::history::judge::Doubt;
 
 use super::args::Args;
 use super::ground::Ground;
@@ -58,4 +59,10 @@ pub(super) async fn take(step: Step, ground: &Ground<'_>, args: &Args) -> Result
 /// Some seconds for a person.
 pub(super) fn told(seconds: &[f64]) -> String {
     report::seconds(seconds).unwrap_or_else(|| "never".to_owned())
+}
+
+/// Why the logs do not tell what a step is to find out.
+pub(super) fn unknown(doubts: &[Doubt]) -> String {
+    let doubts: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
+    format!("the logs do not tell: {}", doubts.join("; "))
 }

@@ -1,7 +1,7 @@
 //! The leader's pod is taken away, in three ways, each as one would do it by hand.
 
 use anyhow::Result;
-use still_leading_testbed::history::Term;
+use still_leading_testbed::history::judge::Term;
 
 use super::{Found, told};
 use crate::e2e::ground::{Ground, REPLICAS};

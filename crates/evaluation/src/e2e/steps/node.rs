@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use still_leading_testbed::Timings;
+use still_leading_testbed::history::judge::{StaleAct, Verdict, no_stale_act};
 use tokio::time::sleep;
 
-use super::{Found, told};
+use super::{Found, told, unknown};
 use crate::e2e::deed::Deed;
 use crate::e2e::ground::{BOUND, Ground};
 use crate::e2e::heal::Wound;
-use crate::e2e::judge::{StaleAct, stale_acts};
 use crate::e2e::pods::Pod;
 use crate::e2e::record::figure;
 use crate::e2e::{Stop, now, report, seconds};
@@ -98,7 +98,11 @@ async fn on_a_worker(ground: &Ground<'_>, trial: usize) -> Result<Pod> {
 /// Stale acts since `at`, when all logs have been read up to now.
 async fn stale_since(ground: &Ground<'_>, at: u64) -> Result<Vec<StaleAct>> {
     ground.read_up().await?;
-    Ok(stale_acts(&ground.history.events()).into_iter().filter(|act| act.at > at).collect())
+    match no_stale_act(&ground.history.events(), |time| time > at) {
+        Verdict::Held => Ok(Vec::new()),
+        Verdict::Violated(acts) => Ok(acts),
+        Verdict::Unknown(doubts) => bail!(unknown(&doubts)),
+    }
 }
 
 /// Sleeps until so long after a moment of the wall clock, if that is still to come.

@@ -1,11 +1,12 @@
 //! A rolling restart.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use still_leading_testbed::history::judge::{Gap, Verdict, changes, no_gap};
 
-use super::Found;
+use super::{Found, unknown};
 use crate::e2e::ground::Ground;
+use crate::e2e::now;
 use crate::e2e::record::figure;
-use crate::e2e::{judge, now};
 
 pub(super) async fn rollout(ground: &Ground<'_>) -> Result<Found> {
     ground.calm().await?;
@@ -14,9 +15,14 @@ pub(super) async fn rollout(ground: &Ground<'_>) -> Result<Found> {
     ground.kubectl(&["rollout", "status", &deployment, "--timeout=240s"]).await?;
     // The last one to be replaced may have led.
     ground.calm().await?;
-    let (terms, until) = (ground.terms(), now());
-    let changes = judge::changes(&terms, from, until);
-    let gap = judge::longest_gap(&terms, from, until) as f64 / 1e9;
+    ground.read_up().await?;
+    let (events, until) = (ground.history.events(), now());
+    let changes = changes(&events, from, until);
+    let gap = match no_gap(&events, from, until) {
+        Verdict::Held => 0.0,
+        Verdict::Violated(gaps) => gaps.iter().map(Gap::length).max().unwrap_or_default().as_secs_f64(),
+        Verdict::Unknown(doubts) => bail!(unknown(&doubts)),
+    };
     let times = if changes == 1 { "once" } else { &format!("{changes} times") };
     let said =
         format!("the leader changed {times}, with nobody leading for {gap:.2} s at most, in a kubectl rollout restart");

@@ -29,7 +29,7 @@ struct Locked {
 ///
 /// # Errors
 /// The sources cannot be read, or do not know a package that was recorded.
-pub fn stale(artefact: &Artefact, sources: Sources<'_>) -> Result<Option<String>> {
+pub fn outdated(artefact: &Artefact, sources: Sources<'_>) -> Result<Option<String>> {
     let package = &artefact.package;
     let recorded = [(package.name.as_str(), &package.version), ("kube", &package.kube)];
     for (name, recorded) in recorded {
@@ -73,17 +73,17 @@ mod tests {
 
     #[test]
     fn a_record_of_the_locked_versions_is_fresh() {
-        assert_eq!(stale(&artefact(), Sources::CargoLock(LOCK)).unwrap(), None);
+        assert_eq!(outdated(&artefact(), Sources::CargoLock(LOCK)).unwrap(), None);
     }
 
     #[test]
-    fn a_record_of_another_version_of_the_crate_or_of_kube_is_stale() {
-        let of = |lock: &str| stale(&artefact(), Sources::CargoLock(lock)).unwrap();
+    fn a_record_of_another_version_of_the_crate_or_of_kube_is_outdated() {
+        let of = |lock: &str| outdated(&artefact(), Sources::CargoLock(lock)).unwrap();
         let newer = LOCK.replace("0.44.0", "0.45.0");
         assert_eq!(of(&newer).as_deref(), Some("elector 0.44.0, now 0.45.0"));
         assert_eq!(of(&LOCK.replace("4.2.0", "4.3.0")).as_deref(), Some("kube 4.2.0, now 4.3.0"));
         assert_eq!(of(&LOCK.replace("elector", "other")).as_deref(), Some("elector 0.44.0, now gone"));
-        assert!(stale(&artefact(), Sources::CargoLock("nonsense")).is_err());
+        assert!(outdated(&artefact(), Sources::CargoLock("nonsense")).is_err());
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         artefact.package.name = "k8s.io/client-go".to_owned();
         artefact.package.version = Some("v0.37.1".to_owned());
         artefact.package.kube = None;
-        let of = |text: &str| stale(&artefact, Sources::GoMod(text)).unwrap();
+        let of = |text: &str| outdated(&artefact, Sources::GoMod(text)).unwrap();
         assert_eq!(of("require (\n\tk8s.io/client-go v0.37.1 // indirect\n)\n"), None);
         assert_eq!(of("require k8s.io/client-go v0.37.1\n"), None);
         assert_eq!(of("require k8s.io/client-go v0.38.0\n").as_deref(), Some("k8s.io/client-go v0.37.1, now v0.38.0"));
