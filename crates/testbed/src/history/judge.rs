@@ -120,7 +120,7 @@ impl fmt::Display for Doubt {
 }
 
 /// Returns who led at a moment: of several, the one whose term began last.
-pub fn leader_at<'a>(leading: &'a [Leading], at: u64) -> Option<&'a Leading> {
+pub fn leader_at(leading: &[Leading], at: u64) -> Option<&Leading> {
     leading.iter().filter(|it| it.contains(at)).max_by_key(|it| (it.term, &it.replica))
 }
 
