@@ -2,31 +2,31 @@
 
 use std::fmt::Write;
 
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
 use super::Outcome;
 use crate::faults::Fault;
 use crate::print::seconds;
 
 const HEAD: [&str; 6] = ["#", "fault", "led before", "led after", "nobody led", "two acted at once"];
-/// Between two columns.
-const SPACE: &str = "  ";
 
-/// A row a fault, in lines of at most `width` columns if that can be.
+/// All faults with their outcomes, one row per fault, in lines of at most `width` columns if possible.
 pub fn table(rows: &[(Fault, Outcome)], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let cells: Vec<[String; 6]> =
         rows.iter().enumerate().map(|(place, (fault, outcome))| row(place, *fault, outcome)).collect();
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        let lengths = cells.iter().map(|row| row[column].chars().count());
-        lengths.chain([HEAD[column].len()]).max().unwrap_or(0)
-    });
-    if widths.iter().sum::<usize>() + SPACE.len() * (HEAD.len() - 1) > width {
-        return list(&cells);
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(HEAD).add_rows(&cells);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    let head = HEAD.map(str::to_owned);
-    let lines = [&head].into_iter().chain(&cells);
-    lines.map(|line| in_columns(line, widths) + "\n").collect()
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    // The line end is not a column.
+    let is_wide = lines.iter().any(|line| line.chars().count() > width.saturating_add(1));
+    if is_wide { list(&cells) } else { lines.concat() }
 }
 
 fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
@@ -54,11 +54,6 @@ fn counted(acts: usize) -> String {
         1 => "1 act".to_owned(),
         acts => format!("{acts} acts"),
     }
-}
-
-fn in_columns(cells: &[String; 6], widths: [usize; 6]) -> String {
-    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    padded.join(SPACE).trim_end().to_owned()
 }
 
 fn list(rows: &[[String; 6]]) -> String {
