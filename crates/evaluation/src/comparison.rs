@@ -6,7 +6,6 @@ pub mod markers;
 mod on_a_cluster;
 mod outcomes;
 mod outdated;
-mod table;
 
 pub use outdated::{Sources, outdated};
 

@@ -20,7 +20,7 @@ use still_leading_testbed::history::{EXITED, LOG_LOST};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use super::pods::{CONTAINER, Pod};
+use super::pod::{CONTAINER, Pod};
 use super::{line, now};
 
 /// Until the next attempt to read a log that is not there, or not yet, or no longer.

@@ -14,9 +14,10 @@ use still_leading_testbed::{Event, History, Timings, Variant};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::Cluster;
-use super::deed::Deed;
-use super::heal::Wound;
-use super::pods::{CONTAINER, Pod, Pods};
+use super::command::Command;
+use super::faults::NodeFault;
+use super::pod::{CONTAINER, Pod};
+use super::pods::{self, Pods};
 use super::{Stop, now};
 use crate::stats::phase;
 
@@ -31,7 +32,7 @@ const READ_BOUND: Duration = Duration::from_secs(5);
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// A deployed variant under observation.
-pub(super) struct Ground<'a> {
+pub(super) struct Fixture<'a> {
     pub(super) cluster: &'a Cluster,
     /// Of all its objects, and of their namespace.
     pub(super) name: String,
@@ -41,7 +42,7 @@ pub(super) struct Ground<'a> {
     objects: Api<Object>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Fixture<'a> {
     /// Begins to observe.
     pub(super) async fn observe(cluster: &'a Cluster, variant: Variant) -> Result<Self> {
         let name = variant.full_name();
@@ -56,32 +57,32 @@ impl<'a> Ground<'a> {
     /// Runs `kubectl` with these words, and returns when it was called.
     pub(super) async fn kubectl(&self, words: &[&str]) -> Result<u64> {
         let all = ["kubectl", "--context", &self.cluster.target.context, "--namespace", &self.name];
-        self.run(Deed::new(all.iter().chain(words).copied())).await
+        self.run(Command::new(all.iter().chain(words).copied())).await
     }
 
-    /// Makes a wound that a deed makes, and returns when that began.
-    pub(super) async fn wound(&self, wound: &Wound) -> Result<u64> {
-        let deed = wound.deed().context("no deed makes this wound")?;
-        self.cluster.ward.admit(wound);
-        let at = self.run(deed).await?;
-        if let Wound::Frozen(node) = wound {
+    /// Injects `fault` and returns the time at which the injection started.
+    pub(super) async fn inject(&self, fault: &NodeFault) -> Result<u64> {
+        let command = fault.inject_command().context("no command injects this fault")?;
+        self.cluster.active_faults.add(fault);
+        let at = self.run(command).await?;
+        if let NodeFault::Frozen(node) = fault {
             self.pods().iter().filter(|pod| pod.node == *node).for_each(|pod| self.note_to(at, FROZEN, &pod.name));
         }
         Ok(at)
     }
 
-    /// Heals a wound, and returns when that began.
-    pub(super) async fn heal(&self, wound: &Wound) -> Result<u64> {
-        let at = self.note(&wound.cure().to_string());
+    /// Heals `fault` and returns the time at which the healing started.
+    pub(super) async fn heal(&self, fault: &NodeFault) -> Result<u64> {
+        let at = self.note(&fault.heal_command().to_string());
         self.note_thaw(at);
-        self.cluster.ward.heal(wound).await?;
+        self.cluster.active_faults.heal(fault).await?;
         Ok(at)
     }
 
     /// Heals whatever a step has left.
     pub(super) async fn heal_all(&self) -> Result<()> {
         self.note_thaw(now());
-        self.cluster.ward.heal_all().await
+        self.cluster.active_faults.heal_all().await
     }
 
     /// Only one node is ever frozen at a time.
@@ -96,17 +97,17 @@ impl<'a> Ground<'a> {
         self.history.record_at(at, HARNESS, what, to);
     }
 
-    async fn run(&self, deed: Deed) -> Result<u64> {
-        let at = self.note(&deed.to_string());
-        deed.run().await?;
+    async fn run(&self, command: Command) -> Result<u64> {
+        let at = self.note(&command.to_string());
+        command.run().await?;
         Ok(at)
     }
 
-    fn note(&self, deed: &str) -> u64 {
+    fn note(&self, command: &str) -> u64 {
         if self.cluster.verbose {
-            eprintln!("    $ {deed}");
+            eprintln!("    $ {command}");
         }
-        self.history.record_at(now(), HARNESS, deed, Map::new())
+        self.history.record_at(now(), HARNESS, command, Map::new())
     }
 
     /// Three are Ready, and one of them leads.
@@ -239,7 +240,7 @@ fn leads(terms: &[Term], pods: &[Pod], holder: &str) -> Result<Pod, String> {
 
 /// What is available at `from` counts too.
 fn fewest_available(events: &[Event], from: u64) -> u64 {
-    let counts = events.iter().filter(|event| event.replica == HARNESS && event.message == super::pods::AVAILABLE);
+    let counts = events.iter().filter(|event| event.replica == HARNESS && event.message == pods::AVAILABLE);
     let counts: Vec<(u64, u64)> =
         counts.filter_map(|event| Some((event.at, event.fields.get("n").and_then(Value::as_u64)?))).collect();
     let before = counts.iter().rfind(|(at, _)| *at <= from);
@@ -286,7 +287,7 @@ mod tests {
         let event = |at, n: u64| Event {
             at,
             replica: HARNESS.to_owned(),
-            message: super::super::pods::AVAILABLE.to_owned(),
+            message: pods::AVAILABLE.to_owned(),
             fields: Map::from_iter([("n".to_owned(), Value::from(n))]),
         };
         let events = [event(1, 1), event(2, 3), event(5, 2), event(6, 3)];

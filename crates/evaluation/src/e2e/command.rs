@@ -1,11 +1,11 @@
-//! What is done to the cluster: commands that a reader would type.
+//! The commands that are run on the cluster, as a reader would type them.
 
 use std::fmt;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::process::Command;
+use tokio::process;
 use tokio::time::timeout;
 
 /// More than any of them takes that is going to end.
@@ -13,9 +13,9 @@ const BOUND: Duration = Duration::from_secs(300);
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed(Vec<String>);
+pub struct Command(Vec<String>);
 
-impl Deed {
+impl Command {
     /// Of these words, the first of which is the program.
     pub fn new<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Self {
         Self(words.into_iter().map(Into::into).collect())
@@ -26,7 +26,7 @@ impl Deed {
     /// # Errors
     /// It cannot be started, fails, or takes too long. One line, with the last one that it printed.
     pub async fn run(&self) -> Result<String> {
-        let output = timeout(BOUND, self.command().output()).await;
+        let output = timeout(BOUND, self.process().output()).await;
         let output = output.with_context(|| format!("`{self}` still ran after {BOUND:?}"))?;
         self.judge(output.with_context(|| format!("starting `{self}`"))?)
     }
@@ -34,16 +34,16 @@ impl Deed {
     /// The same without a runtime, for when there is none any more.
     ///
     /// # Errors
-    /// As for [`Deed::run`], but it has no bound.
+    /// As for [`Command::run`], but it has no bound.
     pub fn run_now(&self) -> Result<String> {
-        let output = self.command().into_std().output();
+        let output = self.process().into_std().output();
         self.judge(output.with_context(|| format!("starting `{self}`"))?)
     }
 
     /// In a process group of its own: Ctrl-C on a terminal must not end what heals the cluster.
-    fn command(&self) -> Command {
+    fn process(&self) -> process::Command {
         let (program, arguments) = self.0.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-        let mut command = Command::new(program);
+        let mut command = process::Command::new(program);
         command.args(arguments).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         command
     }
@@ -59,7 +59,7 @@ impl Deed {
 }
 
 /// As one would type it; none of these words needs more than a pair of quotes.
-impl fmt::Display for Deed {
+impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, word) in self.0.iter().enumerate() {
             let space = if place == 0 { "" } else { " " };
@@ -75,20 +75,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deed_is_shown_as_it_would_be_typed() {
-        let deed = Deed::new(["docker", "exec", "node", "sh", "-c", "a; b"]);
-        assert_eq!(deed.to_string(), "docker exec node sh -c 'a; b'");
+    fn a_command_is_shown_as_it_would_be_typed() {
+        let command = Command::new(["docker", "exec", "node", "sh", "-c", "a; b"]);
+        assert_eq!(command.to_string(), "docker exec node sh -c 'a; b'");
     }
 
     #[tokio::test]
-    async fn a_deed_that_fails_says_so_in_one_line() {
-        assert_eq!(Deed::new(["echo", "a"]).run().await.unwrap(), "a\n");
-        let deed = Deed::new(["sh", "-c", "echo first >&2; echo why >&2; exit 3"]);
-        for error in [deed.run().await.unwrap_err(), deed.run_now().unwrap_err()] {
+    async fn a_command_that_fails_says_so_in_one_line() {
+        assert_eq!(Command::new(["echo", "a"]).run().await.unwrap(), "a\n");
+        let command = Command::new(["sh", "-c", "echo first >&2; echo why >&2; exit 3"]);
+        for error in [command.run().await.unwrap_err(), command.run_now().unwrap_err()] {
             let error = error.to_string();
             assert!(error.ends_with("failed (exit status: 3): why") && error.lines().count() == 1, "{error}");
         }
-        let error = Deed::new(["no-such-program"]).run().await.unwrap_err();
+        let error = Command::new(["no-such-program"]).run().await.unwrap_err();
         assert_eq!(error.to_string(), "starting `no-such-program`");
     }
 }

@@ -1,14 +1,16 @@
-//! A Rust variant's crate, from what cargo and its copy of the registry index tell.
+//! The package that does the election of a variant, from what cargo, its copy of the registry index, and `go` tell.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use crates_index::{HashKind, SparseIndex, sparse};
+use serde_json::Value;
 
-use super::output;
+use super::tools::output;
 use crate::record::Package;
 
 /// What is demo in every variant, and is not copied.
@@ -17,7 +19,7 @@ const SCAFFOLD: &str = "still-leading-scaffold";
 /// The crate called `name` in the application of `folder`.
 ///
 /// Dependencies are those of this platform, with the features that the application chooses.
-pub(super) fn package(folder: &Path, name: &str) -> Result<Package> {
+pub(super) fn of_cargo(folder: &Path, name: &str) -> Result<Package> {
     let options = vec!["--locked".to_owned()];
     let metadata = MetadataCommand::new().manifest_path(folder.join("Cargo.toml")).other_options(options).exec()?;
     let package = metadata.packages.iter().find(|package| package.name.as_str() == name);
@@ -50,7 +52,7 @@ pub(super) fn package(folder: &Path, name: &str) -> Result<Package> {
 }
 
 /// The day of a time in the form of RFC 3339.
-pub(super) fn day(time: &str) -> String {
+fn day(time: &str) -> String {
     time.chars().take("2026-11-21".len()).collect()
 }
 
@@ -111,6 +113,51 @@ fn name_of(package: &str) -> &str {
     package.split(' ').next().unwrap_or_default()
 }
 
+const MODULE: &str = "k8s.io/client-go";
+const PACKAGES: [&str; 2] =
+    ["k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/leaderelection/resourcelock"];
+
+/// client-go, as the variant in `folder` uses it. Its dependencies are modules.
+pub(super) fn of_go(folder: &Path) -> Result<Package> {
+    let go = |args: &[&str]| output(Command::new("go").args(args).current_dir(folder));
+    let module: Value = serde_json::from_str(&go(&["list", "-m", "-json", MODULE])?)?;
+    let field = |name: &str| module[name].as_str().map(str::to_owned);
+    let dir = field("Dir").context("the sources of client-go are not here: go mod download")?;
+
+    let list = ["list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}"];
+    let modules = modules(&go(&[&list[..], &PACKAGES].concat())?);
+    let manifest = field("GoMod").context("client-go has no go.mod")?;
+    let required: Value = serde_json::from_str(&go(&["mod", "edit", "-json", &manifest])?)?;
+    let required = required["Require"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let directly: BTreeSet<&str> =
+        required.iter().filter(|it| it["Indirect"] != true).filter_map(|it| it["Path"].as_str()).collect();
+    let direct = modules.iter().filter(|it| it.split(' ').next().is_some_and(|path| directly.contains(path)));
+
+    let licence = fs::read_to_string(Path::new(&dir).join("LICENSE")).unwrap_or_default();
+    Ok(Package {
+        name: MODULE.to_owned(),
+        version: field("Version"),
+        licence: is_apache(&licence).then(|| "Apache-2.0".to_owned()),
+        released: field("Time").map(|time| day(&time)),
+        rust_version: None,
+        kube: None,
+        k8s_openapi: None,
+        direct: direct.cloned().collect(),
+        total: modules.len(),
+        beyond_kube: None,
+    })
+}
+
+/// The modules of a list of packages, each once, without client-go itself.
+fn modules(list: &str) -> BTreeSet<String> {
+    let modules = list.lines().filter(|line| !line.is_empty() && line.split(' ').next() != Some(MODULE));
+    modules.map(str::to_owned).collect()
+}
+
+fn is_apache(licence: &str) -> bool {
+    licence.contains("Apache License") && licence.contains("Version 2.0")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_dependencies_of_native_are_those_of_the_library() {
-        let package = package(&Variant::Native.folder(), "still-leading").unwrap();
+        let package = of_cargo(&Variant::Native.folder(), "still-leading").unwrap();
         let names: Vec<&str> = package.direct.iter().map(|it| name_of(it)).collect();
         assert!(names.contains(&"kube") && names.contains(&"tokio"), "{names:?}");
         assert!(!names.contains(&"anyhow"), "the application needs it, the library does not");
@@ -163,11 +210,18 @@ mod tests {
 
     #[test]
     fn a_crate_that_the_application_does_not_need_is_an_error() {
-        assert!(package(&Variant::Native.folder(), "native").is_err());
+        assert!(of_cargo(&Variant::Native.folder(), "native").is_err());
     }
 
     #[test]
     fn a_time_is_cut_to_its_day() {
         assert_eq!(day("2025-07-12T18:30:28Z"), "2025-07-12");
+    }
+
+    #[test]
+    fn a_module_counts_once_and_client_go_itself_not_at_all() {
+        // The packages of Go itself have no module.
+        let list = "k8s.io/klog/v2 v2.1\n\nk8s.io/klog/v2 v2.1\nk8s.io/client-go v0.37.1\nk8s.io/api v0.37.1\n";
+        assert_eq!(modules(list).into_iter().collect::<Vec<_>>(), ["k8s.io/api v0.37.1", "k8s.io/klog/v2 v2.1"]);
     }
 }
