@@ -7,9 +7,11 @@
 mod accepted;
 mod admission;
 mod belonging;
+mod case;
 mod findings;
 mod kubectl;
 mod lists;
+mod look;
 mod objects;
 mod own;
 mod permissions;
@@ -29,37 +31,15 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use still_leading_testbed::{Assets, Variant};
 
-use findings::Findings;
+use case::{Case, Need, Run};
 use kubectl::Kubectl;
 use lists::Sources;
+use look::look;
 use objects::Objects;
 use world::World;
 
 /// The cases mostly wait, so more of them than processors can run side by side.
 const THREADS: usize = 12;
-
-/// What a case needs besides the files.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Need {
-    Kubectl,
-    RealServer,
-    Program,
-}
-
-/// One case. The part of its name before `::` says where it is tried.
-struct Case {
-    name: &'static str,
-    needs: &'static [Need],
-    run: Run,
-}
-
-#[derive(Clone, Copy)]
-enum Run {
-    /// With each variant.
-    Each(fn(&World, Variant) -> Result<()>),
-    /// With all together.
-    Once(fn(&World) -> Result<()>),
-}
 
 /// The long ones first.
 fn cases() -> Vec<Case> {
@@ -99,16 +79,6 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Everything that can be asked of the objects alone.
-fn look(variant: Variant, objects: &Objects, components: &[&str]) -> Findings {
-    let mut findings = Findings::default();
-    let looked = belonging::look(variant, objects, components, &mut findings);
-    if let Err(error) = looked.and_then(|()| pods::look(variant, objects, &mut findings)) {
-        findings.note(&error);
-    }
-    findings
-}
-
 fn every_choice_belongs_together(world: &World, variant: Variant) -> Result<()> {
     let rendered = world.rendered(variant)?;
     for it in rendered {
@@ -146,8 +116,8 @@ fn main() -> ExitCode {
 fn tried(case: &Case, world: &Arc<World>) -> Vec<(Trial, Option<Variant>)> {
     match case.run {
         Run::Each(run) => {
-            let (ground, name) = case.name.split_once("::").unwrap_or(("", case.name));
-            let name = |variant| format!("{ground}::{variant}::{name}");
+            let (place, name) = case.name.split_once("::").unwrap_or(("", case.name));
+            let name = |variant| format!("{place}::{variant}::{name}");
             let with = |variant: Variant| trial(name(variant), world, move |world| run(world, variant));
             Variant::ALL.iter().map(|variant| (with(*variant), Some(*variant))).collect()
         }

@@ -8,14 +8,16 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use still_leading_testbed::{ServerKind, Variant};
 
+use crate::case::{Case, Need, Run};
 use crate::findings::Findings;
 use crate::lists::{Sources, look_at_lists, look_at_skaffold};
+use crate::look::look;
 use crate::objects::{Objects, Workload};
 use crate::permissions::{Permissions, compare, granted};
 use crate::rendered::Rendered;
 use crate::server::try_to_create;
 use crate::world::World;
-use crate::{Case, Need, Run, belonging, look, used};
+use crate::{belonging, used};
 use broken::Row;
 
 pub fn cases() -> Vec<Case> {

@@ -2,12 +2,11 @@
 //!
 //! Needs crates.io the first time, for the older `kube`.
 
-mod page;
-
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use still_leading_repository_tests::page;
 use still_leading_testbed::guard::TempDir;
 use still_leading_testbed::{cargo, workspace};
 

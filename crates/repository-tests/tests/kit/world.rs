@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use still_leading_testbed::{ApiServer, Profile, ServerKind, Variant};
@@ -13,10 +12,7 @@ use tokio::time::timeout;
 
 use crate::kubectl::Kubectl;
 use crate::rendered::{self, Rendered};
-use crate::server;
-
-/// Longer than anything here takes on a busy machine: a bug is to fail, not to hang.
-pub const LONG: Duration = Duration::from_secs(90);
+use crate::server::{self, LONG};
 
 type Rendering = OnceLock<Result<Vec<Rendered>, String>>;
 

@@ -9,7 +9,8 @@ use still_leading_testbed::{Fleet, FleetOptions, ServerKind, Timings, Variant};
 
 use crate::objects::Objects;
 use crate::permissions::{Permissions, compare, granted, permission};
-use crate::world::{LONG, World};
+use crate::server::LONG;
+use crate::world::World;
 
 const GROUP: &str = "coordination.k8s.io";
 

@@ -1,8 +1,6 @@
 //! Follows `docs/in-your-own-repository.md` in an empty folder, in each of its two ways: the result builds, has the reader's
 //! name everywhere, is deployed as native is, and hands over.
 
-mod page;
-
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -13,11 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
+use still_leading_repository_tests::page::{self, Block};
 use still_leading_testbed::guard::TempDir;
 use still_leading_testbed::{ApiServer, Process, ServerKind, cargo, manifests, workspace};
 use tokio::time::{Instant, sleep};
-
-use page::Block;
 
 const PAGE: &str = "in-your-own-repository.md";
 const NAME: &str = "my-controller";

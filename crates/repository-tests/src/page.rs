@@ -13,10 +13,14 @@ pub struct Block {
     pub section: String,
     /// The language that the page gives.
     pub language: String,
+    /// What is in it.
     pub text: String,
 }
 
 /// The blocks of a page, in order.
+///
+/// # Errors
+/// There is no such page.
 pub fn read(page: &str) -> Result<Vec<Block>> {
     let page = workspace().join("docs").join(page);
     Ok(blocks(&fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?))
@@ -49,10 +53,15 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-#[test]
-fn the_blocks_of_a_page_are_found_with_their_headings_and_languages() {
-    let blocks = blocks("# A\n\n```toml\n# a.toml\nx = 1\n```\n\n## B c\n\ntext\n\n```sh\ntrue\n```\n");
-    let found: Vec<_> = blocks.iter().map(|it| (it.section.as_str(), it.language.as_str())).collect();
-    assert_eq!(found, [("A", "toml"), ("B c", "sh")]);
-    assert_eq!(blocks[0].text, "# a.toml\nx = 1\n");
+#[cfg(test)]
+mod tests {
+    use super::blocks;
+
+    #[test]
+    fn the_blocks_of_a_page_are_found_with_their_headings_and_languages() {
+        let blocks = blocks("# A\n\n```toml\n# a.toml\nx = 1\n```\n\n## B c\n\ntext\n\n```sh\ntrue\n```\n");
+        let found: Vec<_> = blocks.iter().map(|it| (it.section.as_str(), it.language.as_str())).collect();
+        assert_eq!(found, [("A", "toml"), ("B c", "sh")]);
+        assert_eq!(blocks[0].text, "# a.toml\nx = 1\n");
+    }
 }
