@@ -85,7 +85,15 @@ fn summary(stale: &[StaleAct]) -> Option<StaleActs> {
     let first = stale.iter().find(|act| act.beside.is_some()).or(stale.first())?;
     let alike: Vec<&StaleAct> = stale.iter().filter(|act| act.beside.is_some() == first.beside.is_some()).collect();
     let lasting = Duration::from_nanos(alike.last()?.at.saturating_sub(first.since));
-    Some(StaleActs { who: first.replica.clone(), beside: first.beside.clone(), acts: alike.len(), lasting })
+    let mut who: Vec<&str> = Vec::new();
+    for act in &alike {
+        if !who.contains(&act.replica.as_str()) {
+            who.push(&act.replica);
+        }
+    }
+    let is_same = alike.iter().all(|act| act.beside == first.beside);
+    let beside = first.beside.clone().map(|name| if is_same { name } else { "another one".to_owned() });
+    Some(StaleActs { who: who.join(" and "), beside, acts: alike.len(), lasting })
 }
 
 /// For how long two terms overlapped, short moments aside.

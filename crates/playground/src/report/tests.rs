@@ -168,3 +168,17 @@ fn acts_after_a_thaw_that_came_in_time_are_not_stale() {
     let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(3.0)), 4.0);
     assert_eq!((outcome.after_thaw, outcome.stale), (Some(0), None));
 }
+
+#[test]
+fn stale_acts_of_two_replicas_are_not_told_as_those_of_one() {
+    let events = [
+        event(1.0, "a", "leading"),
+        event(2.0, "b", "leading"),
+        event(3.0, "a", "still leading"),
+        event(3.5, "a", "leading cancelled"),
+        event(4.0, "a", "leading"),
+        event(5.0, "b", "still leading"),
+    ];
+    let line = judged(&events, &episode(CUT, 1.5, None), 6.0).line(CUT);
+    assert!(line.contains("TWO ACTED AT ONCE: a and b acted twice within 3 s although another one led"), "{line}");
+}
