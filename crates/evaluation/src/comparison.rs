@@ -5,10 +5,9 @@ mod artefacts;
 pub mod markers;
 mod on_a_cluster;
 mod outcomes;
-mod stale;
-mod table;
+mod outdated;
 
-pub use stale::{Sources, stale};
+pub use outdated::{Sources, outdated};
 
 use anyhow::Result;
 

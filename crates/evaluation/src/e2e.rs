@@ -8,17 +8,15 @@
 
 pub mod args;
 pub mod cluster;
-pub mod context;
-pub mod deed;
-pub mod expected;
-mod follow;
-mod ground;
-pub mod heal;
-mod judge;
+pub mod command;
+pub mod faults;
+mod fixture;
+mod found;
 mod line;
+mod log;
+mod pod;
 mod pods;
 pub mod record;
-pub mod report;
 pub mod run;
 mod skaffold;
 pub mod step;

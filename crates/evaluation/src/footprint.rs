@@ -132,12 +132,12 @@ fn counts(requests: &[Request], from: u64, until: u64) -> BTreeMap<String, usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use still_leading_testbed::proxy::Fate;
+    use still_leading_testbed::proxy::Effect;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn request(at_s: u64, verb: Verb) -> Request {
-        Request { at: at_s * SECOND, verb, path: String::new(), status: Some(200), fate: Fate::Passed }
+        Request { at: at_s * SECOND, verb, path: String::new(), status: Some(200), effect: Effect::Passed }
     }
 
     #[test]

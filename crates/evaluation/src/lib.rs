@@ -3,7 +3,7 @@
 //!
 //! Measuring and presenting are apart: what is measured goes to a [`record`], and [`comparison`] makes tables of records.
 //!
-//! [`e2e`] is another ground: the deployed thing, on a cluster.
+//! [`e2e`] tries the deployed variants on a cluster.
 
 pub mod artefact;
 pub mod comparison;
@@ -12,6 +12,7 @@ pub mod footprint;
 pub mod handover;
 pub mod record;
 pub mod stats;
+pub mod table;
 
 use anyhow::{Context, Result};
 use still_leading_testbed::{ApiServer, Assets, FleetOptions, Profile, ServerKind, Variant};

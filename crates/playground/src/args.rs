@@ -11,13 +11,14 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use still_leading_testbed::{ServerKind, Timings, Variant};
 
 use crate::faults::{Fault, UnknownFault};
-use crate::live::KEYS;
+use crate::keys::KEYS;
 
 const EXIT_CODES: &str = "\
-Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no two replicas acted at \
-once; 1 when nobody did, or the demo could not run; 3 when somebody led after each fault, but two acted at once. Some \
-variants do that by design: the README of client-go says when. Without a story, or when you quit one: 0. \
-Always: 2 for a bad command line, 130 after Ctrl-C, 141 when nobody reads the output any more.";
+Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no replica acted after the \
+end of its term; 1 when nobody led, or the demo could not run; 3 when somebody led after each fault, but a replica \
+acted after the end of its term: then two may have acted at once. Some variants do that by design: the README of \
+client-go says when. Without a story, or when you quit one: 0. Always: 2 for a bad command line, 130 after Ctrl-C, 141 \
+when nobody reads the output any more.";
 
 /// Three replicas on this machine, one leader, and what happens when it is stopped, killed, frozen or cut off.
 ///

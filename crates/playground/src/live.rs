@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use still_leading_testbed::Mode;
+use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::faults::Fault;
-use crate::keys::Keys;
-use crate::report::{Episode, judge, leader_at, reigns};
+use crate::keys::{KEYS, Keys};
+use crate::report::{Episode, outcome};
 use crate::stage::{LOOK_PERIOD, Stage};
-
-/// What the keys do, as it is shown at the start.
-pub const KEYS: &str = "keys act on the leader: t terminate, k kill, f freeze, c cut off; r heals everything, q quits";
 
 /// What happened before whoever sits at the terminal took over.
 #[derive(Default)]
@@ -126,21 +124,20 @@ fn heal(stage: &Stage, told: &mut [Told]) {
 async fn look(stage: &mut Stage, told: &mut [Told]) -> Result<()> {
     let (events, now) = (stage.tend().await?, now());
     let [settling, holding] = [stage.settling(), stage.holding()].map(|duration| duration.as_nanos() as u64);
-    let reigns = reigns(&events);
+    let leader = leader_at(&leading(&events), now).map(|it| it.replica.clone());
     for it in told {
         let (episode, fault) = (&it.episode, it.episode.fault);
-        let verdict = judge(&events, episode, now);
+        let outcome = outcome(&events, episode, now);
         let settled =
-            verdict.successor.as_ref().is_some_and(|(_, took)| now > episode.at + took.as_nanos() as u64 + settling);
-        let survived = fault.can_be_survived()
-            && leader_at(&reigns, now) == Some(episode.victim.as_str())
-            && now > episode.at + holding;
+            outcome.successor.as_ref().is_some_and(|(_, took)| now > episode.at + took.as_nanos() as u64 + settling);
+        let survived =
+            fault.can_be_survived() && leader.as_ref() == Some(&episode.victim) && now > episode.at + holding;
         let healed = episode.healed.is_some_and(|healed| now > healed + settling);
         let shows = !it.outcome && (settled || survived || healed);
         // Only what was frozen may have more to tell then, or what has done harm.
-        let has_more = healed && !it.after_heal && (fault == Fault::Freeze || verdict.at_once.is_some());
-        if (shows || has_more) && verdict.after.is_some() {
-            stage.output().result(&verdict.line(fault), verdict.at_once.is_none());
+        let has_more = healed && !it.after_heal && (fault == Fault::Freeze || outcome.stale.is_some());
+        if (shows || has_more) && outcome.after.is_some() {
+            stage.output().result(&outcome.line(fault), outcome.stale.is_none());
             it.outcome = true;
             it.after_heal |= healed;
         }

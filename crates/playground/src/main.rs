@@ -15,22 +15,23 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use still_leading_testbed::history::judge::stale_acts;
 use still_leading_testbed::history::now;
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Args, Plan, one_line};
 use faults::Fault;
-use keys::Keys;
+use keys::{KEYS, Keys};
 use live::Before;
 use print::{Output, progress};
-use report::{Episode, Verdict, judge, stale_acts};
+use report::{Episode, Outcome, outcome};
 use stage::Stage;
 use timeline::Look;
 
 /// As the shell has it for a program that writes to nobody.
 const NOBODY_READS: u8 = 141;
-const TWO_ACTED: u8 = 3;
+const STALE_ACTS: u8 = 3;
 /// Of the timeline where there is no terminal to fit.
 const WIDTH: usize = 100;
 
@@ -85,7 +86,7 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
         Plan::Guided => episodes = guided(&mut stage, &mut keys).await?,
         Plan::Watch(stay) => {
             if keys.is_some() {
-                output.announce(live::KEYS);
+                output.announce(KEYS);
             }
             episodes = live::live(&mut stage, &mut keys, Some(*stay), Before::default()).await?;
         }
@@ -100,13 +101,13 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
 
 /// Plays the quick story until a key is pressed or it is over, and then leaves it to the keys.
 async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episode>> {
-    stage.output().announce(live::KEYS);
+    stage.output().announce(KEYS);
     stage.output().note("until you press one, a story plays");
     let mut episodes = Vec::new();
     let key = select! {
         played = story::story(stage, &Fault::QUICK, &mut episodes) => {
             played?;
-            stage.output().announce(live::KEYS);
+            stage.output().announce(KEYS);
             None
         }
         // A terminal that is gone has no more wishes.
@@ -117,12 +118,12 @@ async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episod
 
 /// The table, the timeline, and the exit code of a story.
 fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode> {
-    stage.hush();
+    stage.stop_printing();
     let (events, end, output) = (stage.fleet().history().events(), now(), stage.output());
-    // Right before the next fault, which may end a reign in the same moment.
+    // Right before the next fault, which may end a term in the same moment.
     let ends = episodes.iter().skip(1).map(|next| next.at - 1).chain([end]);
-    let rows: Vec<(Fault, Verdict)> =
-        episodes.iter().zip(ends).map(|(it, until)| (it.fault, judge(&events, it, until))).collect();
+    let rows: Vec<(Fault, Outcome)> =
+        episodes.iter().zip(ends).map(|(it, until)| (it.fault, outcome(&events, it, until))).collect();
     let timeline = timeline::of(&events, episodes, (output.start(), end));
     let (width, utf8, colour) = (output.width(), timeline::locale_is_utf8(), output.is_coloured());
     let look = Look { width: width.unwrap_or(WIDTH), utf8, colour };
@@ -137,19 +138,23 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
             .with_context(|| format!("writing {}", file.display()))?;
         output.note(&format!("the timeline is in {}", file.display()));
     }
-    let recovered = rows.iter().filter(|(_, verdict)| verdict.after.is_some()).count();
+    let recovered = rows.iter().filter(|(_, outcome)| outcome.after.is_some()).count();
     // At the start too, before any fault.
-    let stale = stale_acts(&events).len();
-    let (code, good) = match stale {
+    let stale = stale_acts(&events);
+    let (code, good) = match stale.as_slice() {
         _ if recovered < rows.len() => (ExitCode::FAILURE, false),
-        0 => (ExitCode::SUCCESS, true),
-        _ => (ExitCode::from(TWO_ACTED), false),
+        [] => (ExitCode::SUCCESS, true),
+        _ => (ExitCode::from(STALE_ACTS), false),
     };
     if !rows.is_empty() {
-        let at_once = if stale == 0 { "two never acted at once" } else { "two acted at once" };
+        let at_once = match stale.as_slice() {
+            [] => "two never acted at once",
+            acts if acts.iter().any(|act| act.beside.is_some()) => "two acted at once",
+            _ => "a replica acted after the end of its term",
+        };
         output.result(&format!("somebody led after {recovered} of {} faults; {at_once}", rows.len()), good);
     }
-    if stale > 0 {
+    if !stale.is_empty() {
         output.note(&format!("what {0} promises, and what it does not: apps/{0}/README.md", args.variant));
     }
     Ok(code)

@@ -2,9 +2,9 @@
 //! replica, a colour each where the output is a terminal, and what the demo has to say itself.
 
 mod line;
-mod wrap;
+mod style;
 
-pub use wrap::wrap;
+pub use style::{colour_of, number, painted, wrap};
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -18,10 +18,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use line::{Repeats, line};
-
-/// One a replica, by its number; then again from the first.
-const COLOURS: [AnsiColor; 6] =
-    [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Magenta, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightRed];
 
 /// Standard output. A clone is a handle to the same one.
 #[derive(Clone)]
@@ -119,21 +115,6 @@ impl Output {
     }
 }
 
-/// The colour of a replica, by its number.
-pub fn colour_of(replica: &str) -> Style {
-    Style::new().fg_color(Some(COLOURS[number(replica) % COLOURS.len()].into()))
-}
-
-/// The number at the end of a replica's name.
-pub fn number(replica: &str) -> usize {
-    replica.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// A text in a style, if there are to be any.
-pub fn painted(text: &str, style: Style, colour: bool) -> String {
-    if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
-}
-
 /// A duration as in a sentence: `9 ms`, `4.98 s`, `5 s`, `70 s`.
 pub fn seconds(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -155,13 +136,6 @@ pub fn progress(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_replicas_differ_in_colour() {
-        let colours: Vec<Style> = (0..6).map(|number| colour_of(&format!("native-{number}"))).collect();
-        assert!(colours.iter().enumerate().all(|(place, colour)| !colours[..place].contains(colour)), "{colours:?}");
-        assert_eq!(colour_of("odd"), colour_of("native-6"));
-    }
 
     #[test]
     fn durations_are_as_precise_as_a_person_needs() {

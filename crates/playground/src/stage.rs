@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
 use still_leading_testbed::{ApiServer, Assets, Event, Fleet, FleetOptions, ServerKind, Timings};
 use tokio::task::AbortHandle;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::args::Args;
 use crate::faults::Fault;
 use crate::print::{Output, progress, seconds};
-use crate::report::{Episode, leader_at, reigns};
+use crate::report::Episode;
 
 /// How often a wait looks again.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(100);
@@ -87,8 +88,8 @@ impl Stage {
         &self.output
     }
 
-    /// Prints what the replicas say no longer: the end of the demo is not theirs.
-    pub fn hush(&self) {
+    /// Stops printing the lines of the replicas: their end is not part of the demo.
+    pub fn stop_printing(&self) {
         self.printing.abort();
     }
 
@@ -125,7 +126,7 @@ impl Stage {
 
     /// Who leads now and is not frozen.
     pub fn leader(&self) -> Option<usize> {
-        leader_at(&reigns(&self.fleet.history().events()), now()).and_then(|name| self.index(name))
+        leader_at(&leading(&self.fleet.history().events()), now()).and_then(|it| self.index(&it.replica))
     }
 
     /// Which replica is called so.
@@ -183,12 +184,12 @@ impl Stage {
     pub async fn tend(&mut self) -> Result<Vec<Event>> {
         self.replace_ended().await?;
         let (events, now) = (self.fleet.history().events(), now());
-        let reigns = reigns(&events);
-        if leader_at(&reigns, now).is_some() {
+        let leading = leading(&events);
+        if leader_at(&leading, now).is_some() {
             self.silent_since = None;
         } else if self.silent_since.get_or_insert_with(Instant::now).elapsed() >= SILENCE_MAX {
             self.silent_since = None;
-            let last = reigns.iter().filter_map(|reign| reign.until).max().unwrap_or(self.output.start());
+            let last = leading.iter().filter_map(|it| it.until).max().unwrap_or(self.output.start());
             let nobody = Duration::from_nanos(now.saturating_sub(last)).as_secs();
             self.output.note(&format!("... nobody has led for {nobody} s"));
         }
@@ -223,8 +224,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // That the replicas end now is no news.
-        self.hush();
+        self.stop_printing();
     }
 }
 

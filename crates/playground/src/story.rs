@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use still_leading_testbed::Event;
+use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
 
 use crate::faults::Fault;
 use crate::print::seconds;
-use crate::report::{Episode, judge, leader_at, reigns};
+use crate::report::{Episode, outcome};
 use crate::stage::Stage;
 
 /// Plays the faults one after the other and notes what happened when, also of one that is broken off. Ends early when
@@ -36,8 +37,8 @@ pub async fn story(stage: &mut Stage, faults: &[Fault], episodes: &mut Vec<Episo
 async fn healthy(stage: &mut Stage) -> Result<Option<usize>> {
     let (bound, settling) = (stage.bound(), stage.settling().as_nanos() as u64);
     let leads = stage.until(bound, |_, events, now| {
-        let reigns = reigns(events);
-        let since = reigns.iter().rfind(|reign| reign.until.is_none())?.from;
+        let leading = leading(events);
+        let since = leading.iter().rfind(|it| it.until.is_none())?.from;
         (now > since + settling).then_some(())
     });
     leads.await?;
@@ -64,8 +65,8 @@ async fn play(stage: &mut Stage, number: &str, fault: Fault, victim: usize, epis
         stage.output().announce(&undone);
         recover(stage, healed).await?;
     }
-    let verdict = judge(&stage.fleet().history().events(), episode, now());
-    stage.output().result(&verdict.line(fault), verdict.after.is_some() && verdict.at_once.is_none());
+    let outcome = outcome(&stage.fleet().history().events(), episode, now());
+    stage.output().result(&outcome.line(fault), outcome.after.is_some() && outcome.stale.is_none());
     Ok(())
 }
 
@@ -76,8 +77,8 @@ async fn hold(stage: &mut Stage, episode: &Episode) -> Result<()> {
     let bound =
         if episode.fault.can_be_survived() { stage.timings().lease_duration.saturating_mul(3) } else { stage.bound() };
     let is_over = |events: &[Event], now: u64| {
-        let leader = leader_at(&reigns(events), now)?.to_owned();
-        let successor = judge(events, episode, now).successor;
+        let leader = leader_at(&leading(events), now)?.replica.clone();
+        let successor = outcome(events, episode, now).successor;
         let settled = successor.is_some_and(|(_, took)| now > episode.at + took.as_nanos() as u64 + settling);
         let survived = episode.fault.can_be_survived() && leader == episode.victim && now > episode.at + holding;
         (settled || survived).then_some(())
@@ -90,8 +91,8 @@ async fn recover(stage: &mut Stage, healed: u64) -> Result<()> {
     let settling = stage.settling().as_nanos() as u64;
     let bound = stage.bound();
     let one_leads = |events: &[Event], now: u64| {
-        let leading = reigns(events).iter().filter(|reign| reign.until.is_none()).count();
-        (leading == 1 && now > healed + settling).then_some(())
+        let leaders = leading(events).iter().filter(|it| it.until.is_none()).count();
+        (leaders == 1 && now > healed + settling).then_some(())
     };
     stage.until(bound, |_, events, now| one_leads(events, now)).await.map(drop)
 }

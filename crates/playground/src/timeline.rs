@@ -8,11 +8,12 @@ pub use text::{Look, text};
 use std::env;
 
 use still_leading_testbed::Event;
+use still_leading_testbed::history::judge::{frozen, leading, stale_acts};
 use still_leading_testbed::history::{EXITED, HARNESS};
 use still_leading_timeline::{Mark, Row, Span, Timeline};
 
 use crate::print::number;
-use crate::report::{Episode, frozen, reigns, stale_acts};
+use crate::report::Episode;
 
 /// Everything of a time.
 pub fn of(events: &[Event], episodes: &[Episode], (from, until): Span) -> Timeline {
@@ -33,15 +34,15 @@ fn row(name: &str, events: &[Event], until: u64) -> Row {
     let own = || events.iter().filter(|event| event.replica == name);
     let end = own().find(|event| event.message == EXITED).map(|event| event.at);
     let alive = (own().next().map_or(until, |event| event.at), end.unwrap_or(until));
-    let leading = reigns(events).into_iter().filter(|reign| reign.replica == name);
-    let frozen = frozen(events).into_iter().filter(|term| term.replica == name);
+    let leading = leading(events).into_iter().filter(|it| it.replica == name);
+    let frozen = frozen(events).into_iter().filter(|it| it.replica == name);
     let stale = stale_acts(events).into_iter().filter(|act| act.replica == name);
     Row {
         name: name.to_owned(),
         alive,
         has_ended: end.is_some(),
-        leading: leading.map(|reign| (reign.from, reign.until.unwrap_or(until))).collect(),
-        frozen: frozen.map(|term| (term.from, term.until.unwrap_or(until))).collect(),
+        leading: leading.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
+        frozen: frozen.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
         stale: stale.map(|act| act.at).collect(),
     }
 }
@@ -72,7 +73,7 @@ mod tests {
 
     /// Ten seconds: one is killed, its successor is frozen and thawed.
     pub(super) fn story() -> Timeline {
-        let deed = |at, message: &str| {
+        let signal = |at, message: &str| {
             let fields = Map::from_iter([("to".to_owned(), Value::from("native-1"))]);
             Event { fields, ..event(at, HARNESS, message) }
         };
@@ -82,9 +83,9 @@ mod tests {
             event(2, "native-0", EXITED),
             event(4, "native-1", "leading"),
             event(4, "native-2", "attempting to acquire leader lease"),
-            deed(6, "SIGSTOP"),
+            signal(6, "SIGSTOP"),
             event(7, "native-2", "leading"),
-            deed(8, "SIGCONT"),
+            signal(8, "SIGCONT"),
             event(9, "native-1", "still leading"),
         ];
         let episode = |fault, victim: &str, at: u64, healed: Option<u64>| Episode {

@@ -3,6 +3,7 @@
 mod embedded;
 mod real;
 
+pub use crate::client::client;
 pub use embedded::user_name;
 pub use real::{service_account_token, wait_until_allowed};
 
@@ -10,11 +11,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use kube::Client;
 use kube::api::DynamicObject;
-use kube::{Client, Config};
 
 use crate::assets::Assets;
+use crate::client::{client_of, url};
 use crate::control_plane::ControlPlane;
 use crate::kubeconfig::{self, Way};
 use crate::tls::Authority;
@@ -179,26 +181,4 @@ impl ApiServer {
             Self::Real(server) => server.address(),
         }
     }
-}
-
-pub(crate) fn url(address: SocketAddr) -> String {
-    format!("https://{address}")
-}
-
-/// A client of somebody with that token, or of nobody, that trusts `ca` (DER), or nobody where there is no TLS. It retries
-/// nothing by itself: what is asked for here either works or is an error to show.
-///
-/// # Errors
-/// When the URL is none, or TLS cannot be set up.
-pub fn client(url: &str, ca: Option<Vec<u8>>, token: Option<&str>) -> Result<Client> {
-    let mut config = Config::new(url.parse()?);
-    // Never the system's, which take long to load.
-    config.root_cert = Some(ca.into_iter().collect());
-    config.auth_info.token = token.map(|token| token.to_owned().into());
-    config.default_retry = false;
-    Client::try_from(config).context("setting up a client")
-}
-
-pub(crate) fn client_of(address: SocketAddr, authority: &Authority, token: &str) -> Result<Client> {
-    client(&url(address), Some(authority.der().to_vec()), Some(token))
 }

@@ -10,14 +10,14 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use hyper::Request;
 use kube::Client;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::api_server::client_of;
 use crate::assets::Assets;
+use crate::client::{client_of, random_hex};
 use crate::guard::TempDir;
 use crate::tls::Authority;
 use daemon::Daemon;
@@ -171,13 +171,6 @@ fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     Ok(addresses)
 }
 
-/// So many bytes of randomness, in hexadecimal digits.
-pub(crate) fn random_hex(bytes: usize) -> Result<String> {
-    let mut random = vec![0; bytes];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no randomness to give: {error}"))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,12 +179,5 @@ mod tests {
     fn free_addresses_differ() {
         let [a, b, c] = free_addresses().unwrap();
         assert!(a != b && b != c && a != c);
-    }
-
-    #[test]
-    fn random_digits_are_two_a_byte_and_never_the_same() {
-        let (one, other) = (random_hex(16).unwrap(), random_hex(16).unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(one, other);
     }
 }

@@ -2,9 +2,11 @@
 //! its own proxy, and one history of what they said and did.
 
 mod lease_watch;
+mod options;
 mod setup;
 
 pub use lease_watch::LeaseRecord;
+pub use options::{FleetOptions, Timings};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,82 +16,15 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
-use kube::api::{Api, DeleteParams, DynamicObject};
+use kube::api::{Api, DeleteParams};
 
 use crate::api_server::ApiServer;
 use crate::guard::TempDir;
-use crate::history::{Event, History, terms};
+use crate::history::judge::{leader_at, leading, terms};
+use crate::history::{Event, History, now};
 use crate::proxy::Proxy;
 use crate::replica::{Launch, Replica};
-use crate::variant::Variant;
 use lease_watch::LeaseWatch;
-
-/// The election's three durations, in client-go's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timings {
-    /// How long a standby waits after the last renewal that it saw.
-    pub lease_duration: Duration,
-    /// How long a leader goes on without a renewal.
-    pub renew_deadline: Duration,
-    /// The time between two attempts.
-    pub retry_period: Duration,
-}
-
-impl Timings {
-    /// 5 s, 3 s and 0.5 s: short enough to wait for, long enough that a busy machine, which may hold a leader up for
-    /// three seconds, does not lose a lease.
-    pub const SHORT: Self = Self {
-        lease_duration: Duration::from_secs(5),
-        renew_deadline: Duration::from_secs(3),
-        retry_period: Duration::from_millis(500),
-    };
-
-    /// [`Timings::SHORT`], with a retry period that the variant can keep: kube-coordinate refuses less than a second,
-    /// and most other crates count in whole ones.
-    pub fn short_for(variant: Variant) -> Self {
-        match variant {
-            Variant::Native | Variant::K8sController | Variant::ClientGo => Self::SHORT,
-            Variant::KubeLeaderElection | Variant::KubeCoordinate | Variant::Kubert | Variant::KubeLeaseManager => {
-                Self { retry_period: Duration::from_secs(1), ..Self::SHORT }
-            }
-        }
-    }
-}
-
-impl Default for Timings {
-    /// client-go's: 15 s, 10 s and 2 s.
-    fn default() -> Self {
-        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
-        Self { lease_duration, renew_deadline, retry_period }
-    }
-}
-
-/// What a fleet is made of.
-#[derive(Clone, Debug)]
-pub struct FleetOptions {
-    /// Which variant: for the names of its objects and its manifest.
-    pub variant: Variant,
-    /// Its executable; see [`Variant::build`].
-    pub program: PathBuf,
-    /// How many replicas to start at once.
-    pub replicas: usize,
-    /// Whole milliseconds; what is shorter is cut off. So is `tick`.
-    pub timings: Timings,
-    /// How often the leader acts.
-    pub tick: Duration,
-    /// Objects to apply in place of [`Variant::install_yaml`]; see [`crate::manifests::parse`].
-    pub manifests: Option<Vec<DynamicObject>>,
-    /// Further arguments of each replica. They come last.
-    pub args: Vec<String>,
-}
-
-impl FleetOptions {
-    /// Three replicas with the default durations and the shipped manifest.
-    pub fn new(variant: Variant, program: PathBuf) -> Self {
-        let (timings, tick) = (Timings::default(), Duration::from_secs(5));
-        Self { variant, program, replicas: 3, timings, tick, manifests: None, args: Vec::new() }
-    }
-}
 
 /// Replicas of one variant on an API server. Dropping it kills them.
 ///
@@ -177,7 +112,7 @@ impl Fleet {
         &self.setup.name
     }
 
-    /// Who takes itself for the leader now, by its own log; of several, the one that began last.
+    /// Who leads now, by its own log; of several, the one whose term began last. A frozen replica does not lead.
     pub fn leader_index(&self) -> Option<usize> {
         self.leader_among(&self.history.events())
     }
@@ -273,9 +208,9 @@ impl Fleet {
     }
 
     fn leader_among(&self, events: &[Event]) -> Option<usize> {
-        let terms = terms(events);
-        let term = terms.iter().rfind(|term| term.until.is_none())?;
-        self.members.iter().position(|member| member.replica.name() == term.replica)
+        let leading = leading(events);
+        let leader = leader_at(&leading, now())?;
+        self.members.iter().position(|member| member.replica.name() == leader.replica)
     }
 
     fn args(&self, name: &str) -> Vec<String> {

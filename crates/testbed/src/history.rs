@@ -1,9 +1,11 @@
 //! Everything that the replicas said and everything that was done to them, on one monotonic clock.
 
+mod event;
+pub mod judge;
 mod table;
-mod terms;
 
-pub use terms::{Act, Overlap, Term, acts, overlaps, terms};
+pub use event::{EXITED, Event, FROZEN, HARNESS, LOG_LOST, Malformed, THAWED};
+pub use judge::{acts, terms};
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,35 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// Whose event it is when the harness did something: a signal, a fault.
-pub const HARNESS: &str = "harness";
 /// How often a wait looks again when no event has come.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
-
-/// Event of a replica whose process has ended, however it ended. The harness adds it, under the replica's name.
-pub const EXITED: &str = "exited";
-
-/// One line of a replica's log, or one deed of the harness.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// When, in nanoseconds of `CLOCK_MONOTONIC`; by the replica's own account where it is a line of its log.
-    pub at: u64,
-    /// Whose event: a replica by the name that the testbed gave it, or [`HARNESS`].
-    pub replica: String,
-    /// The log message, such as `still leading`.
-    pub message: String,
-    /// The other fields of the line.
-    pub fields: Map<String, Value>,
-}
-
-/// A line that is no event of the log contract, as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
-    /// Who printed it.
-    pub replica: String,
-    /// What.
-    pub line: String,
-}
 
 /// The events of all replicas of a test, in the order of their times. A clone is a handle to the same history.
 #[derive(Clone, Default)]
@@ -99,7 +74,7 @@ impl History {
 
     /// Takes in one line of a replica's standard output.
     pub(crate) fn record_line(&self, replica: &str, line: &str) {
-        match parse(replica, line) {
+        match Event::parse(replica, line) {
             Some(event) => self.add(event),
             None => {
                 let malformed = Malformed { replica: replica.to_owned(), line: line.to_owned() };
@@ -177,14 +152,6 @@ pub fn monotonic(moment: Timestamp) -> u64 {
     let monotonic = now();
     let ago = Timestamp::now().duration_since(moment).as_nanos();
     u64::try_from(i128::from(monotonic) - ago).unwrap_or(0)
-}
-
-/// An event, if the line is one of the log contract: a flat JSON object with a message and a time.
-fn parse(replica: &str, line: &str) -> Option<Event> {
-    let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
-    let at = fields.remove("monotonic_ns")?.as_u64()?;
-    let Value::String(message) = fields.remove("message")? else { return None };
-    Some(Event { at, replica: replica.to_owned(), message, fields })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 
 use crate::guard::write_private;
 
@@ -25,22 +25,43 @@ pub(crate) fn write(dir: &Path, name: &str, way: Way<'_>) -> Result<PathBuf> {
     let ca = dir.join(format!("{name}-ca.crt"));
     write_private(&ca, way.ca_pem)?;
     let path = dir.join(format!("{name}.kubeconfig"));
-    write_private(&path, &text(&way, &ca).to_string())?;
+    // JSON is YAML too.
+    write_private(&path, &serde_json::to_string(&kubeconfig(&way, &ca))?)?;
     Ok(path)
 }
 
-/// In JSON, which is YAML too.
-fn text(way: &Way<'_>, ca: &Path) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "testbed", "cluster": {"server": way.server, "certificate-authority": ca}}],
-        "users": [{"name": "replica", "user": {"token": way.token}}],
-        "contexts": [
-            {"name": "replica", "context": {"cluster": "testbed", "user": "replica", "namespace": way.namespace}},
-        ],
-        "current-context": "replica",
-    })
+fn kubeconfig(way: &Way<'_>, ca: &Path) -> Kubeconfig {
+    let (cluster, replica) = ("testbed".to_owned(), "replica".to_owned());
+    Kubeconfig {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Config".to_owned()),
+        clusters: vec![NamedCluster {
+            name: cluster.clone(),
+            cluster: Some(Cluster {
+                server: Some(way.server.to_owned()),
+                certificate_authority: Some(ca.display().to_string()),
+                ..Cluster::default()
+            }),
+            ..NamedCluster::default()
+        }],
+        auth_infos: vec![NamedAuthInfo {
+            name: replica.clone(),
+            auth_info: Some(AuthInfo { token: Some(way.token.to_owned().into()), ..AuthInfo::default() }),
+            ..NamedAuthInfo::default()
+        }],
+        contexts: vec![NamedContext {
+            name: replica.clone(),
+            context: Some(Context {
+                cluster,
+                user: Some(replica.clone()),
+                namespace: Some(way.namespace.to_owned()),
+                ..Context::default()
+            }),
+            ..NamedContext::default()
+        }],
+        current_context: Some(replica),
+        ..Kubeconfig::default()
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +71,9 @@ mod tests {
     #[test]
     fn a_kubeconfig_is_read_by_kube_as_it_is_meant() {
         let way = Way { server: "https://127.0.0.1:1", ca_pem: "", token: "secret", namespace: "ns" };
-        let read = kube::config::Kubeconfig::from_yaml(&text(&way, Path::new("/dir/ca.crt")).to_string()).unwrap();
+        let written = serde_json::to_string(&kubeconfig(&way, Path::new("/dir/ca.crt"))).unwrap();
+        assert!(written.contains("secret"), "the token must not be left out: {written}");
+        let read = Kubeconfig::from_yaml(&written).unwrap();
         assert_eq!(read.current_context.as_deref(), Some("replica"));
         let cluster = read.clusters[0].cluster.as_ref().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:1"));

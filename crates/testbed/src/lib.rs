@@ -1,4 +1,4 @@
-//! The ground on which variants are tried: one API server, embedded or real, a proxy per replica, replicas as OS processes, and a
+//! What variants are tested on: one API server, embedded or real, a proxy per replica, replicas as OS processes, and a
 //! history of everything that they said, on one monotonic clock.
 //!
 //! A variant under test is the shipped binary: it is spoken to through flags, environment, signals, standard output and
@@ -9,6 +9,7 @@
 
 pub mod api_server;
 pub mod assets;
+mod client;
 pub mod control_plane;
 pub mod fleet;
 pub mod guard;

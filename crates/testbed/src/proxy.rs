@@ -26,7 +26,7 @@ mod watched;
 
 pub use fault::{Action, Fault, Scope};
 pub use mode::{Mode, UnknownMode};
-pub use record::{Fate, Request};
+pub use record::{Effect, Request};
 
 use std::collections::BTreeMap;
 use std::fmt;

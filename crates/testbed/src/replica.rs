@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::{Map, Value};
 
-use crate::history::{EXITED, Event, HARNESS, History, now};
+use crate::history::{EXITED, Event, FROZEN, HARNESS, History, LOG_LOST, THAWED, now};
 use crate::process::Process;
 
 /// How much of standard error is kept for the report of a failure.
@@ -110,7 +110,7 @@ impl Replica {
     /// # Errors
     /// When it has ended already.
     pub fn stop(&self) -> Result<u64> {
-        self.signal(Signal::STOP, "SIGSTOP")
+        self.signal(Signal::STOP, FROZEN)
     }
 
     /// Lets it go on (SIGCONT). Returns the monotonic nanoseconds right before.
@@ -118,7 +118,7 @@ impl Replica {
     /// # Errors
     /// When it has ended already.
     pub fn cont(&self) -> Result<u64> {
-        self.signal(Signal::CONT, "SIGCONT")
+        self.signal(Signal::CONT, THAWED)
     }
 
     /// Waits until it has ended; everything that it printed is in the history then.
@@ -178,7 +178,9 @@ fn note_exit(name: String, history: History, read: Receiver<()>) -> impl FnOnce(
     move |status| {
         let at = now();
         // Ends with the last sender; the bound is for a process that left a child behind which holds the pipe.
-        read.recv_timeout(READ_BOUND).ok();
+        if read.recv_timeout(READ_BOUND) == Err(RecvTimeoutError::Timeout) {
+            history.record_at(at, &name, LOG_LOST, Map::new());
+        }
         let fields = Map::from_iter([("status".to_owned(), Value::from(status.to_string()))]);
         history.record_at(at, &name, EXITED, fields);
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use still_leading_testbed::guard::TempDir;
 use still_leading_testbed::{Profile, Variant};
 
-use super::{is_go, output, words};
+use super::tools::{is_go, output, words};
 
 /// How to build.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use still_leading_evaluation::comparison::{Sources, Table, markers, stale, tables, tables_on_a_cluster};
+use still_leading_evaluation::comparison::{Sources, Table, markers, outdated, tables, tables_on_a_cluster};
 use still_leading_evaluation::e2e::record::{E2E, Run};
 use still_leading_evaluation::record::{self, ARTEFACTS, Artefacts, BLACK_BOX, BlackBox};
 use still_leading_testbed::{Variant, workspace};
@@ -78,13 +78,13 @@ fn check_versions(artefacts: &Artefacts) -> Result<()> {
         let Some(artefact) = artefacts.variants.get(variant.name()) else { continue };
         let folder = variant.folder();
         let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-        let is_stale = if folder.join("go.mod").is_file() {
-            stale(artefact, Sources::GoMod(&read(&folder.join("go.mod"))?))
+        let is_outdated = if folder.join("go.mod").is_file() {
+            outdated(artefact, Sources::GoMod(&read(&folder.join("go.mod"))?))
         } else {
-            stale(artefact, Sources::CargoLock(&read(&folder.join("Cargo.lock"))?))
+            outdated(artefact, Sources::CargoLock(&read(&folder.join("Cargo.lock"))?))
         };
-        if let Some(what) = is_stale.with_context(|| format!("comparing the record of {variant}"))? {
-            bail!("{ARTEFACTS} is stale: {variant} was measured with {what}: run `just record`");
+        if let Some(what) = is_outdated.with_context(|| format!("comparing the record of {variant}"))? {
+            bail!("{ARTEFACTS} is outdated: {variant} was measured with {what}: run `just record`");
         }
     }
     Ok(())

@@ -8,8 +8,8 @@ use clap::Parser;
 use jiff::Timestamp;
 use still_leading_evaluation::e2e::args::{Args, one_line};
 use still_leading_evaluation::e2e::cluster::Cluster;
-use still_leading_evaluation::e2e::record::Run;
-use still_leading_evaluation::e2e::{report, run};
+use still_leading_evaluation::e2e::record::{Run, failures};
+use still_leading_evaluation::e2e::run;
 use still_leading_evaluation::record::Machine;
 use still_leading_testbed::{machine, workspace};
 use tokio::select;
@@ -60,10 +60,10 @@ async fn all(cluster: &Cluster, args: &Args) -> Result<ExitCode> {
     let path = args.output.clone().unwrap_or_else(|| workspace().join("target/e2e.json"));
     // First, so that a machine that cannot be told is not found out about after half an hour.
     let mut run = if args.verify { None } else { Some(begin(cluster)?) };
-    let mut failures = Vec::new();
+    let mut unexpected = Vec::new();
     for variant in args.variants() {
         let tried = run::variant(cluster, args, *variant).await;
-        failures.extend(report::failures(*variant, &tried));
+        unexpected.extend(failures(*variant, &tried));
         if let Some(run) = &mut run {
             run.variants.insert(variant.to_string(), tried);
             run.write(&path)?;
@@ -72,10 +72,10 @@ async fn all(cluster: &Cluster, args: &Args) -> Result<ExitCode> {
     if run.is_some() {
         eprintln!("wrote {}", path.display());
     }
-    for failure in &failures {
+    for failure in &unexpected {
         eprintln!("not as expected: {failure}");
     }
-    Ok(ExitCode::from(if failures.is_empty() { 0 } else { FAILED }))
+    Ok(ExitCode::from(if unexpected.is_empty() { 0 } else { FAILED }))
 }
 
 /// A record of nothing, yet.

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use still_leading_evaluation::handover::{Fault, Series, measure};
 use still_leading_evaluation::prepare;
 use still_leading_evaluation::stats::{median, percentile};
+use still_leading_evaluation::table::plain;
 use still_leading_testbed::Variant;
 
 /// How long nobody leads after a leader was asked to stop (SIGTERM) or killed (SIGKILL): all variants at the same time
@@ -55,15 +56,15 @@ async fn main() -> Result<()> {
 }
 
 fn table(series: &[Series]) -> String {
-    let mut text = String::from("from the signal to the successor's `leading`, in ms\n");
-    text +=
-        &format!("{:<22}{:<9}{:>4}{:>11}{:>11}{:>11}{:>11}\n", "variant", "fault", "n", "min", "median", "p95", "max");
-    for one in series {
-        let row = [0.0, 50.0, 95.0, 100.0].map(|percent| percentile(&one.trials_ms, percent));
-        let (name, fault, n) = (&one.variant, format!("{:?}", one.fault), one.trials_ms.len());
-        let middle = median(&one.trials_ms);
-        text += &format!("{name:<22}{fault:<9}{n:>4}{:>11.1}{middle:>11.1}{:>11.1}{:>11.1}\n", row[0], row[2], row[3]);
-    }
+    let row = |one: &Series| {
+        let [min, p95, max] = [0.0, 95.0, 100.0].map(|percent| percentile(&one.trials_ms, percent));
+        let figures = [min, median(&one.trials_ms), p95, max].map(|figure| format!("{figure:.1}"));
+        let name = [one.variant.clone(), format!("{:?}", one.fault), one.trials_ms.len().to_string()];
+        name.into_iter().chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> = series.iter().map(row).collect();
+    let header = ["variant", "fault", "n", "min", "median", "p95", "max"];
+    let mut text = String::from("from the signal to the successor's `leading`, in ms\n") + &plain(&header, 2, &rows);
     for one in series.iter().filter(|one| !one.after_expiry_ms.is_empty()) {
         let [median, p95] = [50.0, 95.0].map(|percent| percentile(&one.after_expiry_ms, percent));
         text += &format!("{}: {median:.1} ms after expiry at the median, {p95:.1} ms p95\n", one.variant);

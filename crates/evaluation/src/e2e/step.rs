@@ -1,9 +1,10 @@
-//! What is tried, in this order.
+//! What is tried, in this order, and what a variant may break.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use still_leading_testbed::Variant;
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $step:ident = $name:literal,)+) => {
@@ -102,6 +103,29 @@ impl fmt::Display for UnknownStep {
 
 impl std::error::Error for UnknownStep {}
 
+/// What a variant may break on a cluster, with the reason. The black-box suite has the same facts with a verdict each
+/// (`crates/testbed/tests/black_box/expected`); here no row is certain, since nobody chooses in which moment of its loop a
+/// replica is frozen or cut off.
+const MAY_BREAK: &[(Variant, Step, &str)] = &[
+    (
+        Variant::ClientGo,
+        Step::Freeze,
+        "leaderelection.go:279-312: on resume it begins another renew deadline, and leads on until that ends although it \
+         reads another holder",
+    ),
+    (
+        Variant::ClientGo,
+        Step::Cut,
+        "leaderelection.go:309-310 and 219: with ReleaseOnCancel, which the template sets, the work is cancelled only after \
+         an attempt to release, which may take until the lease is over",
+    ),
+];
+
+/// Why `variant` may break `step`, if it may.
+pub(super) fn reason(variant: Variant, step: Step) -> Option<&'static str> {
+    MAY_BREAK.iter().find(|(of, at, _)| (*of, *at) == (variant, step)).map(|(_, _, reason)| *reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +146,20 @@ mod tests {
         for name in ["deploy", "one-leader", "remove", "frezze"] {
             let error = name.parse::<Step>().unwrap_err().to_string();
             assert!(error.starts_with("the steps are ready, leader, delete, ") && error.ends_with("scale"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_may_break_has_one_reason_and_everything_else_has_none() {
+        assert!(reason(Variant::ClientGo, Step::Freeze).is_some_and(|it| it.starts_with("leaderelection.go:279")));
+        assert_eq!(reason(Variant::ClientGo, Step::Delete), None);
+        assert_eq!(reason(Variant::Native, Step::Freeze), None);
+        for (place, (variant, step, _)) in MAY_BREAK.iter().enumerate() {
+            assert!(
+                !MAY_BREAK[..place].iter().any(|(of, at, _)| (of, at) == (variant, step)),
+                "{variant} {step} twice"
+            );
+            assert!(Step::choice().contains(step), "{step} has no reason to break");
         }
     }
 }

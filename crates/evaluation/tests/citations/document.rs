@@ -45,7 +45,7 @@ pub fn documents() -> Vec<Document> {
         shared("comparison", "docs/comparison.md", Markdown, All),
         shared("choosing", "docs/choosing.md", Markdown, All),
         shared("cluster", "docs/on-a-cluster.md", Markdown, Pointed),
-        shared("e2e", "crates/evaluation/src/e2e/expected.rs", Strings, All),
+        shared("e2e", "crates/evaluation/src/e2e/step.rs", Strings, All),
     ];
     // Native shows no crate.
     for app in Variant::ALL.iter().filter(|variant| **variant != Variant::Native).map(|variant| variant.name()) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use still_leading_testbed::Event;
 
-use super::{colour_of, painted, wrap};
+use super::style::{colour_of, painted, wrap};
 
 /// What each line carries for the machine is noise to a person.
 const NOISE: [&str; 4] = ["timestamp", "level", "identity", "target"];

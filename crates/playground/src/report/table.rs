@@ -2,45 +2,48 @@
 
 use std::fmt::Write;
 
-use super::Verdict;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+use super::Outcome;
 use crate::faults::Fault;
 use crate::print::seconds;
 
 const HEAD: [&str; 6] = ["#", "fault", "led before", "led after", "nobody led", "two acted at once"];
-/// Between two columns.
-const SPACE: &str = "  ";
 
-/// A row a fault, in lines of at most `width` columns if that can be.
-pub fn table(rows: &[(Fault, Verdict)], width: usize) -> String {
+/// All faults with their outcomes, one row per fault, in lines of at most `width` columns if possible.
+pub fn table(rows: &[(Fault, Outcome)], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let cells: Vec<[String; 6]> =
-        rows.iter().enumerate().map(|(place, (fault, verdict))| row(place, *fault, verdict)).collect();
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        let lengths = cells.iter().map(|row| row[column].chars().count());
-        lengths.chain([HEAD[column].len()]).max().unwrap_or(0)
-    });
-    if widths.iter().sum::<usize>() + SPACE.len() * (HEAD.len() - 1) > width {
-        return list(&cells);
+        rows.iter().enumerate().map(|(place, (fault, outcome))| row(place, *fault, outcome)).collect();
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(HEAD).add_rows(&cells);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    let head = HEAD.map(str::to_owned);
-    let lines = [&head].into_iter().chain(&cells);
-    lines.map(|line| in_columns(line, widths) + "\n").collect()
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    // The line end is not a column.
+    let is_wide = lines.iter().any(|line| line.chars().count() > width.saturating_add(1));
+    if is_wide { list(&cells) } else { lines.concat() }
 }
 
-fn row(place: usize, fault: Fault, verdict: &Verdict) -> [String; 6] {
-    let at_once = match &verdict.at_once {
+fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
+    let at_once = match &outcome.stale {
         None => "no".to_owned(),
-        Some(at_once) => format!("YES: {} in {}", counted(at_once.acts), seconds(at_once.lasting)),
+        Some(stale) => {
+            let word = if stale.beside.is_some() { "YES" } else { "STALE ACTS" };
+            format!("{word}: {} in {}", counted(stale.acts), seconds(stale.lasting))
+        }
     };
-    let after_thaw = verdict.after_thaw.map(|acts| format!(", {} after the thaw", counted(acts)));
+    let after_thaw = outcome.after_thaw.map(|acts| format!(", {} after the thaw", counted(acts)));
     [
         (place + 1).to_string(),
         fault.name().to_owned(),
-        verdict.before.clone(),
-        verdict.after.clone().unwrap_or_else(|| "nobody".to_owned()),
-        seconds(verdict.gap),
+        outcome.before.clone(),
+        outcome.after.clone().unwrap_or_else(|| "nobody".to_owned()),
+        seconds(outcome.gap),
         at_once + &after_thaw.unwrap_or_default(),
     ]
 }
@@ -51,11 +54,6 @@ fn counted(acts: usize) -> String {
         1 => "1 act".to_owned(),
         acts => format!("{acts} acts"),
     }
-}
-
-fn in_columns(cells: &[String; 6], widths: [usize; 6]) -> String {
-    let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    padded.join(SPACE).trim_end().to_owned()
 }
 
 fn list(rows: &[[String; 6]]) -> String {
@@ -75,29 +73,29 @@ fn list(rows: &[[String; 6]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::AtOnce;
+    use crate::report::StaleActs;
     use std::time::Duration;
 
-    fn verdict(at_once: Option<AtOnce>, after_thaw: Option<usize>) -> Verdict {
-        Verdict {
+    fn outcome(stale: Option<StaleActs>, after_thaw: Option<usize>) -> Outcome {
+        Outcome {
             before: "native-0".to_owned(),
             successor: Some(("native-1".to_owned(), Duration::from_millis(4_990))),
             after: Some("native-1".to_owned()),
             gap: Duration::from_millis(4_980),
-            at_once,
-            believed: Duration::ZERO,
+            stale,
+            overlap: Duration::ZERO,
             after_thaw,
         }
     }
 
-    fn rows() -> Vec<(Fault, Verdict)> {
-        let beside = AtOnce {
+    fn rows() -> Vec<(Fault, Outcome)> {
+        let beside = StaleActs {
             who: "native-0".to_owned(),
-            beside: "native-1".to_owned(),
+            beside: Some("native-1".to_owned()),
             acts: 2,
             lasting: Duration::from_millis(1_900),
         };
-        vec![(Fault::Kill, verdict(None, None)), (Fault::Freeze, verdict(Some(beside), Some(2)))]
+        vec![(Fault::Kill, outcome(None, None)), (Fault::Freeze, outcome(Some(beside), Some(2)))]
     }
 
     #[test]
@@ -112,7 +110,7 @@ mod tests {
 
     #[test]
     fn on_forty_columns_it_is_a_list_that_fits() {
-        let rows = [(Fault::Kill, verdict(None, None))];
+        let rows = [(Fault::Kill, outcome(None, None))];
         let text = table(&rows, 40);
         assert_eq!(text, "1 kill\n  native-0, then native-1\n  nobody led: 4.98 s\n  two at once: no\n");
         assert!(text.lines().all(|line| line.len() <= 40), "{text}");
@@ -121,8 +119,8 @@ mod tests {
 
     #[test]
     fn nobody_after_a_fault_is_said_and_no_fault_is_no_table() {
-        let verdict = Verdict { after: None, ..verdict(None, None) };
-        assert!(table(&[(Fault::Kill, verdict)], 100).contains("native-0    nobody     4.98 s"), "nobody");
+        let outcome = Outcome { after: None, ..outcome(None, None) };
+        assert!(table(&[(Fault::Kill, outcome)], 100).contains("native-0    nobody     4.98 s"), "nobody");
         assert_eq!(table(&[], 100), "");
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use serde_json::{Map, Value};
 use still_leading_testbed::Mode;
+use still_leading_testbed::history::{EXITED, HARNESS};
 
 const SECOND: u64 = 1_000_000_000;
 const CUT: Fault = Fault::Network(Mode::Cut);
@@ -10,7 +11,7 @@ fn event(at: f64, replica: &str, message: &str) -> Event {
     Event { at, replica: replica.to_owned(), message: message.to_owned(), fields: Map::new() }
 }
 
-fn deed(at: f64, message: &str, to: &str) -> Event {
+fn signal(at: f64, message: &str, to: &str) -> Event {
     let fields = Map::from_iter([("to".to_owned(), Value::from(to))]);
     Event { fields, ..event(at, HARNESS, message) }
 }
@@ -20,8 +21,8 @@ fn episode(fault: Fault, at: f64, healed: Option<f64>) -> Episode {
     Episode { fault, victim: "a".to_owned(), at: nanos(at), healed: healed.map(nanos) }
 }
 
-fn judged(events: &[Event], episode: &Episode, until: f64) -> Verdict {
-    judge(events, episode, (until * SECOND as f64) as u64)
+fn judged(events: &[Event], episode: &Episode, until: f64) -> Outcome {
+    outcome(events, episode, (until * SECOND as f64) as u64)
 }
 
 fn millis(duration: Duration) -> u128 {
@@ -33,17 +34,17 @@ fn a_hand_over_after_sigterm_counts_the_gap_from_the_last_moment_of_the_old_lead
     let events = [
         event(1.0, "a", "leading"),
         event(2.0, "a", "still leading"),
-        deed(2.5, "SIGTERM", "a"),
+        signal(2.5, "SIGTERM", "a"),
         event(2.6, "a", "leading cancelled"),
         event(2.7, "b", "leading"),
         event(2.8, "a", EXITED),
         event(3.7, "b", "still leading"),
     ];
-    let verdict = judged(&events, &episode(Fault::Term, 2.5, None), 5.0);
-    assert_eq!(verdict.successor, Some(("b".to_owned(), Duration::from_millis(200))));
-    assert_eq!((verdict.after.as_deref(), millis(verdict.gap), &verdict.at_once), (Some("b"), 100, &None));
+    let outcome = judged(&events, &episode(Fault::Term, 2.5, None), 5.0);
+    assert_eq!(outcome.successor, Some(("b".to_owned(), Duration::from_millis(200))));
+    assert_eq!((outcome.after.as_deref(), millis(outcome.gap), &outcome.stale), (Some("b"), 100, &None));
     assert_eq!(
-        verdict.line(Fault::Term),
+        outcome.line(Fault::Term),
         "b leads, 200 ms after SIGTERM; nobody led for 100 ms; two never acted at once"
     );
 }
@@ -60,34 +61,34 @@ fn after_sigkill_nobody_leads_until_the_lease_has_run_out() {
 
 #[test]
 fn a_frozen_leader_does_not_lead_although_it_has_not_said_so() {
-    let events = [event(1.0, "a", "leading"), deed(2.0, "SIGSTOP", "a"), event(6.0, "b", "leading")];
-    let verdict = judged(&events, &episode(Fault::Freeze, 2.0, None), 7.0);
-    assert_eq!((verdict.after.as_deref(), millis(verdict.gap)), (Some("b"), 4_000));
-    assert_eq!((verdict.believed, verdict.after_thaw), (Duration::ZERO, None));
+    let events = [event(1.0, "a", "leading"), signal(2.0, "SIGSTOP", "a"), event(6.0, "b", "leading")];
+    let outcome = judged(&events, &episode(Fault::Freeze, 2.0, None), 7.0);
+    assert_eq!((outcome.after.as_deref(), millis(outcome.gap)), (Some("b"), 4_000));
+    assert_eq!((outcome.overlap, outcome.after_thaw), (Duration::ZERO, None));
 }
 
 #[test]
 fn a_thawed_leader_that_only_notices_has_done_no_harm() {
     let events = [
         event(1.0, "a", "leading"),
-        deed(2.0, "SIGSTOP", "a"),
+        signal(2.0, "SIGSTOP", "a"),
         event(6.0, "b", "leading"),
-        deed(8.0, "SIGCONT", "a"),
+        signal(8.0, "SIGCONT", "a"),
         event(8.02, "a", "leading cancelled"),
     ];
-    let verdict = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 9.0);
-    assert_eq!((verdict.after.as_deref(), verdict.after_thaw), (Some("b"), Some(0)));
-    assert_eq!((verdict.at_once.clone(), verdict.believed), (None, Duration::ZERO));
-    assert!(verdict.line(Fault::Freeze).ends_with("two never acted at once; a did not act after the thaw"));
+    let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 9.0);
+    assert_eq!((outcome.after.as_deref(), outcome.after_thaw), (Some("b"), Some(0)));
+    assert_eq!((outcome.stale.clone(), outcome.overlap), (None, Duration::ZERO));
+    assert!(outcome.line(Fault::Freeze).ends_with("two never acted at once; a made no stale act after the thaw"));
 }
 
 #[test]
 fn acts_after_the_thaw_are_counted_up_to_the_next_term_of_its_own() {
     let events = [
         event(1.0, "a", "leading"),
-        deed(2.0, "SIGSTOP", "a"),
+        signal(2.0, "SIGSTOP", "a"),
         event(6.0, "b", "leading"),
-        deed(8.0, "SIGCONT", "a"),
+        signal(8.0, "SIGCONT", "a"),
         event(8.0, "a", "still leading"),
         event(9.0, "b", "still leading"),
         event(9.5, "a", "still leading"),
@@ -96,14 +97,14 @@ fn acts_after_the_thaw_are_counted_up_to_the_next_term_of_its_own() {
         event(15.0, "a", "leading"),
         event(16.0, "a", "still leading"),
     ];
-    let verdict = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 17.0);
-    assert_eq!(verdict.after_thaw, Some(2));
+    let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 17.0);
+    assert_eq!(outcome.after_thaw, Some(2));
     let expected =
-        AtOnce { who: "a".to_owned(), beside: "b".to_owned(), acts: 2, lasting: Duration::from_millis(1_500) };
-    assert_eq!(verdict.at_once, Some(expected));
-    let line = verdict.line(Fault::Freeze);
+        StaleActs { who: "a".to_owned(), beside: Some("b".to_owned()), acts: 2, lasting: Duration::from_millis(1_500) };
+    assert_eq!(outcome.stale, Some(expected));
+    let line = outcome.line(Fault::Freeze);
     assert!(line.contains("TWO ACTED AT ONCE: a acted twice within 1.50 s although b led"), "{line}");
-    assert!(line.ends_with("a acted twice after the thaw"), "{line}");
+    assert!(line.ends_with("a made 2 stale acts after the thaw"), "{line}");
 }
 
 #[test]
@@ -115,69 +116,69 @@ fn two_that_lead_at_once_but_act_one_after_the_other_are_told_apart_from_two_tha
         event(7.0, "b", "still leading"),
     ];
     let cut = episode(CUT, 2.0, None);
-    let verdict = judged(&events, &cut, 8.0);
-    assert_eq!((&verdict.at_once, millis(verdict.believed)), (&None, 500));
-    assert!(verdict.line(CUT).ends_with("two never acted at once; for 500 ms two took themselves for the leader"));
+    let outcome = judged(&events, &cut, 8.0);
+    assert_eq!((&outcome.stale, millis(outcome.overlap)), (&None, 500));
+    assert!(outcome.line(CUT).ends_with("two never acted at once; for 500 ms two took themselves for the leader"));
 
     events.insert(2, event(6.2, "a", "still leading"));
-    let at_once = judged(&events, &cut, 8.0).at_once.unwrap();
-    assert_eq!((at_once.acts, millis(at_once.lasting)), (1, 200));
-}
-
-#[test]
-fn an_act_after_the_end_of_the_own_term_is_stale_too() {
-    let events = [
-        event(1.0, "a", "leading"),
-        event(2.0, "a", "leading cancelled"),
-        event(3.0, "b", "leading"),
-        event(4.0, "a", "still leading"),
-    ];
-    assert_eq!(stale_acts(&events).len(), 1);
-}
-
-#[test]
-fn of_two_that_begin_at_once_one_is_the_rightful_leader() {
-    let events = [
-        event(1.0, "a", "leading"),
-        event(1.0, "b", "leading"),
-        event(2.0, "a", "still leading"),
-        event(2.0, "b", "still leading"),
-    ];
-    let stale: Vec<String> = stale_acts(&events).into_iter().map(|act| act.replica).collect();
-    assert_eq!(stale, ["a"]);
+    let stale = judged(&events, &cut, 8.0).stale.unwrap();
+    assert_eq!((stale.acts, millis(stale.lasting)), (1, 200));
 }
 
 #[test]
 fn a_leader_that_survives_a_fault_led_on() {
     let events = [event(1.0, "a", "leading"), event(2.0, "a", "still leading")];
-    let verdict = judged(&events, &episode(CUT, 1.5, Some(3.0)), 4.0);
-    assert_eq!(verdict.line(CUT), "a led on; there was always a leader; two never acted at once");
+    let outcome = judged(&events, &episode(CUT, 1.5, Some(3.0)), 4.0);
+    assert_eq!(outcome.line(CUT), "a led on; there was always a leader; two never acted at once");
 }
 
 #[test]
 fn a_leader_may_lose_the_lease_and_win_it_again() {
     let events = [event(1.0, "a", "leading"), event(3.0, "a", "leading cancelled"), event(6.0, "a", "leading")];
-    let verdict = judged(&events, &episode(CUT, 1.5, Some(5.0)), 7.0);
-    assert!(verdict.line(CUT).starts_with("a leads again; nobody led for 3 s"), "{verdict:?}");
-}
-
-#[test]
-fn a_replica_that_is_frozen_twice_reigns_in_between() {
-    let events = [
-        event(1.0, "a", "leading"),
-        deed(2.0, "SIGSTOP", "a"),
-        deed(3.0, "SIGCONT", "a"),
-        deed(4.0, "SIGSTOP", "a"),
-        event(5.0, "a", EXITED),
-    ];
-    let spans: Vec<(u64, Option<u64>)> =
-        reigns(&events).into_iter().map(|it| (it.from / SECOND, it.until.map(|until| until / SECOND))).collect();
-    assert_eq!(spans, [(1, Some(2)), (3, Some(4))]);
+    let outcome = judged(&events, &episode(CUT, 1.5, Some(5.0)), 7.0);
+    assert!(outcome.line(CUT).starts_with("a leads again; nobody led for 3 s"), "{outcome:?}");
 }
 
 #[test]
 fn without_events_nobody_leads_and_nothing_fails() {
-    let verdict = judged(&[], &episode(Fault::Kill, 1.0, None), 2.0);
-    assert_eq!((verdict.after, millis(verdict.gap), verdict.at_once), (None, 1_000, None));
-    assert_eq!(reigns(&[]), []);
+    let outcome = judged(&[], &episode(Fault::Kill, 1.0, None), 2.0);
+    assert_eq!((outcome.after, millis(outcome.gap), outcome.stale), (None, 1_000, None));
+}
+
+#[test]
+fn an_act_after_the_end_of_its_term_is_told_even_if_nobody_else_led() {
+    let events = [
+        event(1.0, "a", "leading"),
+        event(2.0, "a", "leading cancelled"),
+        event(3.0, "a", "still leading"),
+        event(7.0, "b", "leading"),
+    ];
+    let line = judged(&events, &episode(CUT, 1.5, None), 8.0).line(CUT);
+    assert!(line.ends_with("STALE ACTS: a acted once within 1 s after the end of its term"), "{line}");
+}
+
+#[test]
+fn acts_after_a_thaw_that_came_in_time_are_not_stale() {
+    let events = [
+        event(1.0, "a", "leading"),
+        signal(2.0, "SIGSTOP", "a"),
+        signal(3.0, "SIGCONT", "a"),
+        event(3.5, "a", "still leading"),
+    ];
+    let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(3.0)), 4.0);
+    assert_eq!((outcome.after_thaw, outcome.stale), (Some(0), None));
+}
+
+#[test]
+fn stale_acts_of_two_replicas_are_not_told_as_those_of_one() {
+    let events = [
+        event(1.0, "a", "leading"),
+        event(2.0, "b", "leading"),
+        event(3.0, "a", "still leading"),
+        event(3.5, "a", "leading cancelled"),
+        event(4.0, "a", "leading"),
+        event(5.0, "b", "still leading"),
+    ];
+    let line = judged(&events, &episode(CUT, 1.5, None), 6.0).line(CUT);
+    assert!(line.contains("TWO ACTED AT ONCE: a and b acted twice within 3 s although another one led"), "{line}");
 }

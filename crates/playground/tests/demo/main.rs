@@ -65,7 +65,7 @@ fn quick_story() -> Tried {
         "=== 2/4 kill: SIGKILL to native-",
         "=== 3/4 freeze: SIGSTOP to native-",
         "=== SIGCONT to native-",
-        "did not act after the thaw",
+        "made no stale act after the thaw",
         "=== 4/4 cut: between native-",
         "#  fault   led before",
         "==> somebody led after 4 of 4 faults; two never acted at once",

@@ -12,7 +12,7 @@ fn app() -> App {
     let args = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
     let (metrics, shutdown) = (Metrics::new("my-lease"), CancellationToken::new());
     let workers = Workers::Given(Handle::current());
-    App { args, identity: "pod-0_1".to_owned(), metrics, own: "pod-0".into(), shutdown, workers }
+    App { args, identity: "pod-0_1".to_owned(), metrics, shutdown, workers }
 }
 
 fn election(task: impl Future<Output = Result<()>> + Send + 'static, release: &CancellationToken) -> Election<Status> {

@@ -1,4 +1,4 @@
-//! The embedded API server as the ground of a test. It knows neither ServiceAccounts nor Roles, so what a manifest grants
+//! The embedded API server as what a test runs on. It knows neither ServiceAccounts nor Roles, so what a manifest grants
 //! is read here and given to it as the rights of a user.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,7 @@ use serde_json::Value;
 use still_leading_lease_api::{Access, Options, PolicyRule, Server, Store, User};
 use tokio_rustls::rustls::ServerConfig;
 
-use super::client_of;
-use crate::control_plane::random_hex;
+use crate::client::{client_of, random_hex};
 use crate::manifests::{self, kind};
 use crate::tls::Authority;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use kube::Client;
 
-use super::FleetOptions;
+use super::options::FleetOptions;
 use crate::api_server::ApiServer;
-use crate::control_plane::random_hex;
+use crate::client::random_hex;
 use crate::kubeconfig::{self, Way};
 use crate::manifests;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Event, Malformed};
+use super::event::{Event, Malformed};
 
 /// What every line has and no reader of a failure needs.
 const NOISE: [&str; 3] = ["timestamp", "level", "identity"];

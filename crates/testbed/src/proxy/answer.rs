@@ -1,14 +1,17 @@
 //! What the proxy says in the API server's stead, in the words of kube-apiserver 1.37.
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::exchange::Body;
 use super::fault::Action;
 use crate::verb::Object;
+
+/// The body of an answer, whether it is the API server's own or not.
+pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// What priority and fairness says, unlike everything else no Status.
 const OVERLOAD: &str = "Too many requests, please try again later.\n";

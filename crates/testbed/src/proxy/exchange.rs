@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -12,15 +11,13 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Request, Response};
 use tokio::sync::{Mutex, oneshot, watch};
 
-use super::answer;
+use super::answer::{self, Body};
 use super::fault::Action;
-use super::record::Fate;
+use super::record::Effect;
 use super::route::Route;
 use super::state::{Met, State};
 use super::watched::Watched;
 use crate::verb::Verb;
-
-pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// What serves the requests of one of the replica's connections. An error closes it without an answer, as a dead server
 /// does.
@@ -37,7 +34,7 @@ impl Exchange {
         let place = self.route.record.arrived(verb, request.uri());
         let met = self.state.borrow().meet(verb);
         if let Some(answer) = met.action.and_then(|action| answer::in_its_stead(action, request.uri())) {
-            self.route.record.met(place, Fate::Answered);
+            self.route.record.met(place, Effect::Answered);
             // Read to its end, or the connection could not be used again.
             request.into_body().collect().await?;
             self.route.record.answered(place, answer.status().as_u16());
@@ -49,11 +46,11 @@ impl Exchange {
         };
         match met.action {
             Some(Action::LostResponse) => {
-                self.route.record.met(place, Fate::Lost);
+                self.route.record.met(place, Effect::Lost);
                 bail!("the answer gets lost");
             }
             Some(Action::Latency { fixed, jitter }) => {
-                self.route.record.met(place, Fate::Late);
+                self.route.record.met(place, Effect::Late);
                 self.delay(self.route.delay(fixed, jitter), met).await;
             }
             _ => {}
@@ -79,7 +76,7 @@ impl Exchange {
 
     /// Sends it when the mode has changed, even if the replica's connection, and this with it, is gone by then.
     async fn hold(&self, request: Request<Incoming>, place: usize, met: Met) -> Result<Response<Incoming>> {
-        self.route.record.met(place, Fate::Late);
+        self.route.record.met(place, Effect::Late);
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::new(body.collect().await?.to_bytes()));
         let (answer, answered) = oneshot::channel();

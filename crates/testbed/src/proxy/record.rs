@@ -20,12 +20,12 @@ pub struct Request {
     /// done what was asked, whether or not the replica knows.
     pub status: Option<u16>,
     /// What the proxy did to it.
-    pub fate: Fate,
+    pub effect: Effect,
 }
 
-/// What the proxy did to a request. What happened to its connection is not told here.
+/// What the proxy did to a request. It does not include what happened to the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fate {
+pub enum Effect {
     /// Passed it on, and the answer back.
     #[default]
     Passed,
@@ -52,7 +52,7 @@ impl Record {
     /// Notes a request, and returns its place for what is to be noted of it later.
     pub(super) fn arrived(&self, verb: Verb, uri: &Uri) -> usize {
         let path = uri.to_string();
-        let request = Request { at: now(), verb, path, status: None, fate: Fate::default() };
+        let request = Request { at: now(), verb, path, status: None, effect: Effect::default() };
         let mut requests = self.lock();
         requests.push(request);
         requests.len() - 1
@@ -64,9 +64,9 @@ impl Record {
         }
     }
 
-    pub(super) fn met(&self, place: usize, fate: Fate) {
+    pub(super) fn met(&self, place: usize, effect: Effect) {
         if let Some(request) = self.lock().get_mut(place) {
-            request.fate = fate;
+            request.effect = effect;
         }
     }
 

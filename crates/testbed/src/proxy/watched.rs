@@ -10,10 +10,9 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer;
-use super::exchange::Body;
+use super::answer::{self, Body};
 use super::fault::Action;
-use super::record::Fate;
+use super::record::Effect;
 use super::route::Route;
 use super::state::{Met, State};
 
@@ -90,12 +89,12 @@ where
             self.met = state.meet_in_flight();
         }
         drop(state);
-        let fate = match self.met.action {
-            Some(Action::WatchClosed | Action::WatchGone) => Fate::Lost,
-            Some(Action::WatchStalled | Action::Latency { .. }) => Fate::Late,
+        let effect = match self.met.action {
+            Some(Action::WatchClosed | Action::WatchGone) => Effect::Lost,
+            Some(Action::WatchStalled | Action::Latency { .. }) => Effect::Late,
             _ => return self.met.action,
         };
-        self.route.record.met(self.place, fate);
+        self.route.record.met(self.place, effect);
         self.met.action
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
-use still_leading_testbed::history::{acts, terms};
+use still_leading_testbed::history::judge::{acts, stale_acts, terms};
 use still_leading_testbed::{Fleet, Mode, history};
 
 use crate::ground::{Ground, LONG, TICK};
@@ -119,8 +119,8 @@ pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(ground: Ground
     wait_for_acts(&fleet, new, history::now(), 10).await?;
 
     let name = fleet.replica(old).name();
-    let acts = acts(&fleet.history().events());
-    let late = acts.iter().filter(|act| act.replica == name && act.at > resumed).count();
+    let stale = stale_acts(&fleet.history().events());
+    let late = stale.iter().filter(|act| act.replica == name && act.at > resumed).count();
     let table = fleet.history().table();
     promise!(late == 0, "acts of {name} after it was resumed, while another led: {late}\n{table}");
     Ok(())

@@ -9,7 +9,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use still_leading_testbed::history::{EXITED, Event, HARNESS, Overlap, acts, monotonic, now, overlaps, terms};
+use still_leading_testbed::history::judge::{Overlap, Verdict, acts, no_overlap};
+use still_leading_testbed::history::{EXITED, Event, HARNESS, monotonic, now};
 use still_leading_testbed::{Fleet, Replica};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -69,12 +70,19 @@ pub fn expiry(fleet: &Fleet, replica: usize, lease_duration: Duration) -> Result
     Ok(monotonic(stamp) + lease_duration.as_nanos() as u64)
 }
 
-/// Nobody led beside anybody, and every line was an event.
+/// No two terms overlapped, and every log line parsed.
 pub fn check_history(fleet: &Fleet) -> Result<()> {
     let events = fleet.history().events();
-    let overlaps = overlaps(&terms(&events));
+    let verdict = no_overlap(&events);
     let seen_until = events.last().map_or(0, |event| event.at);
-    promise!(overlaps.is_empty(), "two led at once: {}\n{}", list(&overlaps, seen_until), fleet.history().table());
+    let said = match &verdict {
+        Verdict::Held => String::new(),
+        Verdict::Violated(overlaps) => list(overlaps, seen_until),
+        Verdict::Unknown(doubts) => {
+            doubts.iter().map(|doubt| format!("perhaps: {doubt}")).collect::<Vec<_>>().join(", ")
+        }
+    };
+    promise!(verdict.is_held(), "two led at once: {said}\n{}", fleet.history().table());
     let malformed = fleet.history().malformed();
     promise!(malformed.is_empty(), "lines that are no events: {malformed:?}");
     let said = events.iter().filter(|event| event.replica != HARNESS && event.message != EXITED);

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use still_leading_testbed::Timings;
+use still_leading_testbed::history::judge::{StaleAct, Verdict, no_stale_act};
 use tokio::time::sleep;
 
-use super::{Found, told};
-use crate::e2e::deed::Deed;
-use crate::e2e::ground::{BOUND, Ground};
-use crate::e2e::heal::Wound;
-use crate::e2e::judge::{StaleAct, stale_acts};
-use crate::e2e::pods::Pod;
-use crate::e2e::record::figure;
-use crate::e2e::{Stop, now, report, seconds};
+use crate::e2e::command::Command;
+use crate::e2e::faults::NodeFault;
+use crate::e2e::fixture::{BOUND, Fixture};
+use crate::e2e::found::{Found, told, unknown};
+use crate::e2e::pod::Pod;
+use crate::e2e::record::{counts as listed, figure};
+use crate::e2e::{Stop, now, seconds};
 
 /// How far past its lease a node is frozen at least. The API server takes a node for dead after 40 to 50 s.
 const PAST_THE_LEASE: Duration = Duration::from_secs(10);
@@ -22,28 +22,28 @@ const AFTER_THE_THAW: Duration = Duration::from_secs(20);
 /// How long a node is cut off: longer than a lease, and shorter than the API server takes to notice.
 const CUT: Duration = Duration::from_secs(30);
 
-pub(super) async fn freeze(ground: &Ground<'_>, times: usize) -> Result<Found> {
+pub(super) async fn freeze(fixture: &Fixture<'_>, times: usize) -> Result<Found> {
     let (mut takeovers, mut counts, mut lasting) = (Vec::new(), Vec::new(), Vec::new());
     for trial in 0..times {
-        let leader = on_a_worker(ground, trial).await?;
-        let frozen = Wound::Frozen(leader.node.clone());
-        let at = ground.wound(&frozen).await?;
-        let successor = ground.successor(&leader, at).await?;
+        let leader = on_a_worker(fixture, trial).await?;
+        let frozen = NodeFault::Frozen(leader.node.clone());
+        let at = fixture.inject(&frozen).await?;
+        let successor = fixture.successor(&leader, at).await?;
         let end = Timings::default().lease_duration + PAST_THE_LEASE;
         sleep_until(at, end).await;
-        let thawed = ground.heal(&frozen).await?;
+        let thawed = fixture.heal(&frozen).await?;
         sleep_until(thawed, AFTER_THE_THAW).await;
-        let stale = stale_since(ground, at).await?;
+        let stale = stale_since(fixture, at).await?;
         takeovers.push(seconds(at, successor.from));
         counts.push(stale.len() as f64);
         lasting.push(stale.last().map_or(0.0, |last| seconds(thawed, last.at)));
-        ground.calm().await?;
+        fixture.calm().await?;
     }
     let acts = counts.iter().sum::<f64>();
     let after = if acts == 0.0 {
         "not one act of the old leader after the thaw".to_owned()
     } else {
-        let (counts, most) = (report::counts(&counts).unwrap_or_default(), lasting.iter().copied().fold(0.0, f64::max));
+        let (counts, most) = (listed(&counts).unwrap_or_default(), lasting.iter().copied().fold(0.0, f64::max));
         format!("STALE ACTS of the old leader after the thaw: {counts}, the last {most:.1} s after it")
     };
     let found = Found::said(format!("take-over {} after docker pause; {after}", told(&takeovers)))
@@ -53,16 +53,16 @@ pub(super) async fn freeze(ground: &Ground<'_>, times: usize) -> Result<Found> {
     Ok(Found { is_broken: acts > 0.0, ..found })
 }
 
-pub(super) async fn cut(ground: &Ground<'_>) -> Result<Found> {
-    let leader = on_a_worker(ground, 0).await?;
-    let cut = Wound::Cut(leader.node.clone());
-    let at = ground.wound(&cut).await?;
-    let took = seconds(at, ground.successor(&leader, at).await?.from);
+pub(super) async fn cut(fixture: &Fixture<'_>) -> Result<Found> {
+    let leader = on_a_worker(fixture, 0).await?;
+    let cut = NodeFault::Cut(leader.node.clone());
+    let at = fixture.inject(&cut).await?;
+    let took = seconds(at, fixture.successor(&leader, at).await?.from);
     sleep_until(at, CUT).await;
-    let healed = ground.heal(&cut).await?;
-    ground.calm().await?;
-    let acts = stale_since(ground, at).await?.len();
-    let own = ground.terms().into_iter().rfind(|term| term.replica == leader.name && term.from <= at);
+    let healed = fixture.heal(&cut).await?;
+    fixture.calm().await?;
+    let acts = stale_since(fixture, at).await?.len();
+    let own = fixture.terms().into_iter().rfind(|term| term.replica == leader.name && term.from <= at);
     let stopped = own.and_then(|term| term.until).filter(|until| *until <= healed).map(|until| seconds(at, until));
 
     let by_itself = stopped.map_or("DID NOT STOP by itself".to_owned(), |after| format!("stopped after {after:.2} s"));
@@ -76,15 +76,15 @@ pub(super) async fn cut(ground: &Ground<'_>) -> Result<Found> {
 }
 
 /// The leader, if its node can be handled as a container without harm to the API server.
-async fn on_a_worker(ground: &Ground<'_>, trial: usize) -> Result<Pod> {
-    let Some(cluster) = &ground.cluster.target.kind else {
+async fn on_a_worker(fixture: &Fixture<'_>, trial: usize) -> Result<Pod> {
+    let Some(cluster) = &fixture.cluster.target.kind else {
         return Err(Stop::NotTried("only the nodes of kind are containers of this machine".to_owned()).into());
     };
-    ground.calm().await?;
-    ground.pass_time(trial).await;
-    let leader = ground.leader().await?;
+    fixture.calm().await?;
+    fixture.pass_time(trial).await;
+    let leader = fixture.leader().await?;
     let labels = r#"{{index .Config.Labels "io.x-k8s.kind.cluster"}} {{index .Config.Labels "io.x-k8s.kind.role"}}"#;
-    let said = Deed::new(["docker", "inspect", "--format", labels, &leader.node]).run().await;
+    let said = Command::new(["docker", "inspect", "--format", labels, &leader.node]).run().await;
     let not_tried = |said: String| Err(Stop::NotTried(said).into());
     match said {
         Ok(said) if said.trim() == format!("{cluster} worker") => Ok(leader),
@@ -96,9 +96,13 @@ async fn on_a_worker(ground: &Ground<'_>, trial: usize) -> Result<Pod> {
 }
 
 /// Stale acts since `at`, when all logs have been read up to now.
-async fn stale_since(ground: &Ground<'_>, at: u64) -> Result<Vec<StaleAct>> {
-    ground.read_up().await?;
-    Ok(stale_acts(&ground.history.events()).into_iter().filter(|act| act.at > at).collect())
+async fn stale_since(fixture: &Fixture<'_>, at: u64) -> Result<Vec<StaleAct>> {
+    fixture.read_up().await?;
+    match no_stale_act(&fixture.history.events(), |time| time > at) {
+        Verdict::Held => Ok(Vec::new()),
+        Verdict::Violated(acts) => Ok(acts),
+        Verdict::Unknown(doubts) => bail!(unknown(&doubts)),
+    }
 }
 
 /// Sleeps until so long after a moment of the wall clock, if that is still to come.

@@ -38,14 +38,14 @@ async fn answer_to_put(mode: impl Into<Mode>, path: &str) -> Answer {
     ask(&mut client, "PUT", path).await;
     let answer = Answer::read(&mut client).await;
     let requests = setup.proxy.requests();
-    assert_eq!(requests[0].fate, Fate::Answered);
+    assert_eq!(requests[0].effect, Effect::Answered);
     assert!(requests[0].status.is_some_and(|status| answer.is(&status.to_string())), "{requests:?}");
 
     setup.proxy.set_mode(Mode::Pass);
     ask(&mut client, "PATCH", path).await;
     assert!(serve(&mut server, "200 OK").await.starts_with("PATCH "));
     assert!(Answer::read(&mut client).await.is("200"));
-    assert_eq!(setup.proxy.requests()[1].fate, Fate::Passed);
+    assert_eq!(setup.proxy.requests()[1].effect, Effect::Passed);
     answer
 }
 
@@ -183,7 +183,7 @@ async fn a_lost_response_ends_the_connection_after_the_write_was_carried_out() {
     rest(&mut server).await;
 
     let put = &setup.proxy.requests()[1];
-    assert_eq!((put.status, put.fate, put.succeeded()), (Some(200), Fate::Lost, true));
+    assert_eq!((put.status, put.effect, put.succeeded()), (Some(200), Effect::Lost, true));
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_write_delivered_late_reaches_the_server_although_the_client_has_given
     assert!(serve(&mut server, "200 OK").await.starts_with(&format!("PUT {LEASE} ")));
     rest(&mut server).await;
     let put = &setup.proxy.requests()[1];
-    assert_eq!((put.status, put.fate), (Some(200), Fate::Late));
+    assert_eq!((put.status, put.effect), (Some(200), Effect::Late));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn an_answer_is_held_back_until_the_mode_changes_at_the_latest() {
     silent(&mut client).await;
     setup.proxy.set_mode(Mode::Pass);
     read_until(&mut client, "\r\n\r\ndone").await;
-    assert_eq!(setup.proxy.requests()[0].fate, Fate::Late);
+    assert_eq!(setup.proxy.requests()[0].effect, Effect::Late);
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn events_of_a_watch_in_flight_are_held_back_too_and_stay_in_order() {
     setup.proxy.set_mode(Mode::Pass);
     let read = read_until(&mut client, "three\n").await;
     assert!(read.contains("two\n"), "{read:?}");
-    assert_eq!(setup.proxy.requests()[0].fate, Fate::Late);
+    assert_eq!(setup.proxy.requests()[0].effect, Effect::Late);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,8 +41,8 @@ async fn closed_watches_end_regularly_in_flight_and_new() {
     assert!(head.starts_with("http/1.1 200 ") && head.contains("connection: close\r\n"), "{head}");
     assert_eq!(rest(&mut client).await, LAST_CHUNK);
 
-    let fates: Vec<Fate> = setup.proxy.requests().iter().map(|request| request.fate).collect();
-    assert_eq!(fates, [Fate::Lost, Fate::Passed, Fate::Lost]);
+    let effects: Vec<Effect> = setup.proxy.requests().iter().map(|request| request.effect).collect();
+    assert_eq!(effects, [Effect::Lost, Effect::Passed, Effect::Lost]);
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn watches_that_expire_are_told_so_in_flight_and_new() {
     let head = start_silent_watch(&mut client, &mut server).await;
     assert!(head.starts_with("http/1.1 200 "), "{head}");
     assert_told_that_it_expired(&rest(&mut client).await);
-    assert_eq!(setup.proxy.requests()[2].fate, Fate::Lost);
+    assert_eq!(setup.proxy.requests()[2].effect, Effect::Lost);
 }
 
 #[tokio::test]
@@ -109,8 +109,8 @@ async fn stalled_watches_neither_tell_nor_end_until_the_mode_changes() {
     read_until(&mut new, "two\n\r\n").await;
     let tail = rest(&mut new).await;
     assert!(!tail.ends_with(LAST_CHUNK), "{tail:?}");
-    let fates: Vec<Fate> = setup.proxy.requests().iter().map(|request| request.fate).collect();
-    assert_eq!(fates, [Fate::Late, Fate::Late, Fate::Passed]);
+    let effects: Vec<Effect> = setup.proxy.requests().iter().map(|request| request.effect).collect();
+    assert_eq!(effects, [Effect::Late, Effect::Late, Effect::Passed]);
 }
 
 #[tokio::test]

@@ -1,0 +1,9 @@
+//! Tests of the deployment kit and of the repository's own consistency. They stand in `tests/`:
+//!
+//! - `kit` checks the manifests, skaffold.yaml and the lists of variants against each other and against a real API server.
+//! - `copied` copies the folder of each variant out of the repository, and builds and tests it there.
+//! - `own_repository` and `older_kube` do what pages of `docs/` say.
+//!
+//! The library is what they share: how to read such a page.
+
+pub mod page;

@@ -1,0 +1,171 @@
+//! The deployment kit does what it says: its files agree with each other, a Role grants what its variant uses, and the real
+//! API server takes every choice of components.
+//!
+//! A case that this machine lacks something for shows as ignored, never as passed. See `own.rs` for what each look at the
+//! files is there to find.
+
+mod accepted;
+mod admission;
+mod belonging;
+mod case;
+mod findings;
+mod kubectl;
+mod lists;
+mod look;
+mod objects;
+mod own;
+mod permissions;
+mod pods;
+mod refusals;
+mod rendered;
+mod rights;
+mod server;
+mod used;
+mod world;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use still_leading_testbed::{Assets, Variant};
+
+use case::{Case, Need, Run};
+use kubectl::Kubectl;
+use lists::Sources;
+use look::look;
+use objects::Objects;
+use world::World;
+
+/// The cases mostly wait, so more of them than processors can run side by side.
+const THREADS: usize = 12;
+
+/// The long ones first.
+fn cases() -> Vec<Case> {
+    use Need::{Kubectl, Program, RealServer};
+    let each = |name, needs, run| Case { name, needs, run: Run::Each(run) };
+    let once = |name, run| Case { name, needs: &[], run: Run::Once(run) };
+    vec![
+        each(
+            "real::every_choice_of_components_is_accepted_and_changes_nothing_the_second_time",
+            &[Kubectl, RealServer],
+            |world, variant| world.run(accepted::is_accepted_and_changes_nothing_the_second_time(world, variant)),
+        ),
+        each("embedded::what_a_life_takes_is_what_its_role_grants", &[Program], |world, variant| {
+            world.run(used::is_what_its_role_grants(world, variant))
+        }),
+        each("rendered::every_choice_of_components_belongs_together", &[Kubectl], every_choice_belongs_together),
+        each("real::its_rights_are_those_of_its_role_and_no_others", &[RealServer], |world, variant| {
+            world.run(rights::are_those_of_its_role_and_no_others(world, variant))
+        }),
+        each("real::its_namespace_lets_its_pods_in_and_none_that_may_do_more", &[RealServer], |world, variant| {
+            world.run(admission::lets_its_pods_in_and_none_that_may_do_more(world, variant))
+        }),
+        each("files::what_is_shipped_belongs_together", &[], |_, variant| {
+            look(variant, &Objects::shipped(variant)?, &[]).into_result()
+        }),
+        once("files::no_variant_finds_the_pods_of_another", |_| {
+            let workload = |variant: &Variant| Ok((*variant, Objects::shipped(*variant)?.workload()?));
+            let workloads = Variant::ALL.iter().map(workload).collect::<Result<Vec<_>>>()?;
+            belonging::look_at_strangers(&workloads).into_result()
+        }),
+        once("files::every_list_has_the_same_variants", |_| lists::look_at_lists(&Sources::read()?).into_result()),
+        once("files::skaffold_builds_and_deploys_each_variant_by_its_name", |_| {
+            lists::look_at_skaffold(&Sources::read()?).into_result()
+        }),
+        once("files::what_cannot_be_done_on_a_cluster_is_said_in_one_line", |_| refusals::look()?.into_result()),
+        once("files::every_component_is_one_that_is_tried", |_| rendered::look_at_components()?.into_result()),
+    ]
+}
+
+fn every_choice_belongs_together(world: &World, variant: Variant) -> Result<()> {
+    let rendered = world.rendered(variant)?;
+    for it in rendered {
+        look(variant, &it.objects, &it.components).into_result().with_context(|| format!("with {}", it.name()))?;
+    }
+    let is_shipped = rendered[0].objects.0 == Objects::shipped(variant)?.0;
+    ensure!(is_shipped, "{} is not what the overlay renders to: run deploy/render", variant.install_yaml().display());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let missing = Missing::look();
+    let world = Arc::new(World::new(missing.kubectl.clone().ok()));
+    let (mut trials, mut built) = (Vec::new(), BTreeSet::new());
+    for case in cases().iter().chain(&own::cases()) {
+        for (trial, variant) in tried(case, &world) {
+            let trial = trial.with_ignored_flag(missing.hinders(case, variant));
+            let runs = !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial);
+            built.extend(variant.filter(|_| runs && case.needs.contains(&Need::Program)));
+            trials.push(trial);
+        }
+    }
+    if !arguments.list {
+        missing.tell();
+        world.build(built);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    world.end();
+    conclusion.exit_code()
+}
+
+/// The case with each variant, or once.
+fn tried(case: &Case, world: &Arc<World>) -> Vec<(Trial, Option<Variant>)> {
+    match case.run {
+        Run::Each(run) => {
+            let (place, name) = case.name.split_once("::").unwrap_or(("", case.name));
+            let name = |variant| format!("{place}::{variant}::{name}");
+            let with = |variant: Variant| trial(name(variant), world, move |world| run(world, variant));
+            Variant::ALL.iter().map(|variant| (with(*variant), Some(*variant))).collect()
+        }
+        Run::Once(run) => vec![(trial(case.name.to_owned(), world, run), None)],
+    }
+}
+
+fn trial(name: String, world: &Arc<World>, run: impl FnOnce(&World) -> Result<()> + Send + 'static) -> Trial {
+    let world = Arc::clone(world);
+    Trial::test(name, move || run(&world).map_err(failed))
+}
+
+fn failed(error: anyhow::Error) -> Failed {
+    Failed::from(format!("{error:#}"))
+}
+
+/// What this machine lacks.
+struct Missing {
+    kubectl: Result<Kubectl, &'static str>,
+    api_server: Option<String>,
+    toolchains: Vec<(Variant, String)>,
+}
+
+impl Missing {
+    fn look() -> Self {
+        let kubectl = Kubectl::find().ok_or("there is no kubectl: control-plane/build makes one, or install it");
+        let api_server = Assets::find().err().map(|missing| missing.to_string());
+        let lacking = |variant: &Variant| Some((*variant, variant.missing_toolchain()?));
+        Self { kubectl, api_server, toolchains: Variant::ALL.iter().filter_map(lacking).collect() }
+    }
+
+    fn hinders(&self, case: &Case, variant: Option<Variant>) -> bool {
+        case.needs.iter().any(|need| match need {
+            Need::Kubectl => self.kubectl.is_err(),
+            Need::RealServer => self.api_server.is_some(),
+            Need::Program => self.toolchains.iter().any(|(lacking, _)| Some(*lacking) == variant),
+        })
+    }
+
+    fn tell(&self) {
+        for (variant, reason) in &self.toolchains {
+            eprintln!("note: what {variant} uses is not looked at: {reason}");
+        }
+        if let Err(reason) = &self.kubectl {
+            eprintln!("note: the cases that render overlays are ignored: {reason}");
+        }
+        if let Some(reason) = &self.api_server {
+            eprintln!("note: the cases on a real API server are ignored: {reason}");
+        }
+    }
+}
