@@ -17,6 +17,7 @@
 //! - Anything against a standby whose wall clock is ahead by more than what the lease duration exceeds the renew deadline
 //!   by (for a leader that is cut off) or the retry period by (for any other): expiry is read off `renewTime`. For the
 //!   same reason a leader whose wall clock stands still loses the Lease, and a holder's own duration is waited for.
+//! - That anybody leads soon after a wall clock that was ahead is set right: its claim stands until the time that it wrote.
 //! - That a leader which is cut off stops before a standby leads that finds its Lease replaced by an empty one.
 //! - That anybody leads once the Lease was deleted, until somebody applies it again: the crate never creates one.
 //! - Moderation: it answers a 409 by trying again without a pause, here for at most a retry period at a time.

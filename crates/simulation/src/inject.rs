@@ -6,10 +6,10 @@ use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use still_leading::internals::Moment;
 
-use crate::fate::{Fate, Purpose};
 use crate::fault::{Fault, Name, Target, What};
 use crate::intervention::Intervention;
 use crate::queue::Occurrence;
+use crate::random::{Purpose, Random};
 use crate::server::{BEGIN, version};
 use crate::time::{Ns, SECOND};
 use crate::world::{Slot, World};
@@ -131,7 +131,7 @@ impl World {
 
     /// What was held back arrives, or the connection is found to be broken.
     fn reconnect(&mut self, slot: usize, number: usize) {
-        let is_broken = Fate::of(self.plan.seed, Purpose::Watch, slot, u64::MAX, number as u64).one_in(2);
+        let is_broken = Random::of(self.plan.seed, Purpose::Watch, slot, u64::MAX, number as u64).one_in(2);
         self.intervene(if is_broken { Intervention::BreakWatch(slot) } else { Intervention::Deliver(slot) });
     }
 
@@ -160,13 +160,17 @@ impl World {
             Name::Stranger => None,
         };
         let time = Timestamp::from_microsecond(BEGIN * 1_000_000 + (self.now / 1000) as i64).ok().map(MicroTime);
-        let mut fate = Fate::of(self.plan.seed, Purpose::Watch, slot, u64::MAX - 1, number as u64);
+        let mut random = Random::of(self.plan.seed, Purpose::Watch, slot, u64::MAX - 1, number as u64);
         let spec = LeaseSpec {
             holder_identity: Some(name.unwrap_or_else(|| stranger(number))),
             lease_duration_seconds: lasts,
-            acquire_time: time.clone().filter(|_| fate.one_in(2)),
-            renew_time: if fate.one_in(4) { Some(MicroTime(Timestamp::MAX)) } else { time.filter(|_| !fate.one_in(4)) },
-            lease_transitions: [None, Some(-7), Some(i32::MAX), Some(3)][fate.between(0, 4) as usize],
+            acquire_time: time.clone().filter(|_| random.one_in(2)),
+            renew_time: if random.one_in(4) {
+                Some(MicroTime(Timestamp::MAX))
+            } else {
+                time.filter(|_| !random.one_in(4))
+            },
+            lease_transitions: [None, Some(-7), Some(i32::MAX), Some(3)][random.between(0, 4) as usize],
             ..LeaseSpec::default()
         };
         self.intervene(Intervention::Overwrite(spec));

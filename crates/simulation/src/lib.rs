@@ -9,8 +9,8 @@ pub mod time;
 pub mod fault;
 pub mod plan;
 
-pub mod fate;
 pub mod network;
+pub mod random;
 pub mod server;
 
 pub mod release;

@@ -2,9 +2,9 @@
 //!
 //! The real driver is run over the same one.
 
-use crate::fate::{Fate, Purpose};
 use crate::fault::{Fault, What};
 use crate::plan::Plan;
+use crate::random::{Purpose, Random};
 use crate::time::{MILLI, Ns};
 
 /// What becomes of a request on its way to the server.
@@ -117,14 +117,14 @@ impl Network {
 
     /// The way of a request that is sent at `now`.
     pub fn request(&self, key: Key, now: Ns, is_write: bool) -> Way {
-        let mut fate = self.fate(Purpose::Request, key);
-        let there = fate.delay(self.is_noisy(now)) * self.scale;
+        let mut random = self.random(Purpose::Request, key);
+        let there = random.delay(self.is_noisy(now)) * self.scale;
         if self.is_cut(key.slot, now) {
             // A refused connection is noticed, a lost packet is not.
-            return if fate.one_in(2) { Way::Fails(now + there) } else { Way::Vanishes };
+            return if random.one_in(2) { Way::Fails(now + there) } else { Way::Vanishes };
         }
         if is_write && now < self.conditions[key.slot].late {
-            return Way::Arrives(now + fate.between(self.late.0, self.late.1));
+            return Way::Arrives(now + random.between(self.late.0, self.late.1));
         }
         Way::Arrives(now + there)
     }
@@ -139,7 +139,7 @@ impl Network {
             return Treatment::Forbidden;
         }
         if now < conditions.errors {
-            return Treatment::Error { executed: self.fate(Purpose::Delivery, key).one_in(2) };
+            return Treatment::Error { executed: self.random(Purpose::Delivery, key).one_in(2) };
         }
         Treatment::Normal
     }
@@ -147,30 +147,30 @@ impl Network {
     /// When an answer that leaves the server at `now` arrives; never, if it is lost.
     pub fn answer(&self, key: Key, now: Ns) -> Option<Ns> {
         // Not the same numbers as on the way there.
-        let mut fate = self.fate(Purpose::Request, Key { number: key.number + (1 << 32), ..key });
-        let is_lost = self.is_noisy(now) && fate.one_in(60);
+        let mut random = self.random(Purpose::Request, Key { number: key.number + (1 << 32), ..key });
+        let is_lost = self.is_noisy(now) && random.one_in(60);
         if is_lost || self.is_cut(key.slot, now) || now < self.conditions[key.slot].mute {
             return None;
         }
-        let delay = fate.delay(self.is_noisy(now)) * self.scale;
+        let delay = random.delay(self.is_noisy(now)) * self.scale;
         let is_slow = now < self.conditions[key.slot].slow;
-        Some(now + if is_slow { fate.between(self.slow / 4, self.slow) } else { delay })
+        Some(now + if is_slow { random.between(self.slow / 4, self.slow) } else { delay })
     }
 
     /// The way of a watch that is opened at `now`.
     pub fn watch(&self, key: Key, now: Ns) -> Way {
-        let mut fate = self.fate(Purpose::Watch, key);
-        let there = fate.delay(self.is_noisy(now)) * self.scale;
+        let mut random = self.random(Purpose::Watch, key);
+        let there = random.delay(self.is_noisy(now)) * self.scale;
         if self.is_cut(key.slot, now) {
-            return if fate.one_in(2) { Way::Fails(now + there) } else { Way::Vanishes };
+            return if random.one_in(2) { Way::Fails(now + there) } else { Way::Vanishes };
         }
         if now < self.conditions[key.slot].forbidden { Way::Fails(now + there) } else { Way::Arrives(now + there) }
     }
 
     /// When the change of this number, committed at `now`, is to be shown to a watch.
     pub fn delivery(&self, slot: usize, change: usize, now: Ns) -> Ns {
-        let mut fate = self.fate(Purpose::Delivery, Key { slot, incarnation: 0, number: change as u64 });
-        now + self.lag(slot, now) + fate.between(MILLI / 2, 20 * MILLI) * self.scale
+        let mut random = self.random(Purpose::Delivery, Key { slot, incarnation: 0, number: change as u64 });
+        now + self.lag(slot, now) + random.between(MILLI / 2, 20 * MILLI) * self.scale
     }
 
     /// By how much the watch cache behind the replica lags at `now`.
@@ -192,8 +192,8 @@ impl Network {
         now < self.noisy_until
     }
 
-    fn fate(&self, purpose: Purpose, key: Key) -> Fate {
-        Fate::of(self.seed, purpose, key.slot, key.incarnation, key.number)
+    fn random(&self, purpose: Purpose, key: Key) -> Random {
+        Random::of(self.seed, purpose, key.slot, key.incarnation, key.number)
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::fate::{Fate, Purpose};
+use crate::random::{Purpose, Random};
 use crate::time::{Ns, SECOND};
 
 /// When the history begins, in seconds of the server's clock.
@@ -201,7 +201,7 @@ impl Server {
 
     fn next_version(&mut self) -> u64 {
         self.commits += 1;
-        self.version += Fate::of(self.seed, Purpose::Version, 0, 0, self.commits).between(1, 20);
+        self.version += Random::of(self.seed, Purpose::Version, 0, 0, self.commits).between(1, 20);
         while !self.given.insert(self.version) {
             self.version += 1;
         }

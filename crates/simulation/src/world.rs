@@ -6,11 +6,11 @@ use still_leading::internals::{Event, Timing};
 
 use crate::check::{Checks, Leader, Violation};
 use crate::control::Control;
-use crate::fate::{Fate, Purpose};
 use crate::intervention::Intervention;
 use crate::network::{Key, Network, Treatment, Way};
 use crate::plan::{Initially, Plan, identity};
 use crate::queue::{Occurrence, Queue};
+use crate::random::{Purpose, Random};
 use crate::record::Record;
 use crate::replica::{Effect, Published, Replica};
 use crate::server::Server;
@@ -194,8 +194,8 @@ impl World {
         if now < place.starved_until && now != place.deferred {
             if place.deferred < now {
                 place.deferrals += 1;
-                let mut fate = Fate::of(seed, Purpose::Starvation, slot, incarnation, place.deferrals);
-                place.deferred = now + fate.between(1, STARVATION_MAX);
+                let mut random = Random::of(seed, Purpose::Starvation, slot, incarnation, place.deferrals);
+                place.deferred = now + random.between(1, STARVATION_MAX);
                 let at = place.deferred;
                 self.push(at, Occurrence::Due(slot, incarnation));
             }

@@ -9,6 +9,7 @@
 
 pub mod api_server;
 pub mod assets;
+pub mod build;
 mod client;
 pub mod control_plane;
 pub mod fleet;
@@ -26,11 +27,12 @@ mod verb;
 
 pub use api_server::{ApiServer, ServerKind};
 pub use assets::{Assets, workspace};
+pub use build::{Profile, cargo};
 pub use control_plane::ControlPlane;
 pub use fleet::{Fleet, FleetOptions, Timings};
 pub use history::{Event, History};
 pub use process::Process;
 pub use proxy::{Mode, Proxy};
 pub use replica::Replica;
-pub use variant::{Form, Profile, Variant, cargo};
+pub use variant::{Form, Variant};
 pub use verb::Verb;

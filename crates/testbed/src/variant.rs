@@ -1,8 +1,4 @@
-//! The variants, found by name: the forms that each comes in, what builds them, and what installs it.
-
-mod build;
-
-pub use build::{BuildError, Profile, cargo};
+//! The variants, found by name: the forms that each comes in, where it stands, and what installs it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -81,31 +77,10 @@ impl Variant {
         [Form::Template].into_iter().chain(documented.then_some(Form::AsDocumented)).collect()
     }
 
-    /// Builds its template, or finds it up to date, and returns the executable. Blocks.
-    ///
-    /// # Errors
-    /// [`BuildError`], which tells a missing tool from broken code.
-    pub fn build(self, profile: Profile) -> Result<PathBuf, BuildError> {
-        self.build_form(Form::Template, profile)
-    }
-
-    /// Builds one of its forms, as [`Variant::build`] does. What the forms share is built once.
-    ///
-    /// # Errors
-    /// As [`Variant::build`]; a form that it does not come in is [`BuildError::Failed`].
-    pub fn build_form(self, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
-        build::build(self, form, profile)
-    }
-
     /// What everything is called that is its own outside this repository: its executable, its image, its objects in a cluster
     /// and their namespace.
     pub fn full_name(self) -> String {
         format!("still-leading-{self}")
-    }
-
-    /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
-    pub fn missing_toolchain(self) -> Option<String> {
-        build::missing_toolchain(self)
     }
 
     /// Where it stands.

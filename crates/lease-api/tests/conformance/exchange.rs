@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::fill::{Fill, only};
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::scenario::{Body, Request, Scenario, Step};
 
 /// For one answer, or what is read of a watch. The longest that is waited for on purpose takes four seconds.
@@ -27,8 +27,8 @@ pub struct Exchange {
     pub broke: Option<anyhow::Error>,
 }
 
-pub async fn run(scenario: &Scenario, ground: &Ground) -> Exchange {
-    let mut session = Session::new(ground);
+pub async fn run(scenario: &Scenario, fixture: &Fixture) -> Exchange {
+    let mut session = Session::new(fixture);
     let mut answers = Vec::new();
     for (i, step) in scenario.steps.iter().enumerate() {
         match session.step(step).await {
@@ -44,7 +44,7 @@ pub async fn run(scenario: &Scenario, ground: &Ground) -> Exchange {
 
 /// Requests one after the other, and what they leave open.
 pub struct Session<'a> {
-    ground: &'a Ground,
+    fixture: &'a Fixture,
     fill: Fill,
     watches: BTreeMap<String, Watch>,
 }
@@ -56,8 +56,8 @@ struct Watch {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(ground: &'a Ground) -> Self {
-        Self { ground, fill: Fill::new(&ground.namespace), watches: BTreeMap::new() }
+    pub fn new(fixture: &'a Fixture) -> Self {
+        Self { fixture, fill: Fill::new(&fixture.namespace), watches: BTreeMap::new() }
     }
 
     async fn step(&mut self, step: &Step) -> Result<Value> {
@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
     }
 
     pub async fn request(&mut self, request: &Request) -> Result<Value> {
-        let client = self.ground.client(&request.user)?;
+        let client = self.fixture.client(&request.user)?;
         let answer = client.send(self.http(request)?).await.context("no answer")?;
         let mut told = head(&answer);
         if let Some(name) = request.watch.as_ref().filter(|_| answer.status().is_success()) {

@@ -10,8 +10,8 @@
 mod differences;
 mod exchange;
 mod fill;
+mod fixture;
 mod golden;
-mod ground;
 mod judge;
 mod normalise;
 mod own;
@@ -188,9 +188,9 @@ impl Suite {
 async fn answers(world: &World, kind: ServerKind, scenario: &Scenario) -> Result<(Vec<Value>, Option<anyhow::Error>)> {
     let server = world.server(kind).await?;
     let began = Timestamp::now();
-    let ground = server.ground(&scenario.users, scenario.forgetful).await?;
-    let exchange = exchange::run(scenario, &ground).await;
-    let known = Known::of(&ground, scenario.ranks_times, began);
+    let fixture = server.fixture(&scenario.users, scenario.forgetful).await?;
+    let exchange = exchange::run(scenario, &fixture).await;
+    let known = Known::of(&fixture, scenario.ranks_times, began);
     Ok((normalise::normalise(&exchange.answers, &known), exchange.broke))
 }
 

@@ -5,18 +5,18 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::exchange::Session;
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::scenario::{Body, Request};
 use crate::server::Server;
 
 const CLIENTS: usize = 16;
 
 /// The same request of many clients; their answers, each with its status.
-async fn all_at_once(ground: &Ground, request: impl Fn(usize) -> Request) -> Result<Vec<(u64, Value)>> {
+async fn all_at_once(fixture: &Fixture, request: impl Fn(usize) -> Request) -> Result<Vec<(u64, Value)>> {
     let ask = |client: usize| {
         let request = request(client);
         async move {
-            let mut answer = Session::new(ground).request(&request).await?;
+            let mut answer = Session::new(fixture).request(&request).await?;
             Ok::<_, anyhow::Error>((answer["status"].as_u64().context("no status")?, answer["body"].take()))
         }
     };
@@ -52,12 +52,13 @@ fn version(lease: &Value) -> Result<&str> {
 /// Creates, compare-and-swaps, forced applies with a version: one wins each. Patches without a version: all win, and each
 /// is a version of its own.
 pub async fn one_wins(server: &Server) -> Result<()> {
-    let ground = server.ground(&Default::default(), false).await?;
-    let created = all_at_once(&ground, |client| request("POST", "leases", "json", lease("post", client, None))).await?;
+    let fixture = server.fixture(&Default::default(), false).await?;
+    let created =
+        all_at_once(&fixture, |client| request("POST", "leases", "json", lease("post", client, None))).await?;
     let created = version(only_one(&created, 201, 409).context("POST")?)?.to_owned();
 
     let put = |client| request("PUT", "leases/a", "json", lease("put", client, Some(&created)));
-    let put = all_at_once(&ground, put).await?;
+    let put = all_at_once(&fixture, put).await?;
     let put = version(only_one(&put, 200, 409).context("PUT")?)?.to_owned();
 
     let apply = |client| {
@@ -66,14 +67,14 @@ pub async fn one_wins(server: &Server) -> Result<()> {
         body["kind"] = "Lease".into();
         request("PATCH", &format!("leases/a?force=true&fieldManager=m{client}"), "apply-patch+yaml", body)
     };
-    let applied = all_at_once(&ground, apply).await?;
+    let applied = all_at_once(&fixture, apply).await?;
     only_one(&applied, 200, 409).context("a forced apply")?;
 
     let patch = |client: usize| {
         let spec = json!({"spec": {"holderIdentity": format!("patched-{client}")}});
         request("PATCH", "leases/a", "merge-patch+json", spec)
     };
-    let patched = all_at_once(&ground, patch).await?;
+    let patched = all_at_once(&fixture, patch).await?;
     ensure!(patched.iter().all(|(status, _)| *status == 200), "a patch without a version was refused");
     let mut versions = patched.iter().map(|(_, body)| version(body)).collect::<Result<Vec<_>>>()?;
     versions.sort_unstable();

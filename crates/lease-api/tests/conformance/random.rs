@@ -95,8 +95,8 @@ struct Played {
 
 async fn play(server: &Server, turns: &[Turn]) -> Result<Played> {
     let began = Timestamp::now();
-    let ground = server.ground(&BTreeMap::new(), false).await?;
-    let mut session = Session::new(&ground);
+    let fixture = server.fixture(&BTreeMap::new(), false).await?;
+    let mut session = Session::new(&fixture);
     let (mut seen, mut requests, mut answers) = (Seen::default(), Vec::new(), Vec::new());
     let last = turn::list();
     for make in turns.iter().map(Some).chain([None]) {
@@ -106,6 +106,6 @@ async fn play(server: &Server, turns: &[Turn]) -> Result<Played> {
         requests.push(turn::describe(&request));
         answers.push(answer);
     }
-    let answers = normalise(&answers, &Known::of(&ground, false, began));
+    let answers = normalise(&answers, &Known::of(&fixture, false, began));
     Ok(Played { requests, answers })
 }

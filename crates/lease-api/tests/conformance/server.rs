@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
-use crate::ground::{Ground, Users};
+use crate::fixture::{Fixture, Users};
 pub use embedded::Embedded;
 pub use real::Real;
 
@@ -19,14 +19,14 @@ pub enum Server {
 
 impl Server {
     /// See [`Scenario`](crate::scenario::Scenario) for what `forgetful` is.
-    pub async fn ground(&self, users: &Users, forgetful: bool) -> Result<Ground> {
+    pub async fn fixture(&self, users: &Users, forgetful: bool) -> Result<Fixture> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         // Of one length, so that none is the beginning of another.
         let namespace = format!("exchange-{:06}", COUNT.fetch_add(1, Ordering::Relaxed));
         match self {
             // It always is.
-            Self::Real(server) => server.ground(namespace, users).await,
-            Self::Embedded(server) => server.ground(namespace, users, forgetful).await,
+            Self::Real(server) => server.fixture(namespace, users).await,
+            Self::Embedded(server) => server.fixture(namespace, users, forgetful).await,
         }
     }
 }

@@ -11,23 +11,23 @@ use still_leading_testbed::history::{Event, acts};
 use still_leading_testbed::replica::Launch;
 use still_leading_testbed::{History, Replica};
 
-use crate::ground::{Ground, LONG};
+use crate::fixture::{Fixture, LONG};
 use crate::observe::{get, wait_until_ok};
 use crate::promise::{promise, promise_within};
 
 const ELECTION: &str = "--enable-leader-election";
 
-fn start(ground: &Ground, kubeconfig: PathBuf, args: &[&str]) -> Result<(Replica, History)> {
+fn start(fixture: &Fixture, kubeconfig: PathBuf, args: &[&str]) -> Result<(Replica, History)> {
     let history = History::default();
     let common = ["--log-format", "json", "--listen", "127.0.0.1:0", "--identity", "alone", "--tick", "50ms"];
     let args = common.iter().chain(args).map(ToString::to_string).collect();
     let launch =
-        Launch { program: ground.program.clone(), name: "alone".to_owned(), kubeconfig, args, env: Vec::new() };
+        Launch { program: fixture.program.clone(), name: "alone".to_owned(), kubeconfig, args, env: Vec::new() };
     let replica = Replica::start(launch, &history)?;
     Ok((replica, history))
 }
 
-pub async fn a_bad_flag_is_one_line_and_exit_code_2(ground: Ground) -> Result<()> {
+pub async fn a_bad_flag_is_one_line_and_exit_code_2(fixture: Fixture) -> Result<()> {
     let bad: [&[&str]; 9] = [
         &["--no-such-flag"],
         &["stray"],
@@ -40,7 +40,7 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(ground: Ground) -> Result<()
         &["--renew-deadline", "2s"],
     ];
     for flags in bad {
-        let mut command = Command::new(&ground.program);
+        let mut command = Command::new(&fixture.program);
         command.args(flags).arg(ELECTION).env_clear().stdin(Stdio::null());
         let output = command.output()?;
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -48,7 +48,7 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(ground: Ground) -> Result<()
         promise!(error.lines().count() == 1 && error.starts_with("error: "), "{flags:?} is not one line: {error:?}");
         promise!(out.is_empty(), "{flags:?} prints to standard output: {out:?}");
     }
-    let output = Command::new(&ground.program).arg("--help").env_clear().stdin(Stdio::null()).output()?;
+    let output = Command::new(&fixture.program).arg("--help").env_clear().stdin(Stdio::null()).output()?;
     let help = String::from_utf8_lossy(&output.stdout);
     promise!(output.status.code() == Some(0), "--help ends with {}", output.status);
     for word in ["--enable-leader-election", "LEASE_NAME", "POD_NAMESPACE", "--renew-deadline", "15s", "Exit codes"] {
@@ -57,8 +57,8 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(ground: Ground) -> Result<()
     Ok(())
 }
 
-pub async fn without_an_election_it_leads_for_life(ground: Ground) -> Result<()> {
-    let (replica, history) = start(&ground, PathBuf::from("/nonexistent"), &[])?;
+pub async fn without_an_election_it_leads_for_life(fixture: Fixture) -> Result<()> {
+    let (replica, history) = start(&fixture, PathBuf::from("/nonexistent"), &[])?;
     let acting = history.wait_for(LONG, |events| (acts(events).len() >= 3).then_some(()));
     promise_within(acting, "it does not act").await?;
     wait_until_ok(&replica, "/readyz").await?;
@@ -85,15 +85,15 @@ fn kubeconfig(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-pub async fn without_an_api_server_it_keeps_trying_and_is_not_ready(ground: Ground) -> Result<()> {
+pub async fn without_an_api_server_it_keeps_trying_and_is_not_ready(fixture: Fixture) -> Result<()> {
     /// How often it must have failed before it counts as going on.
     const COMPLAINTS: usize = 5;
     let dir = tempfile::tempdir()?;
-    let timings = ground.timings();
+    let timings = fixture.timings();
     let in_flag = |duration: Duration| format!("{}ms", duration.as_millis());
     let [lease, deadline, retry] = [timings.lease_duration, timings.renew_deadline, timings.retry_period].map(in_flag);
     let short = ["--lease-duration", &lease, "--renew-deadline", &deadline, "--retry-period", &retry, ELECTION];
-    let (replica, history) = start(&ground, kubeconfig(dir.path())?, &short)?;
+    let (replica, history) = start(&fixture, kubeconfig(dir.path())?, &short)?;
     let complains =
         |event: &&Event| matches!(event.fields.get("level").and_then(Value::as_str), Some("WARN" | "ERROR"));
     let has_ended = || replica.exit_status().is_some();

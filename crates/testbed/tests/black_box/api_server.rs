@@ -7,23 +7,23 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, PostParams};
 use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Mode, Timings, history, manifests};
 
-use crate::ground::{Ground, LONG, led_fleet};
+use crate::fixture::{Fixture, LONG, led_fleet};
 use crate::observe::{
     check_history, last_act, wait_for_acts, wait_for_acts_of_successors, wait_for_renewal, wait_for_successor,
 };
 use crate::promise::{promise, promise_within};
 
-pub async fn a_leader_cut_off_stops_before_a_successor_starts(ground: Ground) -> Result<()> {
-    a_leader_stops_before_a_successor_starts(ground, Mode::Cut).await
+pub async fn a_leader_cut_off_stops_before_a_successor_starts(fixture: Fixture) -> Result<()> {
+    a_leader_stops_before_a_successor_starts(fixture, Mode::Cut).await
 }
 
 /// Without an error that would tell it.
-pub async fn a_leader_in_a_black_hole_stops_before_a_successor_starts(ground: Ground) -> Result<()> {
-    a_leader_stops_before_a_successor_starts(ground, Mode::BlackHole).await
+pub async fn a_leader_in_a_black_hole_stops_before_a_successor_starts(fixture: Fixture) -> Result<()> {
+    a_leader_stops_before_a_successor_starts(fixture, Mode::BlackHole).await
 }
 
-async fn a_leader_stops_before_a_successor_starts(ground: Ground, fault: Mode) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
+async fn a_leader_stops_before_a_successor_starts(fixture: Fixture, fault: Mode) -> Result<()> {
+    let (fleet, old) = fixture.led_fleet().await?;
     fleet.proxy(old).set_mode(fault);
     let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
@@ -39,16 +39,16 @@ async fn a_leader_stops_before_a_successor_starts(ground: Ground, fault: Mode) -
     check_history(&fleet)
 }
 
-pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) -> Result<()> {
+pub async fn a_restart_of_the_api_server_makes_no_second_leader(fixture: Fixture) -> Result<()> {
     // Its own: the other cases need theirs.
-    let server = ApiServer::start(ground.server()?.kind()).await?;
+    let server = ApiServer::start(fixture.server()?.kind()).await?;
     // Long enough for a leader to outlast the restart, which takes four seconds when the machine is quiet.
     let timings = Timings {
         lease_duration: Duration::from_secs(20),
         renew_deadline: Duration::from_secs(15),
         retry_period: Duration::from_secs(1),
     };
-    let (fleet, _) = led_fleet(&server, FleetOptions { timings, ..ground.options() }).await?;
+    let (fleet, _) = led_fleet(&server, FleetOptions { timings, ..fixture.options() }).await?;
     server.stop_serving().await?;
     server.start_serving().await?;
     let up = history::now();
@@ -67,15 +67,15 @@ pub async fn a_restart_of_the_api_server_makes_no_second_leader(ground: Ground) 
     check_history(&fleet)
 }
 
-pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(ground: Ground) -> Result<()> {
+pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(fixture: Fixture) -> Result<()> {
     /// Whoever wakes up at all does so when the lease would have expired.
     const SUCCESSOR_BOUND: Duration = Duration::from_secs(45);
-    let shipped = manifests::parse(&std::fs::read_to_string(ground.variant.install_yaml())?)?;
+    let shipped = manifests::parse(&std::fs::read_to_string(fixture.variant.install_yaml())?)?;
     let ships_a_lease = shipped.iter().any(|object| object.types.as_ref().is_some_and(|it| it.kind == "Lease"));
     // A renew deadline of so many retry periods that whoever acts on its old term does so for long enough to be seen.
     let [lease_duration, renew_deadline, retry_period] = [8, 6, 1].map(Duration::from_secs);
     let timings = Timings { lease_duration, renew_deadline, retry_period };
-    let (fleet, old) = led_fleet(ground.server()?, FleetOptions { timings, ..ground.options() }).await?;
+    let (fleet, old) = led_fleet(fixture.server()?, FleetOptions { timings, ..fixture.options() }).await?;
     // Right after a renewal, when the leader may go on for longest; as somebody does who deletes everything and applies it
     // again.
     wait_for_renewal(&fleet, old).await?;

@@ -7,13 +7,13 @@ use serde_json::Value;
 use still_leading_testbed::history::judge::{acts, stale_acts, terms};
 use still_leading_testbed::{Fleet, Mode, history};
 
-use crate::ground::{Ground, LONG, TICK};
+use crate::fixture::{Fixture, LONG, TICK};
 use crate::observe::{check_history, expiry, get, last_act, wait_for_acts, wait_for_successor, wait_until_ok};
 use crate::promise::{promise, promise_within};
 
-pub async fn exactly_one_of_three_leads_and_ticks(ground: Ground) -> Result<()> {
+pub async fn exactly_one_of_three_leads_and_ticks(fixture: Fixture) -> Result<()> {
     // All at once, on the Lease as it is shipped: the moment in which most can go wrong.
-    let fleet = Fleet::start(ground.server()?, ground.options()).await?;
+    let fleet = Fleet::start(fixture.server()?, fixture.options()).await?;
     let acting = fleet.history().wait_for(LONG, |events| (acts(events).len() >= 10).then_some(()));
     promise_within(acting, "nobody led and acted").await?;
     undisputed(&fleet)?;
@@ -47,10 +47,10 @@ fn undisputed(fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
-pub async fn every_replica_names_the_leader(ground: Ground) -> Result<()> {
+pub async fn every_replica_names_the_leader(fixture: Fixture) -> Result<()> {
     // Telling takes a retry period where it is told at all, so two variants need not keep everybody waiting for long.
     const TOLD_BOUND: Duration = Duration::from_secs(20);
-    let (fleet, leader) = ground.led_fleet().await?;
+    let (fleet, leader) = fixture.led_fleet().await?;
     let held_by = fleet.lease().await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
     for index in 0..fleet.len() {
         let replica = fleet.replica(index);
@@ -63,8 +63,8 @@ pub async fn every_replica_names_the_leader(ground: Ground) -> Result<()> {
     check_history(&fleet)
 }
 
-pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(ground: Ground) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
+pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(fixture: Fixture) -> Result<()> {
+    let (fleet, old) = fixture.led_fleet().await?;
     let asked = fleet.replica(old).terminate()?;
     let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     let status = promise_within(fleet.replica(old).wait(LONG), "the old leader did not end").await?;
@@ -82,7 +82,7 @@ pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(ground: Ground)
     // A signal is acted on before it is logged, so the line may come after the first consequences.
     promise!(said.contains(&"shutting down"), "the signal was not logged: {said:?}");
     // The lease was given up, not merely left to expire: one who finds it expired may empty it too.
-    let expired = expiry(&fleet, old, ground.timings().lease_duration)?;
+    let expired = expiry(&fleet, old, fixture.timings().lease_duration)?;
     let history = fleet.lease_history();
     let released = history
         .iter()
@@ -92,20 +92,20 @@ pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(ground: Ground)
     check_history(&fleet)
 }
 
-pub async fn sigkill_of_the_leader_is_survived_after_expiry_and_never_before(ground: Ground) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
+pub async fn sigkill_of_the_leader_is_survived_after_expiry_and_never_before(fixture: Fixture) -> Result<()> {
+    let (fleet, old) = fixture.led_fleet().await?;
     fleet.replica(old).kill()?;
     let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
 
-    let earliest = expiry(&fleet, old, ground.timings().lease_duration)?;
+    let earliest = expiry(&fleet, old, fixture.timings().lease_duration)?;
     let early = Duration::from_nanos(earliest.saturating_sub(leading));
     promise!(early.is_zero(), "took over {early:?} before expiry\n{}", fleet.history().table());
     check_history(&fleet)
 }
 
-pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(ground: Ground) -> Result<()> {
-    let (fleet, old) = ground.led_fleet().await?;
+pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(fixture: Fixture) -> Result<()> {
+    let (fleet, old) = fixture.led_fleet().await?;
     fleet.replica(old).stop()?;
     let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
@@ -113,7 +113,7 @@ pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(ground: Ground
     fleet.proxy(old).set_mode(Mode::Cut);
     let resumed = fleet.replica(old).cont()?;
     // As long as any elector could go on without another renewal, told by the acts of the one that leads.
-    let acts_meanwhile = (ground.timings().renew_deadline.as_millis() / TICK.as_millis()) as usize + 10;
+    let acts_meanwhile = (fixture.timings().renew_deadline.as_millis() / TICK.as_millis()) as usize + 10;
     wait_for_acts(&fleet, new, resumed, acts_meanwhile).await?;
     fleet.proxy(old).set_mode(Mode::Pass);
     wait_for_acts(&fleet, new, history::now(), 10).await?;
@@ -126,8 +126,8 @@ pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(ground: Ground
     Ok(())
 }
 
-pub async fn sigterm_of_a_standby_changes_nothing(ground: Ground) -> Result<()> {
-    let (fleet, leader) = ground.led_fleet().await?;
+pub async fn sigterm_of_a_standby_changes_nothing(fixture: Fixture) -> Result<()> {
+    let (fleet, leader) = fixture.led_fleet().await?;
     let standby = (leader + 1) % fleet.len();
     let at = fleet.replica(standby).terminate()?;
     let status = promise_within(fleet.replica(standby).wait(LONG), "the standby did not end").await?;

@@ -10,8 +10,8 @@ mod alone;
 mod api_server;
 mod election;
 mod expected;
+mod fixture;
 mod foreign;
-mod ground;
 mod observe;
 mod own;
 mod privileges;
@@ -31,7 +31,7 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use still_leading_testbed::{Assets, Form, ServerKind, Variant};
 
 use expected::{Row, Verdict};
-use ground::{Ground, World};
+use fixture::{Fixture, World};
 use promise::Violation;
 use record::Recorder;
 
@@ -48,7 +48,7 @@ struct Case {
     needs_api_server: bool,
     /// What it shows is not about the code: it belongs to the form that is shipped, or says nothing new of the other.
     template_only: bool,
-    run: fn(Ground) -> Outcome,
+    run: fn(Fixture) -> Outcome,
 }
 
 macro_rules! cases {
@@ -57,7 +57,7 @@ macro_rules! cases {
             name: stringify!($name),
             needs_api_server: $needs_api_server,
             template_only: $template_only,
-            run: |ground| Box::pin($module::$name(ground)),
+            run: |fixture| Box::pin($module::$name(fixture)),
         }),+]
     };
 }
@@ -74,7 +74,7 @@ fn cases() -> Vec<Case> {
         api_server::a_restart_of_the_api_server_makes_no_second_leader,
         api_server::a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader,
         foreign::a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief,
-        foreign::an_emptied_holder_makes_no_second_leader,
+        foreign::an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_deadline,
         foreign::a_count_of_transitions_at_its_end_hinders_nobody,
         foreign::a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand,
         traffic::a_leader_sends_one_write_per_retry_period_and_nothing_else,

@@ -15,7 +15,7 @@ use still_leading_testbed::{Fleet, Replica};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::ground::LONG;
+use crate::fixture::LONG;
 use crate::promise::{promise, promise_within};
 
 /// Between two looks at what no event tells.

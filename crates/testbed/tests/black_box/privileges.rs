@@ -9,7 +9,7 @@ use serde_json::Value;
 use still_leading_testbed::history::terms;
 use still_leading_testbed::{Fleet, FleetOptions, Verb, manifests};
 
-use crate::ground::{Ground, LONG};
+use crate::fixture::{Fixture, LONG};
 use crate::observe::wait_for_successor;
 use crate::promise::{promise, promise_within};
 
@@ -19,12 +19,12 @@ const REFUSALS: usize = 3;
 /// For [`REFUSALS`] of what a variant does once in eleven seconds.
 const RARELY: Duration = Duration::from_secs(240);
 
-pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(ground: Ground) -> Result<()> {
-    let shipped = manifests::parse(&std::fs::read_to_string(ground.variant.install_yaml())?)?;
+pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(fixture: Fixture) -> Result<()> {
+    let shipped = manifests::parse(&std::fs::read_to_string(fixture.variant.install_yaml())?)?;
     let verbs = verbs(&shipped);
     promise!(!verbs.is_empty(), "the Role grants nothing");
 
-    let (fleet, leader) = ground.led_fleet().await?;
+    let (fleet, leader) = fixture.led_fleet().await?;
     fleet.replica(leader).terminate()?;
     promise_within(fleet.replica(leader).wait(LONG), "the leader did not end").await?;
     wait_for_successor(&fleet, leader, LONG).await?;
@@ -35,12 +35,12 @@ pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(ground: Groun
     drop(fleet);
 
     // Side by side: each mostly waits.
-    try_join_all(verbs.iter().map(|verb| is_needed(&ground, &shipped, verb))).await.map(drop)
+    try_join_all(verbs.iter().map(|verb| is_needed(&fixture, &shipped, verb))).await.map(drop)
 }
 
-async fn is_needed(ground: &Ground, shipped: &[DynamicObject], verb: &str) -> Result<()> {
+async fn is_needed(fixture: &Fixture, shipped: &[DynamicObject], verb: &str) -> Result<()> {
     let manifests = Some(without(shipped, verb));
-    let fleet = Fleet::start(ground.server()?, FleetOptions { manifests, ..ground.options() }).await?;
+    let fleet = Fleet::start(fixture.server()?, FleetOptions { manifests, ..fixture.options() }).await?;
     let refused = |index: usize| {
         let requests = fleet.proxy(index).requests();
         requests.iter().filter(|it| it.verb.name() == verb && it.status == Some(403)).count()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use still_leading_testbed::{Fleet, Verb, history};
 
-use crate::ground::{Ground, LONG};
+use crate::fixture::{Fixture, LONG};
 use crate::promise::{promise, promise_within};
 
 /// How much to look at: so many renewals, and so many retry periods at least. There are electors that renew in each of
@@ -46,9 +46,9 @@ fn by_verb(sent: &[Verb]) -> String {
     counts.iter().map(|(verb, count)| format!("{count} {verb}")).collect::<Vec<_>>().join(", ")
 }
 
-pub async fn a_leader_sends_one_write_per_retry_period_and_nothing_else(ground: Ground) -> Result<()> {
-    let retry_period = ground.timings().retry_period;
-    let (fleet, leader) = ground.led_fleet().await?;
+pub async fn a_leader_sends_one_write_per_retry_period_and_nothing_else(fixture: Fixture) -> Result<()> {
+    let retry_period = fixture.timings().retry_period;
+    let (fleet, leader) = fixture.led_fleet().await?;
     let (from, to) = steady_state(&fleet, leader, retry_period).await?;
     let sent = requests(&fleet, leader, (from, to));
     let periods = Duration::from_nanos(to - from).as_secs_f64() / retry_period.as_secs_f64();
@@ -59,9 +59,9 @@ pub async fn a_leader_sends_one_write_per_retry_period_and_nothing_else(ground: 
     Ok(())
 }
 
-pub async fn a_standby_sends_nothing_while_somebody_leads(ground: Ground) -> Result<()> {
-    let retry_period = ground.timings().retry_period;
-    let (fleet, leader) = ground.led_fleet().await?;
+pub async fn a_standby_sends_nothing_while_somebody_leads(fixture: Fixture) -> Result<()> {
+    let retry_period = fixture.timings().retry_period;
+    let (fleet, leader) = fixture.led_fleet().await?;
     let (from, to) = steady_state(&fleet, leader, retry_period).await?;
     let periods = Duration::from_nanos(to - from).as_secs_f64() / retry_period.as_secs_f64();
     for standby in (0..fleet.len()).filter(|index| *index != leader) {

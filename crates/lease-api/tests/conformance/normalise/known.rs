@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::{Timestamp, ToSpan};
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 
 /// What is known beside the answers.
 pub struct Known {
@@ -14,8 +14,8 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn of(ground: &Ground, ranks_times: bool, began: Timestamp) -> Self {
-        let (namespace, address) = (ground.namespace.clone(), ground.address.clone());
+    pub fn of(fixture: &Fixture, ranks_times: bool, began: Timestamp) -> Self {
+        let (namespace, address) = (fixture.namespace.clone(), fixture.address.clone());
         Self { namespace, address, ranks_times, began }
     }
 }

@@ -7,7 +7,7 @@ use still_leading_lease_api::{Access, Limits, Options, Server, Store, User};
 use still_leading_testbed::api_server::{client, user_name};
 use still_leading_testbed::manifests::create_namespace;
 
-use crate::ground::{Ground, Users};
+use crate::fixture::{Fixture, Users};
 
 const ADMIN: &str = "administrator";
 
@@ -23,7 +23,7 @@ impl Embedded {
         Ok(Self { server: start(Store::default()).await?, forgetful: start(Store::new(few)).await? })
     }
 
-    pub async fn ground(&self, namespace: String, users: &Users, forgetful: bool) -> Result<Ground> {
+    pub async fn fixture(&self, namespace: String, users: &Users, forgetful: bool) -> Result<Fixture> {
         let server = if forgetful { &self.forgetful } else { &self.server };
         let url = server.url();
         let with = |token: Option<&str>| client(&url, None, token);
@@ -38,7 +38,7 @@ impl Embedded {
             server.add_user(User { name: user_name(&namespace, name), token: token.clone(), access });
             clients.insert(name.clone(), with(Some(&token))?);
         }
-        Ok(Ground { address: server.address().to_string(), namespace, clients })
+        Ok(Fixture { address: server.address().to_string(), namespace, clients })
     }
 }
 

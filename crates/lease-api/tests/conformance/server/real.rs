@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use crate::ground::{Ground, Users};
+use crate::fixture::{Fixture, Users};
 
 const CACHED_BOUND: Duration = Duration::from_secs(30);
 
@@ -48,7 +48,7 @@ impl Real {
         Ok(Self { ca: ca.to_vec(), server, version })
     }
 
-    pub async fn ground(&self, namespace: String, users: &Users) -> Result<Ground> {
+    pub async fn fixture(&self, namespace: String, users: &Users) -> Result<Fixture> {
         let (url, admin) = (self.server.url(), self.server.client()?);
         let with = |token: Option<&str>| client(&url, Some(self.ca.clone()), token);
         create_namespace(&admin, &namespace, BTreeMap::new()).await?;
@@ -64,7 +64,7 @@ impl Real {
             clients.insert(name.clone(), user);
         }
         let address = url.trim_start_matches("https://").to_owned();
-        Ok(Ground { namespace, address, clients })
+        Ok(Fixture { namespace, address, clients })
     }
 }
 

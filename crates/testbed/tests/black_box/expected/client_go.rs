@@ -41,4 +41,10 @@ pub const ROWS: &[Row] = &[
         "leaderelection.go:504 and resourcelock/leaselock.go:151: the count grows by one, and as an int32 it falls below zero, \
          which the API server refuses",
     ),
+    row(
+        "an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_deadline",
+        Races,
+        "leaderelection.go:279-312: a leader that reads another holder retries until its renew deadline, and acts meanwhile; \
+         it leads on alone if its own next renewal comes before a standby",
+    ),
 ];

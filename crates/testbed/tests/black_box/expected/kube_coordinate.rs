@@ -47,6 +47,5 @@ pub const ROWS: &[Row] = &[
     ),
     row(Template, "a_count_of_transitions_at_its_end_hinders_nobody", Fails, COUNT_OVERFLOWS),
     row(AsDocumented, "a_count_of_transitions_at_its_end_hinders_nobody", Fails, COUNT_OVERFLOWS),
-    row(AsDocumented, "an_emptied_holder_makes_no_second_leader", Races, TAKES_BY_FORCE),
     row(AsDocumented, "a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand", Races, TAKES_BY_FORCE),
 ];

@@ -9,14 +9,14 @@ use serde_json::Value;
 /// The users of a scenario, each with the rules of its Role.
 pub type Users = BTreeMap<String, Value>;
 
-pub struct Ground {
+pub struct Fixture {
     pub namespace: String,
     /// `host:port` of the server.
     pub address: String,
     pub clients: BTreeMap<String, Client>,
 }
 
-impl Ground {
+impl Fixture {
     pub fn client(&self, user: &str) -> Result<&Client> {
         self.clients.get(user).with_context(|| format!("nobody is called {user}"))
     }

@@ -5,7 +5,7 @@ use crate::time::{MILLI, Ns, SECOND};
 
 /// A small generator of numbers, made for one purpose.
 #[derive(Clone, Debug)]
-pub struct Fate(fastrand::Rng);
+pub struct Random(fastrand::Rng);
 
 /// What is decided by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Purpose {
     Version,
 }
 
-impl Fate {
-    /// The fate of `number`, in the process `incarnation` of the replica `slot`.
+impl Random {
+    /// The generator for `number`, in the process `incarnation` of the replica `slot`.
     pub fn of(seed: u64, purpose: Purpose, slot: usize, incarnation: u64, number: u64) -> Self {
         let parts = [purpose as u64, slot as u64, incarnation, number];
         Self(fastrand::Rng::with_seed(parts.into_iter().fold(mix(seed), |hash, part| mix(hash ^ mix(part)))))
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_same_request_meets_the_same_fate_and_another_one_another() {
-        let draw = |seed, slot, number| Fate::of(seed, Purpose::Request, slot, 0, number).between(0, u64::MAX);
+        let draw = |seed, slot, number| Random::of(seed, Purpose::Request, slot, 0, number).between(0, u64::MAX);
         assert_eq!(draw(1, 2, 3), draw(1, 2, 3));
         let draws = [draw(1, 2, 3), draw(2, 2, 3), draw(1, 3, 3), draw(1, 2, 4), draw(1, 3, 2)];
         assert!((1..draws.len()).all(|at| !draws[..at].contains(&draws[at])), "{draws:?}");

@@ -46,7 +46,7 @@ impl World {
     }
 
     /// Runs one case on the calling thread, on an API server if it needs one.
-    pub fn run(&self, candidate: Candidate, server: Option<ServerKind>, case: fn(Ground) -> Outcome) -> Result<()> {
+    pub fn run(&self, candidate: Candidate, server: Option<ServerKind>, case: fn(Fixture) -> Outcome) -> Result<()> {
         let program = self.programs.get().and_then(|programs| programs.get(&candidate)).context("it was not built")?;
         let program = program.clone().map_err(|error| anyhow!(error))?;
         self.block_on(async {
@@ -54,8 +54,8 @@ impl World {
                 Some(kind) => Some(self.server(kind).await?),
                 None => None,
             };
-            let ground = Ground { variant: candidate.0, program, server };
-            timeout(LONG * 4, case(ground)).await.context("the case hangs")?
+            let fixture = Fixture { variant: candidate.0, program, server };
+            timeout(LONG * 4, case(fixture)).await.context("the case hangs")?
         })
     }
 
@@ -92,13 +92,13 @@ impl World {
 }
 
 /// What one case gets.
-pub struct Ground {
+pub struct Fixture {
     pub variant: Variant,
     pub program: PathBuf,
     server: Option<Arc<ApiServer>>,
 }
 
-impl Ground {
+impl Fixture {
     /// The API server that it shares with other cases.
     pub fn server(&self) -> Result<&ApiServer> {
         self.server.as_deref().context("this case was not declared to need an API server")

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Form, Variant};
 use crate::assets::workspace;
+use crate::variant::{Form, Variant};
 
 /// How a Rust variant is compiled. Go has no such choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +40,32 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
+impl Variant {
+    /// Builds its template, or finds it up to date, and returns the executable. Blocks.
+    ///
+    /// # Errors
+    /// [`BuildError`], which tells a missing tool from broken code.
+    pub fn build(self, profile: Profile) -> Result<PathBuf, BuildError> {
+        self.build_form(Form::Template, profile)
+    }
+
+    /// Builds one of its forms, as [`Variant::build`] does. What the forms share is built once.
+    ///
+    /// # Errors
+    /// As [`Variant::build`]; a form that it does not come in is [`BuildError::Failed`].
+    pub fn build_form(self, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
+        build(self, form, profile)
+    }
+
+    /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
+    pub fn missing_toolchain(self) -> Option<String> {
+        missing_toolchain(self)
+    }
+}
+
 /// What this machine lacks to build a variant, as far as that shows without building. Asked in the variant's folder, so that
 /// Go itself says whether it is new enough for its go.mod.
-pub(super) fn missing_toolchain(variant: Variant) -> Option<String> {
+fn missing_toolchain(variant: Variant) -> Option<String> {
     let app = variant.folder();
     if !app.join("go.mod").is_file() {
         return None;
@@ -54,7 +77,7 @@ pub(super) fn missing_toolchain(variant: Variant) -> Option<String> {
 }
 
 /// Builds a form of a variant, or finds it up to date, and returns the executable.
-pub(super) fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
+fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
     let app = variant.folder();
     if !variant.forms().contains(&form) {
         return Err(BuildError::Failed(format!("there is no {form} form in {}", app.display())));
