@@ -42,7 +42,11 @@ pub fn examine(variant: Variant) -> Result<Still> {
     let folder = variant.folder();
     let is_native = variant == Variant::Native;
     let name = if is_native { LIBRARY } else { variant.name() };
-    let package = if is_go(variant) { packages::of_go(&folder)? } else { packages::of_cargo(&folder, name)? };
+    let mut package = if is_go(variant) { packages::of_go(&folder)? } else { packages::of_cargo(&folder, name)? };
+    if is_native {
+        // Not published: its version is this repository.
+        package.version = None;
+    }
     let root = if is_native { workspace().join("crates").join(LIBRARY) } else { folder.clone() };
     let mut lines = BTreeMap::new();
     for file in if is_native { sources(&root.join("src"))? } else { vec![template(&root)?] } {

@@ -116,7 +116,7 @@ async fn main() -> Result<()> {
 /// Puts what the sources show into the record of variants that were measured before.
 fn look_at_sources(args: &Args) -> Result<()> {
     let path = args.path();
-    let mut artefacts = record::read(&path)?;
+    let mut artefacts: Artefacts = record::read(&path)?;
     for variant in args.variants() {
         let artefact = artefacts.variants.get_mut(variant.name());
         let artefact = artefact.with_context(|| format!("{variant} was never measured: leave out --sources"))?;

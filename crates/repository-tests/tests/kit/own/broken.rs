@@ -211,8 +211,8 @@ pub const COMPONENTS: &[Row] = &[
 pub const PROFILES: &[Row] = &[
     ("", "{op: remove, path: /profiles/1}", "the profiles of skaffold.yaml"),
     ("", "{op: replace, path: /profiles/1/name, value: x}", "the profiles of skaffold.yaml"),
-    ("", "{op: remove, path: /profiles/6/build/artifacts/2}", "the images of its profile all"),
-    ("", "{op: remove, path: /profiles/6/manifests/kustomize/paths/3}", "the paths of its profile all"),
+    ("", "{op: remove, path: /profiles/7/build/artifacts/2}", "the images of its profile all"),
+    ("", "{op: remove, path: /profiles/7/manifests/kustomize/paths/3}", "the paths of its profile all"),
     ("", "{op: replace, path: /build/artifacts/0/image, value: still-leading-kubert}", "runs without a profile"),
 ];
 
