@@ -46,7 +46,7 @@ async fn without_a_term_there_is_nothing_to_release_and_nothing_was_lost() {
 async fn attempts_are_told() {
     let (publish, _status) = watch::channel(Status::default());
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let params = Params { on_attempt: Box::new(move |took| drop(tell.send(took))), ..params() };
+    let params = Params { on_attempt: Box::new(move |took| tell.send(took).unwrap_or_default()), ..params() };
     let release = CancellationToken::new();
     let running = tokio::spawn(run(unreachable(), params, publish, release.clone()));
     let attempt = timeout(Duration::from_secs(60), told.recv()).await.expect("nothing was told").unwrap();
