@@ -9,7 +9,8 @@ use still_leading_testbed::workspace;
 use toml::Table;
 
 /// What a template may use besides std and the one crate it shows.
-const COMMON: [&str; 6] = ["anyhow", "k8s_openapi", "kube", "tokio", "tokio_util", "tracing"];
+const COMMON: [&str; 9] =
+    ["anyhow", "http", "http_body_util", "k8s_openapi", "kube", "tokio", "tokio_util", "tower", "tracing"];
 
 /// The folders in `apps/` that cargo builds.
 fn apps() -> Vec<PathBuf> {
