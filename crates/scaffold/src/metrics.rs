@@ -78,12 +78,12 @@ impl Metrics {
     }
 
     /// Records that the API server accepted a write of the Lease.
-    pub fn renewed(&self, took: Duration) {
+    fn renewed(&self, took: Duration) {
         self.renew.observe(took.as_secs_f64());
     }
 
     /// Records a request for the Lease that did not do what it was sent for.
-    pub fn attempt_failed(&self) {
+    fn attempt_failed(&self) {
         self.failed_attempts.inc();
     }
 

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, DeleteParams, PostParams};
-use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Mode, Timings, history, manifests};
+use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Mode, Timings, history};
 
 use crate::fixture::{Fixture, LONG, led_fleet};
+use crate::foreign::delete_the_lease_and_apply_it_again;
 use crate::observe::{
     check_history, last_act, wait_for_acts, wait_for_acts_of_successors, wait_for_renewal, wait_for_successor,
 };
@@ -70,8 +69,6 @@ pub async fn a_restart_of_the_api_server_makes_no_second_leader(fixture: Fixture
 pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(fixture: Fixture) -> Result<()> {
     /// Whoever wakes up at all does so when the lease would have expired.
     const SUCCESSOR_BOUND: Duration = Duration::from_secs(45);
-    let shipped = manifests::parse(&std::fs::read_to_string(fixture.variant.install_yaml())?)?;
-    let ships_a_lease = shipped.iter().any(|object| object.types.as_ref().is_some_and(|it| it.kind == "Lease"));
     // A renew deadline of so many retry periods that whoever acts on its old term does so for long enough to be seen.
     let [lease_duration, renew_deadline, retry_period] = [8, 6, 1].map(Duration::from_secs);
     let timings = Timings { lease_duration, renew_deadline, retry_period };
@@ -80,17 +77,7 @@ pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(fixt
     // again.
     wait_for_renewal(&fleet, old).await?;
     fleet.proxy(old).set_mode(Mode::Cut);
-    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
-    leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
-    if ships_a_lease {
-        let mut empty = Lease::default();
-        empty.metadata.name = Some(fleet.lease_name().to_owned());
-        match leases.create(&PostParams::default(), &empty).await {
-            // A standby may have been faster.
-            Err(kube::Error::Api(answer)) if answer.reason == "AlreadyExists" => {}
-            created => drop(created?),
-        }
-    }
+    delete_the_lease_and_apply_it_again(&fleet, fixture.variant).await?;
 
     let (_, leading) = wait_for_successor(&fleet, old, SUCCESSOR_BOUND).await?;
     wait_for_acts_of_successors(&fleet, old, leading, 3).await?;

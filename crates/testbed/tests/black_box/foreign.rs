@@ -8,11 +8,11 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use still_leading_testbed::history::Event;
 use still_leading_testbed::history::judge::{Verdict, no_overlap};
-use still_leading_testbed::{Fleet, history, manifests};
+use still_leading_testbed::{Fleet, Variant, history, manifests};
 use tokio::time::sleep;
 
 use crate::fixture::{Fixture, LONG};
-use crate::observe::{check_history, wait_for_acts, wait_for_successor};
+use crate::observe::{check_history, wait_for_acts, wait_for_acts_of_anybody, wait_for_successor};
 use crate::promise::{promise, promise_within};
 
 /// Another elector without a condition on its write, which is not heard of again.
@@ -21,7 +21,7 @@ pub async fn a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief(fixtu
     let stolen = history::now();
     write(&fleet, claim_of("thief_1", fixture.timings().lease_duration.as_secs())).await?;
     wait_until_stopped(&fleet, old, stolen).await?;
-    led_again(&fleet, history::now()).await?;
+    wait_for_acts_of_anybody(&fleet, history::now(), 5).await?;
     check_history(&fleet)
 }
 
@@ -32,7 +32,7 @@ pub async fn an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_dea
     write(&fleet, json!({"holderIdentity": ""})).await?;
     // Whoever wins has confirmed it by then, and whoever has lost has noticed.
     sleep(fixture.timings().lease_duration).await;
-    led_again(&fleet, history::now()).await?;
+    wait_for_acts_of_anybody(&fleet, history::now(), 5).await?;
     let events = fleet.history().events();
     let seen_until = events.last().map_or(0, |event| event.at);
     if let Verdict::Violated(overlaps) = no_overlap(&events) {
@@ -66,10 +66,17 @@ pub async fn a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_h
     write(&fleet, claim_of("gone_1", 1_000_000)).await?;
     wait_until_stopped(&fleet, old, claimed).await?;
 
+    let deleted = delete_the_lease_and_apply_it_again(&fleet, fixture.variant).await?;
+    wait_for_acts_of_anybody(&fleet, deleted, 5).await?;
+    check_history(&fleet)
+}
+
+/// Where the variant ships a Lease; else whoever needs one makes it. Returns when it was deleted.
+pub async fn delete_the_lease_and_apply_it_again(fleet: &Fleet, variant: Variant) -> Result<u64> {
+    let shipped = manifests::parse(&std::fs::read_to_string(variant.install_yaml())?)?;
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
     leases.delete(fleet.lease_name(), &DeleteParams::default()).await?;
     let deleted = history::now();
-    let shipped = manifests::parse(&std::fs::read_to_string(fixture.variant.install_yaml())?)?;
     if shipped.iter().any(|object| object.types.as_ref().is_some_and(|it| it.kind == "Lease")) {
         let mut empty = Lease::default();
         empty.metadata.name = Some(fleet.lease_name().to_owned());
@@ -79,8 +86,7 @@ pub async fn a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_h
             created => drop(created?),
         }
     }
-    led_again(&fleet, deleted).await?;
-    check_history(&fleet)
+    Ok(deleted)
 }
 
 fn claim_of(holder: &str, seconds: u64) -> Value {
@@ -105,13 +111,4 @@ async fn wait_until_stopped(fleet: &Fleet, replica: usize, since: u64) -> Result
         events.iter().find(stops).map(|_| ())
     });
     promise_within(stopped, format!("{name} leads on under the name of another holder")).await
-}
-
-/// Waits until somebody acts, whoever it is, and goes on to.
-async fn led_again(fleet: &Fleet, since: u64) -> Result<()> {
-    let acting = fleet.history().wait_for(LONG, |events| {
-        let acts = events.iter().filter(|it| it.at > since && it.message == "still leading").count();
-        (acts >= 5).then_some(())
-    });
-    promise_within(acting, "nobody led any more").await
 }

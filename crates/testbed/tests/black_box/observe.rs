@@ -33,6 +33,11 @@ pub async fn wait_for_acts_of_successors(fleet: &Fleet, old: usize, since: u64, 
     acting(fleet, |actor| actor != old, since, count, &format!("nobody acted {count} times in place of {old}")).await
 }
 
+/// Waits until somebody has acted `count` times after `since`, whoever leads.
+pub async fn wait_for_acts_of_anybody(fleet: &Fleet, since: u64, count: usize) -> Result<()> {
+    acting(fleet, |_| true, since, count, "nobody led any more").await
+}
+
 async fn acting(fleet: &Fleet, who: impl Fn(&str) -> bool, since: u64, count: usize, broken: &str) -> Result<()> {
     let so_far = |events: &[Event]| acts(events).iter().filter(|act| who(&act.replica) && act.at > since).count();
     let acting = fleet.history().wait_for(LONG, |events| (so_far(events) >= count).then_some(()));
