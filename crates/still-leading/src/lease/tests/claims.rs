@@ -257,3 +257,37 @@ fn a_renewal_that_is_answered_in_the_moment_when_the_term_ends_begins_another_on
     assert_eq!((term.number, term.epoch), (2, 12));
     assert_eq!(leader.state.lost(), Some(&Lost::RenewDeadline));
 }
+
+/// A proxy delivers a write twice: the first one has landed, and a policy that came meanwhile denies the second one.
+#[test]
+fn a_claim_that_the_lease_has_shown_stays_own_whatever_its_answer_says() {
+    let mut leader = Elector::that_leads();
+    assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+    let shown = leader.written(12);
+    leader.at(2.1, Event::Watched(shown.clone()));
+    leader.at(2.5, Event::Denied);
+    let mut labelled = shown;
+    labelled.metadata.resource_version = Some("13".to_owned());
+    leader.at(3.0, Event::Watched(labelled));
+    assert_eq!(leader.state.lost(), None);
+    assert!(leader.leads_at(11.999) && !leader.leads_at(12.0));
+}
+
+/// A refused claim may still land, since a proxy may have sent it twice. That the next one is denied says nothing about it.
+#[test]
+fn a_denied_write_takes_back_its_own_claim_and_no_other() {
+    let (mut elector, action) = Elector::that_read(Some(lease(10, None)));
+    assert_eq!(action, Action::Write);
+    let (first, sent_twice) = (elector.written(11), s(0.0));
+    assert_eq!(elector.at(0.1, Event::Refused), Action::Read);
+    let mut now = 0.2;
+    while elector.at(now, read(Some(lease(10, None)))) != Action::Write {
+        now += 0.5;
+        assert!(now < 20.0, "it tries again");
+    }
+    elector.at(now + 0.1, Event::Denied);
+    elector.at(now + 0.2, Event::Watched(first));
+    assert!(!elector.state.is_impersonated(&elector.timing), "the first claim is its own");
+    let until = elector.state.term().map(|term| term.valid_until);
+    assert_eq!(until, Some(sent_twice + s(10.0)), "and counts from when it was sent");
+}

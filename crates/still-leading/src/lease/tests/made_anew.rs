@@ -207,3 +207,15 @@ fn a_longer_wait_takes_the_place_of_a_shorter_one() {
     a.at(1.0, Event::Watched(with_uid(lease(12, None), "uid-2")));
     assert_eq!(a.state.settling(s(1.0)).unwrap().until, s(16.0));
 }
+
+/// `kubectl get -o yaml`, delete and apply: another object with the very claim of the leader.
+#[test]
+fn a_leader_ends_its_term_when_its_own_claim_is_applied_to_a_new_lease() {
+    let mut leader = Elector::that_leads();
+    let mut copy = lease(12, Some(ME));
+    copy.spec = lease(11, Some(ME)).spec;
+    copy.metadata.uid = Some("uid-2".to_owned());
+    leader.at(1.0, Event::Watched(copy));
+    assert_eq!(leader.state.lost(), Some(&Lost::Replaced));
+    assert!(!leader.leads_at(1.0));
+}
