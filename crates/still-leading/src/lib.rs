@@ -5,8 +5,11 @@
 mod clock;
 #[cfg(feature = "kube")]
 mod config;
+#[cfg(feature = "controller")]
+pub mod controller;
 #[cfg(feature = "kube")]
 mod elector;
+mod gate;
 mod identity;
 mod lead;
 #[cfg(feature = "kube")]
@@ -26,6 +29,7 @@ mod term;
 pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
 #[cfg(feature = "kube")]
 pub use elector::{Elector, Error, ReleaseError, Running};
+pub use gate::{Gate, NotLeading};
 pub use identity::Identity;
 pub use lead::{End, LeadError, Limits, Phase, Terms, lead};
 #[cfg(feature = "kube")]

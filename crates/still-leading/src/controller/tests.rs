@@ -1,0 +1,239 @@
+//! Controllers for one term, against the embedded API server.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use futures::stream;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ObjectMeta, PostParams};
+use kube::runtime::controller::Config as ControllerConfig;
+use kube::runtime::watcher;
+use kube::{Api, Client, Config};
+use still_leading_lease_api::{Access, Options, Server, User};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// Nothing here takes a second unless the machine is very busy.
+const LONG: Duration = Duration::from_secs(20);
+const OBJECTS: usize = 8;
+
+/// What the reconciles of a test did.
+#[derive(Debug, Default)]
+struct Seen {
+    begun: AtomicUsize,
+    finished: AtomicUsize,
+    asked_about: AtomicUsize,
+    names: Mutex<Vec<String>>,
+}
+
+impl Seen {
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    fn finished(&self) -> usize {
+        self.finished.load(Ordering::SeqCst)
+    }
+
+    async fn has_begun(&self, reconciles: usize) {
+        let begun = async {
+            while self.begun() < reconciles {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(LONG, begun).await.expect("the reconciles begin");
+    }
+}
+
+/// How a reconcile spends its time.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    Yielding(Duration),
+    Blocking(Duration),
+}
+
+async fn server() -> (Server, Client) {
+    let server = Server::start(Options::default()).await.unwrap();
+    server.add_user(User { name: "admin".into(), token: "secret".into(), access: Access::All });
+    let mut config = Config::new(server.url().parse().unwrap());
+    config.auth_info.token = Some("secret".to_owned().into());
+    let client = Client::try_from(config).unwrap();
+    let objects: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    for n in 0..OBJECTS {
+        let metadata = ObjectMeta { name: Some(format!("object-{n}")), ..ObjectMeta::default() };
+        let object = ConfigMap { metadata, ..ConfigMap::default() };
+        objects.create(&PostParams::default(), &object).await.unwrap();
+    }
+    (server, client)
+}
+
+fn objects(client: &Client) -> Controller<ConfigMap> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    Controller::new(api, watcher::Config::default()).with_config(ControllerConfig::default().concurrency(4))
+}
+
+/// A gate whose term is over once the flag is set.
+fn gate() -> (Gate, Arc<AtomicBool>, CancellationToken) {
+    let (over, cancelled) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let flag = over.clone();
+    let remaining = move || if flag.load(Ordering::SeqCst) { Duration::ZERO } else { Duration::from_secs(600) };
+    (Gate::new(remaining, cancelled.clone()), over, cancelled)
+}
+
+/// As the elector does at a loss: the term is over, and the work learns of it.
+fn lose(over: &AtomicBool, cancelled: &CancellationToken) {
+    over.store(true, Ordering::SeqCst);
+    cancelled.cancel();
+}
+
+async fn reconcile(object: Arc<ConfigMap>, (seen, pace): (Arc<Seen>, Pace)) -> Result<Action, Infallible> {
+    seen.begun.fetch_add(1, Ordering::SeqCst);
+    match pace {
+        Pace::Yielding(time) => sleep(time).await,
+        Pace::Blocking(time) => thread::sleep(time),
+    }
+    seen.names.lock().unwrap().push(object.metadata.name.clone().unwrap());
+    seen.finished.fetch_add(1, Ordering::SeqCst);
+    Ok(Action::await_change())
+}
+
+/// Runs the controller of one term in a task.
+fn spawn(
+    gate: &Gate,
+    client: &Client,
+    seen: &Arc<Seen>,
+    pace: Pace,
+) -> tokio::task::JoinHandle<Result<(), EndedByItself>> {
+    let (controller, of_reconcile, of_policy) = (objects(client), seen.clone(), seen.clone());
+    let policy = move |_, _: &Infallible, _| {
+        of_policy.asked_about.fetch_add(1, Ordering::SeqCst);
+        Action::await_change()
+    };
+    let reconcile = move |object, _| reconcile(object, (of_reconcile.clone(), pace));
+    tokio::spawn(run(gate.clone(), controller, reconcile, policy, Arc::new(())))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_term_reconciles_every_object_once() {
+    let (_server, client) = server().await;
+    for _ in 0..2 {
+        let (seen, (gate, _, cancelled)) = (Arc::new(Seen::default()), gate());
+        let running = spawn(&gate, &client, &seen, Pace::Yielding(Duration::ZERO));
+        seen.has_begun(OBJECTS).await;
+        cancelled.cancel();
+        assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+        let mut names = seen.names.lock().unwrap().clone();
+        names.sort();
+        assert_eq!(names, (0..OBJECTS).map(|n| format!("object-{n}")).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_shutdown_was_asked_for_running_reconciles_finish_and_no_other_begins() {
+    let (_server, client) = server().await;
+    let (seen, (gate, _, cancelled)) = (Arc::new(Seen::default()), gate());
+    let running = spawn(&gate, &client, &seen, Pace::Yielding(Duration::from_millis(300)));
+    seen.has_begun(4).await;
+    cancelled.cancel();
+    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+    assert_eq!((seen.begun(), seen.finished()), (4, 4));
+    assert_eq!(gate.running(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_term_is_over_running_reconciles_are_dropped_and_no_other_begins() {
+    let (_server, client) = server().await;
+    for is_told in [true, false] {
+        let (seen, (gate, over, cancelled)) = (Arc::new(Seen::default()), gate());
+        let running = spawn(&gate, &client, &seen, Pace::Yielding(LONG));
+        seen.has_begun(4).await;
+        let lost = Instant::now();
+        if is_told {
+            lose(&over, &cancelled);
+        } else {
+            // The clock alone says so.
+            over.store(true, Ordering::SeqCst);
+        }
+        assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+        assert!(lost.elapsed() < LONG / 2, "they were waited for");
+        assert_eq!((seen.begun(), seen.finished()), (4, 0));
+        assert_eq!(seen.asked_about.load(Ordering::SeqCst), 0, "a term that ends is no failure of a reconcile");
+    }
+}
+
+/// A reconcile that blocks its thread cannot be dropped. It is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn it_returns_only_when_no_reconcile_runs_any_more() {
+    let (_server, client) = server().await;
+    let (seen, (gate, over, cancelled)) = (Arc::new(Seen::default()), gate());
+    let running = spawn(&gate, &client, &seen, Pace::Blocking(Duration::from_millis(400)));
+    seen.has_begun(1).await;
+    lose(&over, &cancelled);
+    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+    assert_eq!(gate.running(), 0);
+    assert_eq!(seen.begun(), seen.finished());
+}
+
+/// What the last test is about: `Controller` alone does not wait, so that test can fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_controller_whose_stream_is_dropped_leaves_reconciles_behind() {
+    let (_server, client) = server().await;
+    let seen = Arc::new(Seen::default());
+    let of_reconcile = seen.clone();
+    let blocks = Pace::Blocking(Duration::from_millis(400));
+    let stream = objects(&client).run(
+        move |object, _| reconcile(object, (of_reconcile.clone(), blocks)),
+        |_, _: &Infallible, _| Action::await_change(),
+        Arc::new(()),
+    );
+    tokio::select! {
+        () = stream.for_each(|_| async {}) => {}
+        () = seen.has_begun(1) => {}
+    }
+    assert!(seen.finished() < seen.begun());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reconcile_that_was_queued_does_not_begin_after_the_loss() {
+    let (gate, over, cancelled) = gate();
+    let (called, began) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let mut reconcile = gated(&gate, |_: Arc<ConfigMap>, _: Arc<()>| {
+        called.fetch_add(1, Ordering::SeqCst);
+        let began = began.clone();
+        async move {
+            began.store(true, Ordering::SeqCst);
+            Ok::<_, Infallible>(Action::await_change())
+        }
+    });
+    let (object, context) = (Arc::new(ConfigMap::default()), Arc::new(()));
+    let queued = reconcile(object.clone(), context.clone());
+    lose(&over, &cancelled);
+    assert!(matches!(queued.await, Err(Reconcile::NotLeading(_))));
+    assert!(matches!(reconcile(object, context).await, Err(Reconcile::NotLeading(_))));
+    assert_eq!(called.load(Ordering::SeqCst), 1, "not even called after the loss");
+    assert!(!began.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_while_its_term_lasts_is_an_error() {
+    let none = || stream::empty::<Result<_, ControllerError<Reconcile<Infallible>, watcher::Error>>>();
+    let (gate, _, cancelled) = gate();
+    assert_eq!(drive::<ConfigMap, _, _>(&gate, none()).await, Err(EndedByItself));
+    cancelled.cancel();
+    assert_eq!(drive::<ConfigMap, _, _>(&gate, none()).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_a_reconcile_reaches_the_work() {
+    let (_server, client) = server().await;
+    let (gate, _, _) = gate();
+    let panics = |_, ()| -> futures::future::Ready<Result<Action, Infallible>> { panic!("the reconcile panics") };
+    let policy = |_, _: &Infallible, _| Action::await_change();
+    let running = tokio::spawn(run(gate, objects(&client), move |object, _| panics(object, ()), policy, Arc::new(())));
+    assert!(timeout(LONG, running).await.unwrap().unwrap_err().is_panic());
+}

@@ -1,0 +1,128 @@
+//! Gates over a deadline that the tests move.
+
+use std::future::pending;
+use std::sync::Mutex;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// When the term is over, on Tokio's clock.
+#[derive(Clone, Debug)]
+struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    fn in_seconds(seconds: u32) -> Self {
+        Self(Arc::new(Mutex::new(Instant::now() + seconds * SECOND)))
+    }
+
+    fn move_to_seconds_from_now(&self, seconds: u32) {
+        *self.0.lock().unwrap() = Instant::now() + seconds * SECOND;
+    }
+
+    fn gate(&self) -> Gate {
+        let until = self.0.clone();
+        Gate::new(move || until.lock().unwrap().saturating_duration_since(Instant::now()), CancellationToken::new())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_that_ends_in_time_has_its_output() {
+    let gate = Deadline::in_seconds(10).gate();
+    assert!(gate.is_open());
+    let act = async {
+        sleep(9 * SECOND).await;
+        7
+    };
+    assert_eq!(gate.run(act).await, Ok(7));
+    assert_eq!(gate.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_act_begins_once_the_term_is_over_or_a_shutdown_was_asked_for() {
+    let over = Deadline::in_seconds(0).gate();
+    let asked = Deadline::in_seconds(10).gate();
+    asked.cancellation_token().cancel();
+    for gate in [over, asked] {
+        assert!(!gate.is_open());
+        assert_eq!(gate.run(async { unreachable!("it must not be polled") }).await, Err::<(), _>(NotLeading));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_is_dropped_at_the_end_of_the_term_which_renewals_move() {
+    let deadline = Deadline::in_seconds(10);
+    let gate = deadline.gate();
+    let began = Instant::now();
+    let run = gate.run(pending::<()>());
+    let renew = async {
+        sleep(8 * SECOND).await;
+        deadline.move_to_seconds_from_now(10);
+    };
+    let (end, ()) = tokio::join!(run, renew);
+    assert_eq!(end, Err(NotLeading));
+    assert_eq!(began.elapsed().as_secs(), 18);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_is_dropped_when_the_term_ends_before_its_time() {
+    let deadline = Deadline::in_seconds(10);
+    let gate = deadline.gate();
+    let began = Instant::now();
+    let lose = async {
+        sleep(2 * SECOND).await;
+        deadline.move_to_seconds_from_now(0);
+    };
+    let (end, ()) = tokio::join!(gate.run(pending::<()>()), lose);
+    assert_eq!(end, Err(NotLeading));
+    assert!(began.elapsed() <= 2 * SECOND + ASK_AGAIN, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_goes_on_after_a_shutdown_was_asked_for_and_ends_with_the_term() {
+    let gate = Deadline::in_seconds(10).gate();
+    let (token, began) = (gate.cancellation_token(), Instant::now());
+    let ask = async {
+        sleep(SECOND).await;
+        token.cancel();
+    };
+    let act = async {
+        sleep(5 * SECOND).await;
+        7
+    };
+    let (done, never, ()) = tokio::join!(gate.run(act), gate.run(pending::<()>()), ask);
+    assert_eq!((done, never), (Ok(7), Err(NotLeading)));
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+/// The process was stopped in the middle of the act: no timer has fired since.
+#[tokio::test(start_paused = true)]
+async fn the_term_is_asked_before_each_step_of_an_act() {
+    let deadline = Deadline::in_seconds(10);
+    let gate = deadline.gate();
+    let mut steps = 0;
+    let act = async {
+        steps += 1;
+        deadline.move_to_seconds_from_now(0);
+        yield_now().await;
+        steps += 1;
+    };
+    assert_eq!(gate.run(act).await, Err(NotLeading));
+    assert_eq!(steps, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_idle_once_every_act_has_ended_also_those_that_were_dropped() {
+    let gate = Deadline::in_seconds(10).gate();
+    let of_task = gate.clone();
+    let task = tokio::spawn(async move { of_task.run(pending::<()>()).await });
+    let idle = gate.run(sleep(3 * SECOND));
+    assert_eq!(idle.await, Ok(()));
+    assert_eq!(gate.running(), 1);
+    assert!(timeout(SECOND, gate.idle()).await.is_err(), "an act runs");
+    task.abort();
+    timeout(SECOND, gate.idle()).await.unwrap();
+}
