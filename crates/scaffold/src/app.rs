@@ -17,20 +17,28 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::work;
+use crate::work::{self, Work};
 use crate::{Args, Metrics, Status, Term, http, logs, signals};
 
-/// The application: what every variant's `main.rs` starts with and hands its election to.
+/// So long the process waits for last words after the release.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The application: what every variant's `main.rs` starts with and hands its election to. `F` are the flags of its work.
 #[derive(Debug)]
-pub struct App {
-    /// The flags.
+pub struct App<F = work::Flags> {
+    /// The flags that every application has.
     pub args: Args,
+    /// The flags of the work.
+    pub flags: F,
     /// The identity of this process, unique among all that ever were.
     pub identity: String,
     /// The metrics, for the variant to report its requests to.
     pub metrics: Metrics,
+    /// Tasks that have a last word to say when the lease is released already. The process waits a second for them.
+    pub last_words: TaskTracker,
     shutdown: CancellationToken,
     workers: Workers,
 }
@@ -51,25 +59,59 @@ pub struct Election<S> {
 }
 
 impl App {
+    /// As [`App::start_with`], with the work of the demo: a log line at a time.
+    ///
+    /// # Errors
+    /// As [`App::start_with`].
+    pub fn start(variant: &str) -> Result<Self> {
+        Self::start_with(variant)
+    }
+
+    /// As [`App::work_for_life`], with the work of the demo.
+    ///
+    /// # Errors
+    /// As [`App::work_while_leading`].
+    pub async fn lead_for_life(self) -> Result<()> {
+        let work = Work::ticking(self.flags);
+        self.work_for_life(work).await
+    }
+
+    /// As [`App::work_while_leading`], with the work of the demo.
+    ///
+    /// # Errors
+    /// As [`App::work_while_leading`].
+    pub async fn run<S: Send + Sync + 'static>(self, election: Election<S>) -> Result<()> {
+        let work = Work::ticking(self.flags);
+        self.work_while_leading(election, work).await
+    }
+}
+
+impl<F: clap::Args> App<F> {
     /// Parses the flags, starts logging and listens for signals. A flag that cannot be used ends the process with one
     /// line and code 2.
     ///
     /// # Errors
     /// Logging or signal handling cannot be set up.
-    pub fn start(variant: &str) -> Result<Self> {
-        let args = Args::parse_for(variant);
+    pub fn start_with(variant: &str) -> Result<Self> {
+        let (args, flags) = Args::parse_for(variant);
         let identity = args.new_identity().to_string();
         logs::init(args.log_format, &identity)?;
         let metrics = Metrics::new(&args.lease_name);
         let (shutdown, workers) = (signals::shutdown_token()?, Workers::start()?);
-        Ok(Self { args, identity, metrics, shutdown, workers })
+        Ok(Self { args, flags, identity, metrics, last_words: TaskTracker::new(), shutdown, workers })
+    }
+
+    /// Where the work and HTTP run. Tasks that go on for as long as the process lives belong there as well.
+    #[must_use]
+    pub fn workers(&self) -> &Handle {
+        self.workers.handle()
     }
 
     /// Runs without an election: this replica leads until it is told to stop.
     ///
     /// # Errors
-    /// As [`App::run`].
-    pub async fn lead_for_life(self) -> Result<()> {
+    /// As [`App::work_while_leading`].
+    pub async fn work_for_life(self, work: Work) -> Result<()> {
         info!(hint = "--enable-leader-election", "leader election is off, this replica leads for life");
         let leader = Some(self.identity.clone());
         let status = Status { ready: true, leader, term: Some(Term::for_life()), lost: None };
@@ -82,7 +124,7 @@ impl App {
             drop(publish);
             Ok(())
         });
-        self.run(Election { lease: None, beliefs, view: Clone::clone, task, release }).await
+        self.work_while_leading(Election { lease: None, beliefs, view: Clone::clone, task, release }, work).await
     }
 
     /// Does the work whenever this replica leads, until a signal asks to stop; then ends in order.
@@ -90,8 +132,11 @@ impl App {
     /// # Errors
     /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
     /// lease. The caller must end the process then: work may still be running. What ended by itself has been released.
-    pub async fn run<S: Send + Sync + 'static>(self, election: Election<S>) -> Result<()> {
-        let Self { args, identity, metrics, shutdown, workers, .. } = self;
+    pub async fn work_while_leading<S>(self, election: Election<S>, work: Work) -> Result<()>
+    where
+        S: Send + Sync + 'static,
+    {
+        let Self { args, identity, metrics, last_words, shutdown, workers, .. } = self;
         let Election { lease, beliefs, view, mut task, release } = election;
         let believed = beliefs.clone();
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
@@ -113,7 +158,7 @@ impl App {
                 info!(lease, identity, "attempting to acquire leader lease");
             }
         };
-        let lead = work::lead(beliefs, view, shutdown, limits, args.tick, workers.handle(), contending);
+        let lead = work::lead(beliefs, view, shutdown, limits, work, workers.handle(), contending);
         let end = select! {
             // The elector first: when it has died, whatever the work says comes too late.
             biased;
@@ -126,9 +171,12 @@ impl App {
         }
         release.cancel();
         wait_for_release(task, args.renew_deadline).await;
+        last_words.close();
+        let _ = timeout(LAST_WORDS, last_words.wait()).await;
         match end? {
             End::Shutdown => Ok(()),
-            End::Returned(()) => bail!("the work ended by itself"),
+            End::Returned(Ok(())) => bail!("the work ended by itself"),
+            End::Returned(Err(error)) => Err(error.context("the work ended by itself")),
         }
     }
 }

@@ -23,7 +23,7 @@ what work that is slow to stop, or a clock that is slow, may cost before two rep
 Exit codes: 0 after a shutdown that was asked for, 1 when the election or the work failed (the last line says why),
 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.";
 
-/// Three replicas, one leader: the leader logs `still leading`, the others wait for their turn.
+/// Three replicas, one leader: only the leader works, the others wait for their turn.
 #[derive(Clone, Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, max_term_width = 120)]
 pub struct Args {
@@ -66,10 +66,6 @@ pub struct Args {
     #[arg(long, env, value_name = "DURATION", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
-    /// How often the leader acts
-    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
-    pub tick: Duration,
-
     /// Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose, empty serves nothing
     #[arg(long, env, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen_address)]
     pub listen: Listen,
@@ -93,10 +89,10 @@ pub enum LogFormat {
 }
 
 impl Args {
-    /// Parses the command line of the variant `variant`. Ends the process on `--help` (code 0) and on a flag that
-    /// cannot be used (one line, code 2).
+    /// Parses the command line of the application `still-leading-<variant>`, with the flags of its work, `F`. Ends the
+    /// process on `--help` (code 0) and on a flag that cannot be used (one line, code 2).
     #[must_use]
-    pub fn parse_for(variant: &str) -> Self {
+    pub fn parse_for<F: clap::Args>(variant: &str) -> (Self, F) {
         Self::try_parse_for(variant, std::env::args_os()).unwrap_or_else(|error| {
             if error.use_stderr() {
                 eprintln!("{}", one_line(&error));
@@ -110,26 +106,27 @@ impl Args {
     ///
     /// # Errors
     /// Help that was asked for, a flag that does not parse, or durations that do not fit each other.
-    pub fn try_parse_for<I, T>(variant: &str, args: I) -> Result<Self, clap::Error>
+    pub fn try_parse_for<F, I, T>(variant: &str, args: I) -> Result<(Self, F), clap::Error>
     where
+        F: clap::Args,
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
         let name = format!("still-leading-{variant}");
-        let mut command =
+        let shared =
             Self::command().name(name.clone()).mut_arg("lease_name", |arg| arg.default_value(name).required(false));
-        let args = Self::from_arg_matches(&command.try_get_matches_from_mut(args)?)?;
+        let mut command = F::augment_args(shared);
+        let matches = command.try_get_matches_from_mut(args)?;
+        let (args, flags) = (Self::from_arg_matches(&matches)?, F::from_arg_matches(&matches)?);
         args.check().map_err(|message| command.error(ErrorKind::ValueValidation, message))?;
-        Ok(args)
+        Ok((args, flags))
     }
 
     fn check(&self) -> Result<(), String> {
         let show = |duration: Duration| humantime::format_duration(duration).to_string();
         let (lease, deadline, retry) = (self.lease_duration, self.renew_deadline, self.retry_period);
-        for (flag, duration) in [("--retry-period", retry), ("--tick", self.tick)] {
-            if duration.is_zero() {
-                return Err(format!("{flag} must be longer than zero"));
-            }
+        if retry.is_zero() {
+            return Err("--retry-period must be longer than zero".to_owned());
         }
         if lease.subsec_nanos() != 0 || !(1..=i32::MAX as u64).contains(&lease.as_secs()) {
             let lease = show(lease);
@@ -196,9 +193,11 @@ fn one_line(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work;
 
     fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
-        Args::try_parse_for("native", ["still-leading-native"].iter().chain(flags))
+        let parsed = Args::try_parse_for::<work::Flags, _, _>("native", ["still-leading-native"].iter().chain(flags));
+        parsed.map(|(args, _)| args)
     }
 
     fn message(flags: &[&str]) -> String {
@@ -234,7 +233,7 @@ mod tests {
             (vec!["--lease-duration", "15500ms"], "must be whole seconds"),
             (vec!["--lease-duration", "3000000000s"], "must be whole seconds"),
             (vec!["--retry-period", "0s"], "--retry-period must be longer than zero"),
-            (vec!["--tick", "0s"], "--tick must be longer than zero"),
+            (vec!["--tick", "0s"], "must be longer than zero"),
             (vec!["--lease-duration", "soon"], "invalid value 'soon' for '--lease-duration <DURATION>'"),
             (vec!["--listen", "everywhere"], "expected ADDRESS:PORT"),
             (vec!["--identity", ""], "must not be empty"),

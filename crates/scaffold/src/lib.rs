@@ -28,3 +28,4 @@ pub use app::{App, Election, exit};
 pub use args::{Args, LogFormat};
 pub use metrics::Metrics;
 pub use status::{Status, Term};
+pub use work::Work;

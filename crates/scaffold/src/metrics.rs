@@ -1,8 +1,8 @@
 //! The numbers at `/metrics`, under client-go's names where it has one. All carry the label `name`, the Lease's name.
 
 use std::iter;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -16,7 +16,7 @@ use crate::{Status, logs};
 /// The metrics of one elector. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Registry>,
+    registry: Arc<RwLock<Registry>>,
     master_status: Gauge,
     validity: Gauge<f64, AtomicU64>,
     transitions: Counter,
@@ -63,7 +63,12 @@ impl Metrics {
             "Lines that are missing in the log because standard output did not take them",
             logs::dropped_lines(),
         );
-        Self { registry: Arc::new(registry), master_status, validity, transitions, renew, failed_attempts }
+        Self { registry: Arc::new(RwLock::new(registry)), master_status, validity, transitions, renew, failed_attempts }
+    }
+
+    /// Adds a metric of the work. Its name is without the suffix that its kind has, such as `_total`.
+    pub fn register(&self, name: &str, help: &str, metric: impl prometheus_client::registry::Metric) {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
     /// For an elector to tell of each request for the Lease: how long a write took that was accepted, or `None` if the
@@ -99,7 +104,7 @@ impl Metrics {
         // A term for life has no number that a graph could show; infinity is one for Prometheus.
         self.validity.set(if remaining == Duration::MAX { f64::INFINITY } else { remaining.as_secs_f64() });
         let mut text = String::new();
-        match encode(&mut text, &self.registry) {
+        match encode(&mut text, &self.registry.read().unwrap_or_else(PoisonError::into_inner)) {
             Ok(()) => text,
             Err(error) => format!("# could not encode: {error}\n"),
         }

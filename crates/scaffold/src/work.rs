@@ -1,23 +1,73 @@
-//! The work that only the leader does: here, one log line each tick. This is the part to replace by your own.
+//! The work that only the leader does. [`tick`] is the one of the demo, a log line at a time: replace it by your own.
 //!
 //! What stays is the shape. The work asks before each act whether it still may, it ends when it is cancelled, and
 //! `still_leading::lead` waits for that end: a lease must not be given away while the work still runs.
 
+use std::fmt;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use still_leading::{End, LeadError, Limits, Phase, Terms};
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{field::display, info};
 
 use crate::{Status, Term};
 
-/// The work itself. The term carries the epoch, to be sent along with whatever the work writes.
-async fn work(term: Term, tick: Duration, cancelled: CancellationToken) {
+/// The work of an application.
+#[derive(Clone)]
+pub struct Work {
+    run: Arc<dyn Fn(Term, CancellationToken) -> BoxFuture<'static, Result<()>> + Send + Sync>,
+    tick: Option<Duration>,
+}
+
+impl Work {
+    /// Work that is called once for each term, with the term and a token that is cancelled when it must end.
+    pub fn new<F>(work: impl Fn(Term, CancellationToken) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        Self { run: Arc::new(move |term, cancelled| work(term, cancelled).boxed()), tick: None }
+    }
+
+    /// The work of the demo: [`tick`].
+    #[must_use]
+    pub fn ticking(Flags { tick: each }: Flags) -> Self {
+        Self { tick: Some(each), ..Self::new(move |term, cancelled| tick(term, each, cancelled)) }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("tick", &self.tick).finish_non_exhaustive()
+    }
+}
+
+/// The flags of [`tick`].
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Flags {
+    /// How often the leader acts
+    #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = longer_than_zero)]
+    pub tick: Duration,
+}
+
+fn longer_than_zero(value: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(value).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
+}
+
+/// The work of the demo. The term carries the epoch, to be sent along with whatever the work writes.
+///
+/// # Errors
+/// None.
+pub async fn tick(term: Term, tick: Duration, cancelled: CancellationToken) -> Result<()> {
     let mut n: u64 = 0;
     loop {
         select! {
@@ -33,9 +83,10 @@ async fn work(term: Term, tick: Duration, cancelled: CancellationToken) {
         info!(n, "still leading");
     }
     info!("leading cancelled");
+    Ok(())
 }
 
-/// Runs [`work`] on the runtime of `workers` for each term of this replica until `shutdown`. `contending` is called whenever
+/// Runs `work` on the runtime of `workers` for each term of this replica until `shutdown`. `contending` is called whenever
 /// the replica starts to wait for a term.
 ///
 /// # Errors
@@ -45,17 +96,19 @@ pub async fn lead<S: Send + Sync>(
     view: fn(&S) -> Status,
     shutdown: CancellationToken,
     limits: Limits,
-    tick: Duration,
+    work: Work,
     workers: &Handle,
     contending: impl Fn(),
-) -> Result<End<()>, LeadError> {
+) -> Result<End<Result<()>>, LeadError> {
+    let Work { run, tick } = work;
+    let tick = tick.map(|tick| display(humantime::format_duration(tick)));
     let observe = |phase: Phase<'_, Term>| match phase {
         Phase::Contending => contending(),
-        Phase::Leading(term) => info!(tick = %humantime::format_duration(tick), epoch = term.epoch(), "leading"),
+        Phase::Leading(term) => info!(tick, epoch = term.epoch(), "leading"),
         Phase::Stopped(reason) => info!(reason, "stopped leading"),
     };
-    let work = move |term, cancelled| work(term, tick, cancelled);
     let beliefs = Beliefs { beliefs, view, overdue: Duration::ZERO };
+    let work = move |term, cancelled| run(term, cancelled);
     still_leading::lead(beliefs, shutdown.cancelled_owned(), limits, workers, observe, work).await
 }
 

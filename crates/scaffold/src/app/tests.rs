@@ -9,10 +9,10 @@ use super::*;
 use crate::args::Listen;
 
 fn app() -> App {
-    let args = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
+    let (args, flags) = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
     let (metrics, shutdown) = (Metrics::new("my-lease"), CancellationToken::new());
-    let workers = Workers::Given(Handle::current());
-    App { args, identity: "pod-0_1".to_owned(), metrics, shutdown, workers }
+    let (identity, workers) = ("pod-0_1".to_owned(), Workers::Given(Handle::current()));
+    App { args, flags, identity, metrics, last_words: TaskTracker::new(), shutdown, workers }
 }
 
 fn election(task: impl Future<Output = Result<()>> + Send + 'static, release: &CancellationToken) -> Election<Status> {
@@ -99,4 +99,27 @@ async fn an_address_that_is_taken_fails_the_replica_after_a_release() {
     let error = app.run(released_when_asked(Term::for_life(), &release)).await.unwrap_err().to_string();
     assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
     assert!(release.is_cancelled(), "the lease was kept although nothing runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_fails_fails_the_replica_with_its_reason_after_a_release() {
+    let release = CancellationToken::new();
+    let work = Work::new(|_, _| async { bail!("the watch is gone") });
+    let election = released_when_asked(Term::for_life(), &release);
+    let error = app().work_while_leading(election, work).await.unwrap_err();
+    assert_eq!(format!("{error:#}"), "the work ended by itself: the watch is gone");
+    assert!(release.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_words_are_waited_for_but_not_for_long() {
+    for (takes, waited) in [(0.5, 0.5), (600.0, 1.0)] {
+        let app = app();
+        app.shutdown.cancel();
+        app.last_words.spawn(sleep(Duration::from_secs_f64(takes)));
+        let begin = Instant::now();
+        app.run(released_when_asked(Term::for_life(), &CancellationToken::new())).await.unwrap();
+        let waited = Duration::from_secs_f64(waited);
+        assert!(begin.elapsed().abs_diff(waited) < Duration::from_millis(50), "{:?}", begin.elapsed());
+    }
 }

@@ -28,7 +28,7 @@ struct Lead {
     publish: watch::Sender<Status>,
     shutdown: CancellationToken,
     contended: Arc<AtomicUsize>,
-    task: JoinHandle<Result<End<()>, LeadError>>,
+    task: JoinHandle<Result<End<Result<()>>, LeadError>>,
 }
 
 impl Lead {
@@ -40,7 +40,8 @@ impl Lead {
             let contending = move || {
                 count.fetch_add(1, Ordering::Relaxed);
             };
-            lead(beliefs, view, token, LIMITS, SECOND, &Handle::current(), contending).await
+            lead(beliefs, view, token, LIMITS, Work::ticking(Flags { tick: SECOND }), &Handle::current(), contending)
+                .await
         });
         Self { publish, shutdown, contended, task }
     }
@@ -86,7 +87,7 @@ async fn a_term_is_announced_acted_in_and_ended_in_this_order() {
     lead.publish.send_replace(status(Some(term(1, Instant::now() + 60 * SECOND))));
     sleep(SECOND * 5 / 2).await;
     lead.shutdown.cancel();
-    assert_eq!(lead.task.await.unwrap(), Ok(End::Shutdown));
+    assert!(matches!(lead.task.await.unwrap(), Ok(End::Shutdown)));
     assert_eq!(messages.get(), ["leading", "still leading", "still leading", "leading cancelled", "stopped leading"]);
 }
 
