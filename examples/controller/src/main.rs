@@ -1,0 +1,110 @@
+//! A kube-rs Controller with three replicas, of which one reconciles: it copies each ConfigMap that is labelled
+//! `still-leading.dev/mirror=true` to a child ConfigMap, and keeps the child as it should be.
+//!
+//! | file | what it shows |
+//! |---|---|
+//! | `election.rs` | the election, as in every variant: replace it to elect with another crate |
+//! | `term.rs` | the Controller of one term: gated, drained, awaited |
+//! | `warm.rs` | the same with caches that a standby keeps |
+//! | `reconcile.rs` | what is done for one object |
+//! | `mirror.rs` | what the child should be |
+//! | `write.rs` | the one way to write: in time, with the epoch |
+//! | `fencing.rs` | the proof that the API server refuses a write without an epoch |
+//! | `events.rs` | "became leader" and "stopped leading" as Events of the Lease |
+
+mod election;
+mod events;
+mod fencing;
+mod flags;
+mod metrics;
+mod mirror;
+mod reconcile;
+mod term;
+mod warm;
+mod write;
+
+use anyhow::{Context, Result, bail};
+use kube::{Client, Config};
+use still_leading_scaffold::{self as scaffold, App, Election, Work};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use election::{Params, Status, Term};
+use events::Announcer;
+use flags::Flags;
+use metrics::Reconciles;
+use term::Controlling;
+
+// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    scaffold::exit(run().await)
+}
+
+async fn run() -> Result<()> {
+    let app = App::<Flags>::start_with("controller")?;
+    let mut config = Config::infer().await.context("no cluster to work in (set KUBECONFIG, or run in a pod)")?;
+    // kube repeats a request that was answered with 429, 503 or 504, up to 15 times: a write would come late.
+    config.default_retry = false;
+    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = of_the_work(&app, &config)?;
+    if app.flags.require_fencing {
+        if !app.args.enable_leader_election {
+            bail!("--require-fencing needs --enable-leader-election: without an election there is no epoch");
+        }
+        fencing::prove(client.clone(), &namespace, &app.args.lease_name).await?;
+    }
+    let work = work(&app, client, &namespace);
+    if !app.args.enable_leader_election {
+        return app.work_for_life(work).await;
+    }
+    let lease = Some(format!("{namespace}/{}", app.args.lease_name));
+    let params = Params {
+        namespace,
+        lease_name: app.args.lease_name.clone(),
+        identity: app.identity.clone(),
+        lease_duration: app.args.lease_duration,
+        renew_deadline: app.args.renew_deadline,
+        retry_period: app.args.retry_period,
+        on_attempt: app.metrics.on_attempt(),
+    };
+    // A client of its own: what the work does to its connections must not delay a renewal.
+    let client = election::client(config)?;
+    let (publish, beliefs) = watch::channel(Status::default());
+    let release = CancellationToken::new();
+    let task = tokio::spawn(election::run(client, params, publish, release.clone()));
+    app.work_while_leading(Election { lease, beliefs, view, task, release }, work).await
+}
+
+/// The client of the work. Its tasks live where the work does.
+fn of_the_work(app: &App<Flags>, config: &Config) -> Result<Client> {
+    let _entered = app.workers().enter();
+    Client::try_from(config.clone()).context("the cluster's configuration cannot be used")
+}
+
+/// What the leader does in each of its terms.
+fn work(app: &App<Flags>, client: Client, namespace: &str) -> Work {
+    let _entered = app.workers().enter();
+    let announcer = app.args.enable_leader_election.then(|| {
+        Announcer::new(client.clone(), namespace, &app.args.lease_name, &app.identity, app.last_words.clone())
+    });
+    let controlling = Controlling::new(client, namespace, app.flags, Reconciles::new(&app.metrics));
+    Work::new(move |term, cancelled| {
+        let (controlling, announcer) = (controlling.clone(), announcer.clone());
+        async move {
+            let _announced = announcer.map(Announcer::began);
+            controlling.run(term, cancelled).await
+        }
+    })
+}
+
+/// What the application needs to know of what the elector publishes.
+fn view(status: &Status) -> scaffold::Status {
+    let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
+    scaffold::Status {
+        ready: status.synced,
+        leader: status.leader.clone(),
+        term: status.term.clone().map(of),
+        lost: status.lost.clone(),
+    }
+}

@@ -1,0 +1,75 @@
+//! What is done for one object.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+use tokio::time::sleep;
+use tracing::{debug, info};
+
+use crate::metrics::{Outcome, Reconciles};
+use crate::mirror;
+use crate::write::{Error, Writer, Written};
+
+/// An object is looked at again after so long, even if nothing says that it changed.
+const RESYNC: Duration = Duration::from_secs(300);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(2);
+/// After a lost race: somebody else wrote the copy between the read and the write.
+const RETRY_CONFLICT: Duration = Duration::from_millis(50);
+
+/// What the reconciles of one term share.
+pub struct Context {
+    pub client: Client,
+    pub writer: Writer,
+    pub epoch: Option<u64>,
+    /// Write each copy once in each term, see [`mirror::next`].
+    pub stamp: bool,
+    pub delay: Duration,
+    pub reconciles: Reconciles,
+}
+
+/// Makes the copy of `source` what it should be. Runs inside the gate: it begins only while the term lasts, and is dropped when
+/// the term is over.
+pub async fn reconcile(source: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {
+    let (object, child) = (ObjectRef::from_obj(&*source), mirror::child_name(&source));
+    let children: Api<ConfigMap> = Api::namespaced(context.client.clone(), &source.namespace().unwrap_or_default());
+    let present = children.get_opt(&child).await?;
+    if !context.delay.is_zero() {
+        sleep(context.delay).await;
+    }
+    let Some(next) = mirror::next(&source, present.as_ref(), context.epoch, context.stamp) else {
+        context.reconciles.count(Outcome::Unchanged);
+        debug!(%object, action = "unchanged", "reconciled");
+        return Ok(Action::requeue(RESYNC));
+    };
+    let action = match context.writer.write(&next).await? {
+        Written::Created => "created",
+        Written::Updated => "updated",
+    };
+    context.reconciles.count(Outcome::Written);
+    info!(%object, action, epoch = context.epoch, "reconciled");
+    Ok(Action::requeue(RESYNC))
+}
+
+/// What follows from a failure. The library logs it.
+pub fn error_policy(_: Arc<ConfigMap>, error: &Error, context: Arc<Context>) -> Action {
+    match error {
+        Error::NotLeading(_) => {
+            context.reconciles.count(Outcome::NotLeading);
+            Action::await_change()
+        }
+        Error::Fenced(_) => {
+            context.reconciles.count(Outcome::Refused);
+            Action::requeue(RETRY)
+        }
+        Error::Kube(error) => {
+            context.reconciles.count(Outcome::Failed);
+            let is_conflict = matches!(error, kube::Error::Api(status) if status.code == 409);
+            Action::requeue(if is_conflict { RETRY_CONFLICT } else { RETRY })
+        }
+    }
+}

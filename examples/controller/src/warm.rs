@@ -1,0 +1,104 @@
+//! Caches that a standby keeps, so that a new leader need not list everything before it reconciles.
+//!
+//! Only stable parts of kube-runtime: a reflector for as long as the process lives, and an `applier` for each term. The shared
+//! streams of kube 5 would be shorter, and are not used: they do not tell subscribers of deletions (kube-rs/kube#1590), a
+//! subscriber that waits to lead blocks the reflector once its buffer is full, and one that polls an object which is gone
+//! by then may never be woken again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use futures::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::controller::{self, applier};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, reflector::reflector, watcher};
+use kube::{Api, ResourceExt};
+use still_leading::Gate;
+use still_leading::controller::{drive, gated, policy};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::warn;
+
+use crate::reconcile::{Context, error_policy, reconcile};
+
+/// A leader that falls behind by more changes than this looks at everything again.
+const CHANGES: usize = 1024;
+
+/// The sources as this replica knows them, and what changes.
+#[derive(Clone)]
+pub struct Caches {
+    store: Store<ConfigMap>,
+    changes: broadcast::Sender<ObjectRef<ConfigMap>>,
+}
+
+impl Caches {
+    /// Watches for as long as the process lives. To be called on a Tokio runtime.
+    pub fn fill(
+        (sources, of_sources): (Api<ConfigMap>, watcher::Config),
+        (children, of_children): (Api<ConfigMap>, watcher::Config),
+    ) -> Self {
+        let (store, writer) = reflector::store();
+        let (changes, _) = broadcast::channel(CHANGES);
+        let sources = reflector(writer, watcher(sources, of_sources).default_backoff())
+            .touched_objects()
+            .map(|source| source.map(|source| Some(ObjectRef::from_obj(&source))));
+        let children = watcher(children, of_children)
+            .default_backoff()
+            .touched_objects()
+            .map(|child| child.map(|child| source_of(&child)));
+        let tell = changes.clone();
+        tokio::spawn(stream::select(sources, children).for_each(move |touched| {
+            match touched {
+                // Without a leader here nobody listens, which is no error.
+                Ok(Some(source)) => drop(tell.send(source)),
+                Ok(None) => {}
+                Err(error) => warn!(%error, "watching failed"),
+            }
+            future::ready(())
+        }));
+        Self { store, changes }
+    }
+
+    /// Reconciles for one term: everything once, then what changes.
+    ///
+    /// # Errors
+    /// The caches are filled no more.
+    pub async fn reconcile(self, gate: &Gate, context: Arc<Context>, config: controller::Config) -> Result<()> {
+        let queue = self.queue().take_until(gate.cancellation_token().cancelled_owned());
+        let reconciles =
+            applier(gated(gate, reconcile), policy(error_policy), context, self.store, Box::pin(queue), config);
+        drive(gate, reconciles).await.context("no object is reconciled any more")
+    }
+
+    /// Everything there is now, then each object that changes.
+    fn queue(&self) -> impl Stream<Item = Result<ObjectRef<ConfigMap>, Infallible>> + use<> {
+        // Listens before it looks, so that nothing is missed in between.
+        let (changes, store) = (self.changes.subscribe(), self.store.clone());
+        let begin = (changes, store, Vec::new(), true);
+        stream::unfold(begin, |(mut changes, store, mut known, mut is_all_due)| async move {
+            loop {
+                if is_all_due {
+                    store.wait_until_ready().await.ok()?;
+                    known = store.state().iter().map(|source| ObjectRef::from_obj(&**source)).collect();
+                    is_all_due = false;
+                }
+                if let Some(object) = known.pop() {
+                    return Some((Ok(object), (changes, store, known, is_all_due)));
+                }
+                match changes.recv().await {
+                    Ok(object) => return Some((Ok(object), (changes, store, known, is_all_due))),
+                    Err(RecvError::Lagged(_)) => is_all_due = true,
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
+    }
+}
+
+/// The source that a copy belongs to.
+fn source_of(child: &ConfigMap) -> Option<ObjectRef<ConfigMap>> {
+    let owner = child.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    (owner.kind == "ConfigMap").then(|| ObjectRef::new(&owner.name).within(&child.namespace().unwrap_or_default()))
+}

@@ -1,0 +1,62 @@
+//! The one way to write: while the term lasts, on exactly what was read, with the epoch on it.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+use still_leading::{Gate, NotLeading};
+
+/// Writes for one term.
+pub struct Writer {
+    client: Client,
+    gate: Gate,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Created,
+    Updated,
+}
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
+    /// The API server refused the epoch: a later leader has written since.
+    #[error("{0}")]
+    Fenced(String),
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+}
+
+impl Writer {
+    /// The client must not repeat requests by itself (`Config::default_retry`).
+    pub fn new(client: Client, gate: Gate) -> Self {
+        Self { client, gate }
+    }
+
+    /// Creates `object` if it has no resourceVersion, else replaces exactly that version. `next` in mirror.rs has put
+    /// the epoch on it.
+    ///
+    /// The term is asked last, right before the request is sent. When the term is over, the request is dropped. It may have
+    /// reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later leader
+    /// wrote.
+    pub async fn write(&self, object: &ConfigMap) -> Result<Written, Error> {
+        let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let params = PostParams::default();
+        let write = async {
+            if object.metadata.resource_version.is_none() {
+                objects.create(&params, object).await.map(|_| Written::Created)
+            } else {
+                objects.replace(&object.name_any(), &params, object).await.map(|_| Written::Updated)
+            }
+        };
+        self.gate.run(write).await?.map_err(|error| match error {
+            kube::Error::Api(status) if status.code == 403 && status.message.contains(" fenced: ") => {
+                Error::Fenced(status.message.clone())
+            }
+            error => error.into(),
+        })
+    }
+}
