@@ -104,7 +104,8 @@ pub fn object(
 pub fn check_type(resource: Resource, kind: &str, version: &str) -> std::result::Result<(), String> {
     let other = Resource::ALL.into_iter().find(|other| (other.kind(), other.version()) == (kind, version));
     // An old version of Leases is known, and refused later.
-    if other == Some(resource) || (resource.kind(), kind, version) == ("Lease", "Lease", "coordination.k8s.io/v1beta1")
+    if other.map(Resource::stored) == Some(resource.stored())
+        || (resource.kind(), kind, version) == ("Lease", "Lease", "coordination.k8s.io/v1beta1")
     {
         return Ok(());
     }

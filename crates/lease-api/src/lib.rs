@@ -40,6 +40,7 @@
 mod answer;
 mod auth;
 mod body;
+mod convert;
 mod decode;
 mod discovery;
 mod go;

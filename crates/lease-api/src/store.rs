@@ -149,7 +149,7 @@ impl State {
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         let from = Key::new(resource, namespace.unwrap_or_default(), "");
         self.objects.range(from..).take_while(move |(key, _)| {
-            key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+            key.resource == resource.stored() && namespace.is_none_or(|namespace| key.namespace == namespace)
         })
     }
 

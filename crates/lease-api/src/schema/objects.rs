@@ -67,6 +67,28 @@ pub static EVENT: Struct = object(
     ],
 );
 
+/// An Event of `events.k8s.io/v1`.
+pub static K8S_EVENT: Struct = object(
+    "Event",
+    &[
+        METADATA,
+        shown("eventTime", MicroTime),
+        kept("series", Type::Struct(&EVENT_SERIES_OF_K8S)),
+        dropped("reportingController", Text),
+        dropped("reportingInstance", Text),
+        dropped("action", Text),
+        dropped("reason", Text),
+        shown("regarding", Type::Struct(&OBJECT_REFERENCE)),
+        kept("related", Type::Struct(&OBJECT_REFERENCE)),
+        dropped("note", Text),
+        dropped("type", Text),
+        shown("deprecatedSource", Type::Struct(&EVENT_SOURCE)),
+        shown("deprecatedFirstTimestamp", Time),
+        shown("deprecatedLastTimestamp", Time),
+        dropped("deprecatedCount", Int32),
+    ],
+);
+
 static OBJECT_REFERENCE: Struct = atomic(
     "ObjectReference",
     &[
@@ -83,6 +105,10 @@ static OBJECT_REFERENCE: Struct = atomic(
 static EVENT_SOURCE: Struct = object("EventSource", &[dropped("component", Text), dropped("host", Text)]);
 
 static EVENT_SERIES: Struct = object("EventSeries", &[dropped("count", Int32), shown("lastObservedTime", MicroTime)]);
+
+/// Of the core group it shows no count that is 0.
+static EVENT_SERIES_OF_K8S: Struct =
+    object("EventSeries", &[shown("count", Int32), shown("lastObservedTime", MicroTime)]);
 
 /// A Namespace of `v1`.
 pub static NAMESPACE: Struct = object(

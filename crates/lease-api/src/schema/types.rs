@@ -112,6 +112,7 @@ impl Type {
     pub fn zero(self) -> Value {
         match self {
             Self::String => Value::String(String::new()),
+            Self::Int32 | Self::Int64 => 0.into(),
             Self::Struct(of) => of.zero(),
             _ => Value::Null,
         }
