@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::decode::{From, decode};
-use crate::ownership::Twin;
 use crate::resource::Resource;
 
 /// What `v1` calls a field at the top, and what `events.k8s.io/v1` does.
@@ -52,19 +51,9 @@ pub fn stored_field(resource: Resource, path: &str) -> String {
     }
 }
 
-/// In which other version the objects of a resource are written too.
-pub fn twin(resource: Resource) -> Option<Twin> {
-    match resource {
-        Resource::Events => Some(Twin { version: Resource::K8sEvents.version(), here: core_name, there: k8s_name }),
-        Resource::K8sEvents => Some(Twin { version: Resource::Events.version(), here: k8s_name, there: core_name }),
-        _ => None,
-    }
-}
-
 fn converted(to: Resource, object: &Value, name: fn(&str) -> &str) -> Value {
     let members = object.as_object().into_iter().flatten();
-    let members: Map<String, Value> =
-        members.map(|(member, value)| (name(member).to_owned(), value.clone())).collect();
+    let members: Map<String, Value> = members.map(|(member, value)| (name(member).to_owned(), value.clone())).collect();
     // Decoding shows and drops what is zero as the other form does. It cannot fail: the types are the same.
     decode(to.object(), &members, From::Map).map_or(Value::Object(members), |decoded| decoded.value)
 }

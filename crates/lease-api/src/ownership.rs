@@ -41,18 +41,6 @@ pub struct Rules {
     pub version: &'static str,
     /// A field at the top that is the API server's alone.
     pub ignored: Option<&'static str>,
-    pub twin: Option<Twin>,
-}
-
-/// Another version in which the same objects are written, and what it calls the fields at the top. A record of owners
-/// keeps the names of the version in which its manager wrote.
-#[derive(Clone, Copy, Debug)]
-pub struct Twin {
-    pub version: &'static str,
-    /// From its name to that of this version.
-    pub here: fn(&str) -> &str,
-    /// And back.
-    pub there: fn(&str) -> &str,
 }
 
 impl Rules {
@@ -73,13 +61,12 @@ impl Rules {
         }
         let manager = Manager::new(manager, Operation::Update, self.version);
         let comparison = self.compare(live, new);
-        managed.read_in(self.version, self.twin);
+        managed.retain_version(self.version);
         managed.take_away(None, &comparison.changed(), &comparison.removed);
         let owned = strip(comparison.changed());
         if !owned.is_empty() {
             managed.add(manager, &owned, now);
         }
-        managed.give_back(self.twin);
         managed
     }
 
@@ -93,7 +80,7 @@ impl Rules {
             let empty = self.of.zero();
             managed = self.updated(&empty, live, managed, "before-first-apply", by.now);
         }
-        managed.read_in(self.version, self.twin);
+        managed.retain_version(self.version);
         let manager = Manager::new(by.manager, Operation::Apply, self.version);
         let merged = merge(self.of, Some(live), Some(config)).unwrap_or(Value::Null);
         let last = managed.paths(&manager).cloned().unwrap_or_default();
@@ -113,7 +100,6 @@ impl Rules {
             managed.touch(&manager, by.now);
         }
         managed.strip(&manager, strip);
-        managed.give_back(self.twin);
         Ok(Applied { value: changed.then_some(new), managed })
     }
 

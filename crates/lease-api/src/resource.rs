@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::convert;
 use crate::names::{self, Rule};
 use crate::ownership::Rules;
 use crate::schema::{self, Struct, Type};
@@ -21,8 +20,7 @@ pub enum Resource {
 
 impl Resource {
     /// All of them, in the order of discovery.
-    pub const ALL: [Self; 5] =
-        [Self::ConfigMaps, Self::Events, Self::K8sEvents, Self::Leases, Self::Namespaces];
+    pub const ALL: [Self; 5] = [Self::ConfigMaps, Self::Events, Self::K8sEvents, Self::Leases, Self::Namespaces];
 
     /// What can be done with each of them.
     pub const VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
@@ -125,7 +123,7 @@ impl Resource {
     /// For ownership of its fields.
     pub fn rules(self) -> Rules {
         let ignored = (self == Self::Namespaces).then_some("status");
-        Rules { of: Type::Struct(self.object()), version: self.version(), ignored, twin: convert::twin(self) }
+        Rules { of: Type::Struct(self.object()), version: self.version(), ignored }
     }
 
     /// The resource that its objects are stored as: of Events there is one store, and two groups show it.
@@ -135,7 +133,7 @@ impl Resource {
 
     /// As most messages name it.
     pub fn subject(self) -> Subject<'static> {
-        Subject { group: self.stored().group(), resource: self.plural() }
+        Subject { group: self.group(), resource: self.plural() }
     }
 
     /// As some messages name it: by its kind.

@@ -270,10 +270,40 @@ fn changed_event(object: &Value, live: &Value) -> Vec<FieldError> {
     ];
     for field in fields.into_iter().filter(|field| object.get(field) != live.get(field)) {
         let name = if field == "reportingComponent" { "reportingController" } else { field };
-        let value = object.get(field).unwrap_or(&Value::Null);
-        errors.push(FieldError::invalid(name, value.to_string(), "field is immutable"));
+        errors.push(FieldError::invalid(name, as_go(field, object.get(field)), "field is immutable"));
     }
     errors
+}
+
+/// The new value of a field, as a message shows it: of a struct, the names and the order are those of Go.
+fn as_go(field: &str, value: Option<&Value>) -> String {
+    let members: &[(&str, &str)] = match field {
+        "involvedObject" | "related" => &[
+            ("Kind", "kind"),
+            ("Namespace", "namespace"),
+            ("Name", "name"),
+            ("UID", "uid"),
+            ("APIVersion", "apiVersion"),
+            ("ResourceVersion", "resourceVersion"),
+            ("FieldPath", "fieldPath"),
+        ],
+        "source" => &[("Component", "component"), ("Host", "host")],
+        _ => &[],
+    };
+    match value {
+        Some(Value::Object(object)) => {
+            let shown = members.iter().map(|(go, name)| {
+                let value = object.get(*name).and_then(Value::as_str).unwrap_or_default();
+                format!("{}:{}", quoted(go), quoted(value))
+            });
+            format!("{{{}}}", shown.collect::<Vec<_>>().join(","))
+        }
+        Some(Value::String(text)) => quoted(text),
+        Some(value) => value.to_string(),
+        None if matches!(field, "related" | "eventTime") => "null".to_owned(),
+        None if field == "count" => "0".to_owned(),
+        None => "\"\"".to_owned(),
+    }
 }
 
 fn series(object: &Value) -> Vec<FieldError> {

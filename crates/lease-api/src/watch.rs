@@ -216,7 +216,8 @@ impl Watching {
     /// What an event means to whoever sees only what is selected.
     fn tell(&self, event: &Event) -> Option<Tell> {
         let key = &event.key;
-        if key.resource != self.resource.stored() || self.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace)
+        if key.resource != self.resource.stored()
+            || self.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace)
         {
             return None;
         }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Twin;
 use super::paths::Paths;
 use crate::go::quoted;
 
@@ -115,25 +114,9 @@ impl Managed {
         self.0.iter().fold(Paths::default(), |all, entry| all.and(&entry.paths))
     }
 
-    /// Gives all fields the names of this version. Those of a version that is not served mean nothing here.
-    pub(super) fn read_in(&mut self, version: &str, twin: Option<Twin>) {
-        let known = |entry: &Entry| {
-            entry.manager.version == version || twin.is_some_and(|twin| entry.manager.version == twin.version)
-        };
-        self.0.retain(known);
-        self.rename(twin, |twin| twin.here);
-    }
-
-    /// The reverse, before it is written.
-    pub(super) fn give_back(&mut self, twin: Option<Twin>) {
-        self.rename(twin, |twin| twin.there);
-    }
-
-    fn rename(&mut self, twin: Option<Twin>, name: fn(Twin) -> fn(&str) -> &str) {
-        let Some(twin) = twin else { return };
-        for entry in self.0.iter_mut().filter(|entry| entry.manager.version == twin.version) {
-            entry.paths = entry.paths.renamed(name(twin));
-        }
+    /// Fields of a version that is not served mean nothing here.
+    pub(super) fn retain_version(&mut self, version: &str) {
+        self.0.retain(|entry| entry.manager.version == version);
     }
 
     /// Takes from all but `except` what somebody else has changed, and from these what is gone.

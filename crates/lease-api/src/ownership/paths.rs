@@ -58,19 +58,6 @@ impl Paths {
         Self(below.map(|path| path[1..].to_vec()).collect())
     }
 
-    /// The same with other names for the fields at the top.
-    pub fn renamed(&self, name: fn(&str) -> &str) -> Self {
-        let renamed = self.0.iter().cloned().map(|mut path| {
-            if let Some(field) = path.first_mut()
-                && let Some(old) = field.strip_prefix("f:")
-            {
-                *field = format!("f:{}", name(old));
-            }
-            path
-        });
-        Self(renamed.collect())
-    }
-
     /// As `fieldsV1`.
     pub fn to_fields(&self) -> Value {
         let mut root = Map::new();

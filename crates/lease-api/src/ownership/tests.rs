@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::schema::LEASE;
 
-const RULES: Rules = Rules { of: Type::Struct(&LEASE), version: "coordination.k8s.io/v1", ignored: None, twin: None };
+const RULES: Rules = Rules { of: Type::Struct(&LEASE), version: "coordination.k8s.io/v1", ignored: None };
 const NOW: &str = "2026-11-21T08:50:57Z";
 
 fn lease(spec: Value) -> Value {

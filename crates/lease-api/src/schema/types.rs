@@ -37,6 +37,8 @@ pub struct Struct {
 /// A field of a [`Struct`].
 #[derive(Debug)]
 pub struct Field {
+    /// In protobuf.
+    pub number: u64,
     pub name: &'static str,
     pub of: Type,
     pub zero: Zero,

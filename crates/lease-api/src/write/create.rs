@@ -66,7 +66,10 @@ pub fn insert(
     write.resource.default(&mut object);
     if by == By::Update {
         write.caller.authorize_as(write.info, "create")?;
-    } else if !options.dry_run
+    }
+    write.admit(&object, None)?;
+    if by == By::Post
+        && !options.dry_run
         && revision(text(&object, "/metadata/resourceVersion")).is_ok_and(|revision| revision != 0)
     {
         return Err(Status::unexpected("resourceVersion should not be set on objects to be created"));

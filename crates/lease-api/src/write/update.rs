@@ -106,6 +106,7 @@ fn replace(
         return Err(Status::invalid(resource.kind_subject(), text(&new, "/metadata/name"), &errors));
     }
     resource.default(&mut new);
+    write.admit(&new, Some(live))?;
     forget_times(&mut new, live);
     let key = write.key(name);
     let deleting = live.pointer("/metadata/deletionTimestamp").is_some();
