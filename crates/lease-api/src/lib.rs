@@ -17,7 +17,7 @@
 //! # What is different, and why
 //!
 //! - **Answers are JSON.** Bodies are JSON or protobuf, as `kubectl create configmap` sends it; YAML is answered with 415. A
-//!   client that accepts JSON among others gets JSON, and all clients known to send protobuf do. Clients send JSON to
+//!   client that accepts JSON among others gets JSON, and client-go does even when it sends protobuf. Clients send JSON to
 //!   apply, too.
 //! - **No deletecollection, no metadata alone, no SelfSubjectAccessReviews.** The answers are 405, 406 and 404.
 //! - **No copies in a JSON patch**: they are refused with 422, since copies of copies grow without bound.

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_read() {
-        let time = [1 << 3, 0x80, 0xa3, 0xcb, 0xac, 0x06, 2 << 3, 0xc0, 0x84, 0x3d];
+        let time = [1 << 3, 0x80, 0x81, 0xc8, 0xac, 0x06, 2 << 3, 0xc0, 0x84, 0x3d];
         let spec = [field(1, b"me"), vec![2 << 3, 15], field(4, &time), vec![5 << 3, 0xac, 0x02]].concat();
         let lease = to_json(&envelope("coordination.k8s.io/v1", "Lease", &field(2, &spec))).unwrap();
         let expected = json!({"holderIdentity": "me", "leaseDurationSeconds": 15, "leaseTransitions": 300,

@@ -72,10 +72,10 @@ impl Shell<'_> {
 
     /// What it prints.
     fn run(&self, line: &str) -> String {
-        let output = self.command(line).output().unwrap();
+        let output = self.command(line).output().expect("kubectl does not start");
         let told_us = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {line}: {told_us}");
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8(output.stdout).expect("it prints text")
     }
 }
 

@@ -8,9 +8,9 @@ use kube::{Client, Config};
 use still_leading_lease_api::{Access, Options, PolicyRule, Server, User};
 
 fn client(server: &Server, token: &str) -> Client {
-    let mut config = Config::new(server.url().parse().unwrap());
+    let mut config = Config::new(server.url().parse().expect("an address"));
     config.auth_info.token = Some(token.to_owned().into());
-    Client::try_from(config).unwrap()
+    Client::try_from(config).expect("a client")
 }
 
 #[tokio::test]
