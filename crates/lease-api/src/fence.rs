@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
-/// A rule that a cluster enforces with a `ValidatingAdmissionPolicy`, built in, since this server has no admission. One
-/// user's guarded ConfigMaps have to carry an epoch, and it never falls: whoever led before cannot write any more.
+/// A rule that a cluster enforces with a `ValidatingAdmissionPolicy`, built in, since this server has no admission. What
+/// one user writes to guarded ConfigMaps has to carry an epoch, and none that is lower than the stored one.
 ///
 /// - An annotation of the new object has to be the epoch, 1 to 18 digits.
 /// - If the old object has such an epoch, the new one must not be smaller.
 ///
 /// Whatever breaks the rule is answered with 403, as kube-apiserver does for that policy, dry runs too. It binds creations
 /// and updates of any kind, of objects that have the label before or after.
+///
+/// The rule sees the object that a write would leave, as the policy does. So a patch that says nothing of the epoch rides
+/// on the stored one, and may even take the label off. A writer is fenced only if it sends its epoch with each write.
 #[derive(Clone, Debug)]
 pub struct Fence {
     /// The name of the policy, for the answer.
