@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::query::Query;
 use crate::read::Listed;
 use crate::resource::Resource;
-use crate::show::{ListMeta, Shown, version_of, whole};
+use crate::show::{ListMeta, Shown, item, version_of, whole};
 use crate::status::{Result, Status};
 use crate::table::{Include, Table};
 
@@ -97,7 +97,7 @@ pub fn list(form: Form, resource: Resource, listed: &Listed) -> Response {
     let items = listed.items.iter().map(|value| &**value);
     match form {
         Form::Whole => {
-            let items = items.map(|value| Shown { kind: None, of: resource.object(), value }).collect();
+            let items = items.map(|value| item(resource, value)).collect();
             let kind = format!("{}List", resource.kind());
             json(StatusCode::OK, &List { kind, api_version: resource.version(), metadata, items })
         }

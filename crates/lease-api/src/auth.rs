@@ -156,7 +156,8 @@ impl Caller {
         }
     }
 
-    fn name(&self) -> &str {
+    /// Whoever it is.
+    pub fn name(&self) -> &str {
         self.0.as_ref().map_or(ANONYMOUS, |user| user.name.as_str())
     }
 }

@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::decode::{From, decode};
 use crate::go::{kind_of, quoted};
+use crate::protobuf;
 use crate::query::FieldValidation;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
 
-/// What may be sent. kube-apiserver takes YAML and protobuf too.
-const ACCEPTED: &str = "application/json";
+/// What may be sent. kube-apiserver takes YAML too.
+const ACCEPTED: &str = "application/json, application/vnd.kubernetes.protobuf";
 
 /// So much of a body is shown in a message.
 const SUMMARY_BYTES: usize = 30;
@@ -22,13 +23,15 @@ pub fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Any JSON. The inner error is what is wrong with it.
+/// Any JSON, or protobuf as JSON. The inner error is what is wrong with it.
 ///
 /// # Errors
 /// 415, if it was sent as something else.
 pub fn parsed(headers: &HeaderMap, body: &Bytes) -> Result<std::result::Result<Value, String>> {
-    if !matches!(media_type(headers), "" | "application/json") {
-        return Err(Status::unsupported_media_type(ACCEPTED));
+    match media_type(headers) {
+        "" | "application/json" => {}
+        protobuf::MEDIA_TYPE => return Ok(protobuf::to_json(body).ok_or_else(|| protobuf::UNREADABLE.to_owned())),
+        _ => return Err(Status::unsupported_media_type(ACCEPTED)),
     }
     Ok(serde_json::from_slice(body).map_err(|error| match error.is_eof() {
         true => "unexpected end of JSON input".to_owned(),
@@ -104,7 +107,8 @@ pub fn object(
 pub fn check_type(resource: Resource, kind: &str, version: &str) -> std::result::Result<(), String> {
     let other = Resource::ALL.into_iter().find(|other| (other.kind(), other.version()) == (kind, version));
     // An old version of Leases is known, and refused later.
-    if other == Some(resource) || (resource.kind(), kind, version) == ("Lease", "Lease", "coordination.k8s.io/v1beta1")
+    if other.map(Resource::stored) == Some(resource.stored())
+        || (resource.kind(), kind, version) == ("Lease", "Lease", "coordination.k8s.io/v1beta1")
     {
         return Ok(());
     }

@@ -8,11 +8,12 @@ use crate::answer;
 use crate::resource::Resource;
 use crate::status::Status;
 
-const COORDINATION: &str = "coordination.k8s.io";
+/// The groups besides the core one, in the order of kube-apiserver.
+const GROUPS: [&str; 2] = ["events.k8s.io", "coordination.k8s.io"];
 
 /// Whether anything of a group is served.
 pub fn serves(group: &str) -> bool {
-    matches!(group, "" | COORDINATION)
+    group.is_empty() || GROUPS.contains(&group)
 }
 
 /// Whether kube-apiserver answers there whatever the method is.
@@ -29,23 +30,23 @@ pub fn answer(path: &str, host: &str) -> Response {
         ["version"] => ok(version()),
         ["api"] => ok(json!({"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]})),
-        ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [described()]})),
-        ["apis", COORDINATION] => {
-            let mut group = described();
+        ["apis"] => ok(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": GROUPS.map(described)})),
+        ["apis", group] if GROUPS.contains(&group) => {
+            let mut group = described(group);
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             ok(group)
         }
         ["api", "v1"] => ok(resources("")),
-        ["apis", COORDINATION, "v1"] => ok(resources(COORDINATION)),
+        ["apis", group, "v1"] if GROUPS.contains(&group) => ok(resources(group)),
         ["openapi", "v3"] => ok(openapi_index()),
         ["openapi", "v3", "api", "v1"] => ok(openapi("")),
-        ["openapi", "v3", "apis", COORDINATION, "v1"] => ok(openapi(COORDINATION)),
+        ["openapi", "v3", "apis", group, "v1"] if GROUPS.contains(&group) => ok(openapi(group)),
         [""] => ok(
             json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
         ),
         ["api", ..] => answer::status(&Status::no_such_resource()),
-        ["apis", COORDINATION, ..] => answer::status(&Status::no_such_resource()),
+        ["apis", group, ..] if GROUPS.contains(&group) => answer::status(&Status::no_such_resource()),
         _ => answer::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }
@@ -63,9 +64,9 @@ fn version() -> Value {
         "platform": format!("{}/{arch}", std::env::consts::OS)})
 }
 
-fn described() -> Value {
-    let version = json!({"groupVersion": format!("{COORDINATION}/v1"), "version": "v1"});
-    json!({"name": COORDINATION, "versions": [version], "preferredVersion": version})
+fn described(group: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
+    json!({"name": group, "versions": [version], "preferredVersion": version})
 }
 
 fn resources(group: &str) -> Value {
@@ -90,12 +91,12 @@ fn resources(group: &str) -> Value {
 }
 
 fn openapi_index() -> Value {
-    let paths = ["", COORDINATION].map(|group| {
+    let paths = std::iter::once("").chain(GROUPS).map(|group| {
         let path = if group.is_empty() { "api/v1".to_owned() } else { format!("apis/{group}/v1") };
         let url = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=1")});
         (path, url)
     });
-    json!({"paths": Value::Object(paths.into_iter().collect())})
+    json!({"paths": Value::Object(paths.collect())})
 }
 
 /// No more than `kubectl` looks for before it writes: that a server validates fields, so that `kubectl` need not.

@@ -15,7 +15,8 @@ use kubeconfig::Identity;
 
 /// A Kubernetes Lease API in memory, for tests and for trying things out.
 ///
-/// It serves Leases, ConfigMaps, Events and Namespaces as kube-apiserver 1.37 does, to kubectl, kube and client-go.
+/// It serves Leases, ConfigMaps, Events (of both groups) and Namespaces as kube-apiserver 1.37 does, to kubectl, kube and
+/// client-go.
 /// Nothing is stored: what was written is gone when it ends. It is no API server for production.
 #[derive(Parser, Debug)]
 #[command(name = "lease-api", version)]

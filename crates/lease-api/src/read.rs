@@ -38,12 +38,12 @@ pub async fn wait_for(store: &Store, wanted: u64) -> Result<()> {
 ///
 /// # Errors
 /// A `Status`.
-pub async fn get(store: &Store, key: &Key, query: &Query) -> Result<Arc<Value>> {
+pub async fn get(store: &Store, resource: Resource, key: &Key, query: &Query) -> Result<Arc<Value>> {
     let asked = query.text("resourceVersion");
     let wanted = revision(asked).map_err(|why| Status::unexpected(not_a_number(asked, &why)))?;
     wait_for(store, wanted).await?;
     let found = store.lock().get(key);
-    found.ok_or_else(|| Status::not_found(key.resource.subject(), &key.name))
+    found.ok_or_else(|| Status::not_found(resource.subject(), &key.name))
 }
 
 /// A list.

@@ -13,12 +13,14 @@ pub enum Resource {
     Leases,
     ConfigMaps,
     Events,
+    /// The same Events, in the group `events.k8s.io`.
+    K8sEvents,
     Namespaces,
 }
 
 impl Resource {
     /// All of them, in the order of discovery.
-    pub const ALL: [Self; 4] = [Self::ConfigMaps, Self::Events, Self::Leases, Self::Namespaces];
+    pub const ALL: [Self; 5] = [Self::ConfigMaps, Self::Events, Self::K8sEvents, Self::Leases, Self::Namespaces];
 
     /// What can be done with each of them.
     pub const VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
@@ -31,6 +33,7 @@ impl Resource {
     pub fn group(self) -> &'static str {
         match self {
             Self::Leases => "coordination.k8s.io",
+            Self::K8sEvents => "events.k8s.io",
             _ => "",
         }
     }
@@ -39,6 +42,7 @@ impl Resource {
     pub fn version(self) -> &'static str {
         match self {
             Self::Leases => "coordination.k8s.io/v1",
+            Self::K8sEvents => "events.k8s.io/v1",
             _ => "v1",
         }
     }
@@ -47,7 +51,7 @@ impl Resource {
         match self {
             Self::Leases => "leases",
             Self::ConfigMaps => "configmaps",
-            Self::Events => "events",
+            Self::Events | Self::K8sEvents => "events",
             Self::Namespaces => "namespaces",
         }
     }
@@ -56,7 +60,7 @@ impl Resource {
         match self {
             Self::Leases => "lease",
             Self::ConfigMaps => "configmap",
-            Self::Events => "event",
+            Self::Events | Self::K8sEvents => "event",
             Self::Namespaces => "namespace",
         }
     }
@@ -65,7 +69,7 @@ impl Resource {
         match self {
             Self::Leases => &[],
             Self::ConfigMaps => &["cm"],
-            Self::Events => &["ev"],
+            Self::Events | Self::K8sEvents => &["ev"],
             Self::Namespaces => &["ns"],
         }
     }
@@ -79,6 +83,7 @@ impl Resource {
             Self::Leases => &schema::LEASE,
             Self::ConfigMaps => &schema::CONFIG_MAP,
             Self::Events => &schema::EVENT,
+            Self::K8sEvents => &schema::K8S_EVENT,
             Self::Namespaces => &schema::NAMESPACE,
         }
     }
@@ -92,14 +97,14 @@ impl Resource {
         match self {
             Self::Leases => "gqkMMb/YqFM=",
             Self::ConfigMaps => "qFsyl6wFWjQ=",
-            Self::Events => "r2yiGXH7wu8=",
+            Self::Events | Self::K8sEvents => "r2yiGXH7wu8=",
             Self::Namespaces => "Q3oi5N2YM8M=",
         }
     }
 
     /// Whether a PUT may create.
     pub fn created_by_update(self) -> bool {
-        matches!(self, Self::Leases | Self::Events)
+        matches!(self, Self::Leases | Self::Events | Self::K8sEvents)
     }
 
     /// Whether a PUT may go without `resourceVersion`. A Lease without it would be no lock.
@@ -110,7 +115,7 @@ impl Resource {
     pub fn name_rule(self) -> Rule {
         match self {
             Self::Namespaces => names::dns_label,
-            Self::Events => names::path_segment,
+            Self::Events | Self::K8sEvents => names::path_segment,
             _ => names::dns_subdomain,
         }
     }
@@ -121,6 +126,11 @@ impl Resource {
         Rules { of: Type::Struct(self.object()), version: self.version(), ignored }
     }
 
+    /// The resource that its objects are stored as: of Events there is one store, and two groups show it.
+    pub fn stored(self) -> Self {
+        if self == Self::K8sEvents { Self::Events } else { self }
+    }
+
     /// As most messages name it.
     pub fn subject(self) -> Subject<'static> {
         Subject { group: self.group(), resource: self.plural() }
@@ -128,7 +138,7 @@ impl Resource {
 
     /// As some messages name it: by its kind.
     pub fn kind_subject(self) -> Subject<'static> {
-        Subject { group: self.group(), resource: self.kind() }
+        Subject { group: self.stored().group(), resource: self.kind() }
     }
 
     /// Where kube-apiserver stores an object, which some messages tell.
@@ -153,6 +163,18 @@ impl Resource {
                 "reason",
                 "reportingComponent",
                 "source",
+                "type",
+            ],
+            Self::K8sEvents => &[
+                "regarding.kind",
+                "regarding.namespace",
+                "regarding.name",
+                "regarding.uid",
+                "regarding.apiVersion",
+                "regarding.resourceVersion",
+                "regarding.fieldPath",
+                "reason",
+                "reportingController",
                 "type",
             ],
             Self::Namespaces => &["status.phase"],

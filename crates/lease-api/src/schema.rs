@@ -6,7 +6,7 @@
 mod objects;
 mod types;
 
-pub use objects::{CONFIG_MAP, EVENT, LEASE, NAMESPACE};
+pub use objects::{CONFIG_MAP, DELETE_OPTIONS, EVENT, K8S_EVENT, LEASE, NAMESPACE};
 pub use types::{Field, Merge, Struct, Type, Zero};
 
 use serde_json::{Map, Value};

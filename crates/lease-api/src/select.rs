@@ -6,6 +6,7 @@ pub use labels::LabelSelector;
 
 use serde_json::Value;
 
+use crate::convert::stored_field;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
 
@@ -21,17 +22,20 @@ impl Selection {
     /// 400, if one of them cannot be read or asks for a field that cannot be selected by.
     pub fn of(labels: &str, fields: &str, resource: Resource) -> Result<Self> {
         let labels = LabelSelector::parse(labels).map_err(Status::bad_request)?;
-        let fields = FieldSelector::parse(fields).map_err(Status::bad_request)?;
-        for Term { field, .. } in &fields.0 {
+        let mut fields = FieldSelector::parse(fields).map_err(Status::bad_request)?;
+        for Term { field, .. } in &mut fields.0 {
             let known = field == "metadata.name" || field == "metadata.namespace" && resource.namespaced();
             if !known && !resource.selectable().contains(&field.as_str()) {
                 return Err(Status::bad_request(match resource {
                     Resource::Leases | Resource::ConfigMaps => format!(
                         "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                     ),
-                    Resource::Events | Resource::Namespaces => format!("field label not supported: {field}"),
+                    Resource::Events | Resource::K8sEvents | Resource::Namespaces => {
+                        format!("field label not supported: {field}")
+                    }
                 }));
             }
+            *field = stored_field(resource, field);
         }
         Ok(Self { fields, labels })
     }

@@ -107,7 +107,7 @@ impl Asked<'_> {
     async fn get(&self, resource: Resource) -> Result<Response> {
         let form = Form::of(self.headers, self.query)?;
         let key = Key::new(resource, self.namespace(resource), &self.info.name);
-        let object = read::get(self.store, &key, self.query).await?;
+        let object = read::get(self.store, resource, &key, self.query).await?;
         Ok(answer::object(form, StatusCode::OK, resource, &object))
     }
 

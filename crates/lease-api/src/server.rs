@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::auth::User;
+use crate::fence::Fence;
 use crate::serve::serve;
 use crate::store::Store;
 
@@ -90,6 +91,11 @@ impl Server {
     /// Lets somebody in; whoever has the same token is replaced. Users are kept in the store.
     pub fn add_user(&self, user: User) {
         self.store.users().add(user);
+    }
+
+    /// Fences a user's writes. Fences are kept in the store.
+    pub fn fence(&self, fence: Fence) {
+        self.store.fences().push(fence);
     }
 
     /// What it serves.

@@ -1,10 +1,13 @@
 //! How objects are written: their type first, then their fields in the order of the Go types. A client does not mind, a
 //! reader does.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
+use crate::convert;
 use crate::resource::Resource;
 use crate::schema::{Struct, Type, text};
 
@@ -14,7 +17,7 @@ pub struct Shown<'a> {
     /// `apiVersion` and `kind`; the items of a list go without.
     pub kind: Option<(&'a str, &'a str)>,
     pub of: &'static Struct,
-    pub value: &'a Value,
+    pub value: Cow<'a, Value>,
 }
 
 impl Serialize for Shown<'_> {
@@ -24,7 +27,7 @@ impl Serialize for Shown<'_> {
             map.serialize_entry("kind", kind)?;
             map.serialize_entry("apiVersion", version)?;
         }
-        fields(&mut map, self.of, self.value)?;
+        fields(&mut map, self.of, &self.value)?;
         map.end()
     }
 }
@@ -61,9 +64,14 @@ impl Serialize for Typed<'_> {
     }
 }
 
-/// With its type.
-pub fn whole(resource: Resource, value: &Value) -> Shown<'_> {
-    Shown { kind: Some((resource.version(), resource.kind())), of: resource.object(), value }
+/// A stored object with its type.
+pub fn whole(resource: Resource, stored: &Value) -> Shown<'_> {
+    Shown { kind: Some((resource.version(), resource.kind())), ..item(resource, stored) }
+}
+
+/// Without it, as an item of a list.
+pub fn item(resource: Resource, stored: &Value) -> Shown<'_> {
+    Shown { kind: None, of: resource.object(), value: convert::shown(resource, stored) }
 }
 
 /// Of an object only its metadata.
@@ -103,7 +111,7 @@ mod tests {
     #[test]
     fn fields_are_shown_in_the_order_of_the_go_types() {
         let value = json!({"metadata": {"name": "a", "labels": {"z": "", "b": ""}, "uid": "u"}, "spec": {}});
-        let shown = Shown { kind: Some(("coordination.k8s.io/v1", "Lease")), of: &LEASE, value: &value };
+        let shown = Shown { kind: Some(("coordination.k8s.io/v1", "Lease")), of: &LEASE, value: Cow::Borrowed(&value) };
         assert_eq!(
             serde_json::to_string(&shown).unwrap(),
             r#"{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"a","uid":"u","labels":{"b":"","z":""}},"spec":{}}"#

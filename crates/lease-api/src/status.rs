@@ -137,6 +137,15 @@ impl Status {
         Self::failure(403, "Forbidden", message, Some(subject.details(name)))
     }
 
+    /// What a policy of admission refuses.
+    pub fn denied(subject: Subject<'_>, name: &str, by: &str, why: &str) -> Box<Self> {
+        let message = format!("{by} denied request: {why}");
+        let mut status = Self::forbidden(subject, name, &message);
+        let cause = Cause { reason: "", message, field: String::new() };
+        status.details.get_or_insert_default().causes.push(cause);
+        status
+    }
+
     pub fn not_found(subject: Subject<'_>, name: &str) -> Box<Self> {
         Self::failure(404, "NotFound", format!("{subject} {} not found", quoted(name)), Some(subject.details(name)))
     }

@@ -1,4 +1,4 @@
-//! Everything that is stored: objects, the latest events, and who may ask.
+//! Everything that is stored: objects, the latest events, who may ask, and what is fenced.
 //!
 //! One lock and one revision counter, so every read is linearizable and every write is a transaction.
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::auth::Users;
+use crate::fence::Fence;
 use crate::ownership::Managed;
 use crate::resource::Resource;
 use events::Events;
@@ -57,6 +58,7 @@ struct Inner {
     limits: Limits,
     state: Mutex<State>,
     users: Mutex<Users>,
+    fences: Mutex<Vec<Fence>>,
     revision: watch::Sender<u64>,
 }
 
@@ -81,7 +83,13 @@ impl Store {
             Resource::Namespaces.prepare(&mut namespace);
             state.put(&Key::of_namespace(name), namespace);
         }
-        Self(Arc::new(Inner { limits, state: Mutex::new(state), users: Mutex::default(), revision }))
+        Self(Arc::new(Inner {
+            limits,
+            state: Mutex::new(state),
+            users: Mutex::default(),
+            fences: Mutex::default(),
+            revision,
+        }))
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -95,6 +103,10 @@ impl Store {
 
     pub(crate) fn users(&self) -> MutexGuard<'_, Users> {
         self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fences(&self) -> MutexGuard<'_, Vec<Fence>> {
+        self.0.fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells of every change.
@@ -149,7 +161,7 @@ impl State {
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         let from = Key::new(resource, namespace.unwrap_or_default(), "");
         self.objects.range(from..).take_while(move |(key, _)| {
-            key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+            key.resource == resource.stored() && namespace.is_none_or(|namespace| key.namespace == namespace)
         })
     }
 

@@ -99,7 +99,7 @@ fn columns(resource: Resource) -> Vec<Column> {
         Resource::Leases => vec![NAME, column("Holder", HOLDER), AGE],
         Resource::ConfigMaps => vec![NAME, column("Data", DATA), AGE],
         Resource::Namespaces => vec![NAME, column("Status", "The status of the namespace"), AGE],
-        Resource::Events => vec![
+        Resource::Events | Resource::K8sEvents => vec![
             column("Last Seen", LAST_SEEN),
             column("Type", TYPE),
             column("Reason", REASON),
@@ -162,7 +162,7 @@ fn cells(resource: Resource, object: &Value) -> Vec<Value> {
             let count = |name: &str| object.get(name).and_then(Value::as_object).map_or(0, serde_json::Map::len);
             vec![json!(name), json!(count("data") + count("binaryData")), json!(created())]
         }
-        Resource::Events => event(object),
+        Resource::Events | Resource::K8sEvents => event(object),
     }
 }
 

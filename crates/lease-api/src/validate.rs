@@ -6,7 +6,7 @@ use crate::go::quoted;
 use crate::invalid::FieldError;
 use crate::names::{self, Rule};
 use crate::resource::Resource;
-use crate::schema::{members, text};
+use crate::schema::{is_zero, members, text};
 
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
@@ -15,10 +15,14 @@ const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
 pub fn created(resource: Resource, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     // Events have the rules of their own and those of all objects, which differ in what a name may be.
-    if resource != Resource::Events {
+    if resource.stored() != Resource::Events {
         errors.extend(meta(resource, object, resource.name_rule()));
     }
     errors.extend(own(resource, object));
+    if resource == Resource::K8sEvents {
+        errors.extend(meta(resource, object, names::dns_subdomain));
+        errors.extend(new_event(object));
+    }
     if errors.is_empty() {
         errors.extend(meta(resource, object, names::path_segment));
     }
@@ -36,6 +40,9 @@ pub fn updated(resource: Resource, object: &Value, live: &Value) -> Vec<FieldErr
         errors.extend(meta(resource, object, resource.name_rule()));
     }
     errors.extend(own(resource, object));
+    if resource == Resource::K8sEvents {
+        errors.extend(changed_event(object, live));
+    }
     // kube-apiserver asks some questions twice, here once is enough.
     let mut told: Vec<FieldError> = Vec::new();
     for error in errors {
@@ -146,7 +153,8 @@ fn own(resource: Resource, object: &Value) -> Vec<FieldError> {
     match resource {
         Resource::Leases => lease(object),
         Resource::ConfigMaps => config_map(object),
-        Resource::Events => event(object),
+        Resource::Events => event(object, "reportingComponent"),
+        Resource::K8sEvents => event(object, "reportingController"),
         Resource::Namespaces => Vec::new(),
     }
 }
@@ -192,7 +200,8 @@ fn immutable_data(object: &Value, live: &Value) -> Vec<FieldError> {
     changed.map(|field| FieldError::forbidden(field, "field is immutable when `immutable` is set")).collect()
 }
 
-fn event(object: &Value) -> Vec<FieldError> {
+/// Each group has its own name for the controller, the others are those of the core group in both.
+fn event(object: &Value, controller_field: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let (namespace, about) = (text(object, "/metadata/namespace"), text(object, "/involvedObject/namespace"));
     let elsewhere = FieldError::invalid("involvedObject.namespace", quoted(about), "does not match event.namespace");
@@ -207,9 +216,9 @@ fn event(object: &Value) -> Vec<FieldError> {
     }
     let controller = text(object, "/reportingComponent");
     if controller.is_empty() {
-        errors.push(FieldError::required("reportingComponent", ""));
+        errors.push(FieldError::required(controller_field, ""));
     }
-    errors.extend(wrong("reportingComponent", controller, names::qualified(controller)));
+    errors.extend(wrong(controller_field, controller, names::qualified(controller)));
     for (field, max) in [("reportingInstance", 128), ("action", 128), ("reason", 128)] {
         match text(object, &format!("/{field}")).len() {
             0 => errors.push(FieldError::required(field, "")),
@@ -219,6 +228,92 @@ fn event(object: &Value) -> Vec<FieldError> {
     }
     if text(object, "/message").len() > 1024 {
         errors.push(at_most("message", 1024));
+    }
+    errors
+}
+
+/// What `events.k8s.io` asks for besides: an event is of the new kind, and says nothing in the fields of the old one.
+fn new_event(object: &Value) -> Vec<FieldError> {
+    let mut errors = series(object);
+    if object.get("eventTime").is_none_or(Value::is_null) {
+        errors.push(FieldError::required("eventTime", ""));
+    }
+    let kind = text(object, "/type");
+    if !matches!(kind, "Normal" | "Warning") {
+        errors.push(FieldError::invalid("type", "\"\"", &format!("has invalid value: {kind}")));
+    }
+    for field in ["firstTimestamp", "lastTimestamp", "count", "source"] {
+        if object.get(field).is_some_and(|value| !is_zero(value)) {
+            errors.push(FieldError::invalid(field, "\"\"", "needs to be unset"));
+        }
+    }
+    errors
+}
+
+/// Only its series changes.
+fn changed_event(object: &Value, live: &Value) -> Vec<FieldError> {
+    let mut errors = if object.get("series") == live.get("series") { Vec::new() } else { series(object) };
+    let fields = [
+        "involvedObject",
+        "reason",
+        "message",
+        "source",
+        "firstTimestamp",
+        "lastTimestamp",
+        "count",
+        "type",
+        "eventTime",
+        "action",
+        "related",
+        "reportingComponent",
+        "reportingInstance",
+    ];
+    for field in fields.into_iter().filter(|field| object.get(field) != live.get(field)) {
+        let name = if field == "reportingComponent" { "reportingController" } else { field };
+        errors.push(FieldError::invalid(name, as_go(field, object.get(field)), "field is immutable"));
+    }
+    errors
+}
+
+/// The new value of a field, as a message shows it: of a struct, the names and the order are those of Go.
+fn as_go(field: &str, value: Option<&Value>) -> String {
+    let members: &[(&str, &str)] = match field {
+        "involvedObject" | "related" => &[
+            ("Kind", "kind"),
+            ("Namespace", "namespace"),
+            ("Name", "name"),
+            ("UID", "uid"),
+            ("APIVersion", "apiVersion"),
+            ("ResourceVersion", "resourceVersion"),
+            ("FieldPath", "fieldPath"),
+        ],
+        "source" => &[("Component", "component"), ("Host", "host")],
+        _ => &[],
+    };
+    match value {
+        Some(Value::Object(object)) => {
+            let shown = members.iter().map(|(go, name)| {
+                let value = object.get(*name).and_then(Value::as_str).unwrap_or_default();
+                format!("{}:{}", quoted(go), quoted(value))
+            });
+            format!("{{{}}}", shown.collect::<Vec<_>>().join(","))
+        }
+        Some(Value::String(text)) => quoted(text),
+        Some(value) => value.to_string(),
+        None if matches!(field, "related" | "eventTime") => "null".to_owned(),
+        None if field == "count" => "0".to_owned(),
+        None => "\"\"".to_owned(),
+    }
+}
+
+fn series(object: &Value) -> Vec<FieldError> {
+    let Some(series) = object.get("series") else { return Vec::new() };
+    let mut errors = Vec::new();
+    if series.get("count").and_then(Value::as_i64).unwrap_or_default() < 2 {
+        errors.push(FieldError::invalid("series.count", "\"\"", "should be at least 2"));
+    }
+    if series.get("lastObservedTime").is_none_or(Value::is_null) {
+        errors.push(FieldError::required("series.lastObservedTime", ""));
     }
     errors
 }

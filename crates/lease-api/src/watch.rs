@@ -216,7 +216,8 @@ impl Watching {
     /// What an event means to whoever sees only what is selected.
     fn tell(&self, event: &Event) -> Option<Tell> {
         let key = &event.key;
-        if key.resource != self.resource || self.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace)
+        if key.resource != self.resource.stored()
+            || self.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace)
         {
             return None;
         }
@@ -239,7 +240,7 @@ impl Watching {
                 self.shown("DELETED", &object)
             }
             Tell::Bookmark(revision, beginning) => {
-                let mut object = crate::schema::Type::Struct(self.resource.object()).zero();
+                let mut object = crate::schema::Type::Struct(self.resource.stored().object()).zero();
                 object["metadata"]["resourceVersion"] = revision.to_string().into();
                 if beginning {
                     object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});

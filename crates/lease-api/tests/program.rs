@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use still_leading_testbed::workspace;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lease-api"));
@@ -40,6 +42,80 @@ fn it_writes_a_private_kubeconfig_says_where_and_ends_on_sigterm() {
     let pid = Pid::from_child(&running.0);
     kill_process(pid, Signal::TERM).unwrap();
     assert!(running.0.wait().unwrap().success());
+}
+
+/// kubectl, found as the control plane is; none if it is not there.
+fn kubectl() -> Option<PathBuf> {
+    let named = std::env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let path = named.unwrap_or_else(|| workspace().join("control-plane/bin")).join("kubectl");
+    path.is_file().then_some(path)
+}
+
+const EVENT: &str = r#"{"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "a.1", "namespace": "new"},
+    "action": "Elect", "reason": "LeaderElection", "type": "Normal", "note": "x became leader",
+    "eventTime": "2024-01-01T00:00:00.000000Z", "reportingController": "x", "reportingInstance": "x-0",
+    "regarding": {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "app", "namespace": "new"}}"#;
+
+/// The server as a person sees it.
+struct Shell<'a> {
+    kubectl: PathBuf,
+    dir: &'a Path,
+}
+
+impl Shell<'_> {
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(self.dir.join("config")).arg("--cache-dir").arg(self.dir.join("cache"));
+        command.args(line.split(' ')).stdin(Stdio::null());
+        command
+    }
+
+    /// What it prints.
+    fn run(&self, line: &str) -> String {
+        let output = self.command(line).output().expect("kubectl does not start");
+        let told_us = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {line}: {told_us}");
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+}
+
+#[test]
+fn kubectl_creates_labels_watches_and_deletes() {
+    let Some(kubectl) = kubectl() else {
+        eprintln!("note: nothing is tried with kubectl, which is not there; control-plane/build builds it");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Running(program().arg("--kubeconfig").arg(dir.path().join("config")).spawn().unwrap());
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let shell = Shell { kubectl, dir: dir.path() };
+
+    assert_eq!(shell.run("create namespace new"), "namespace/new created\n");
+    let created = shell.run("create configmap a -n new --from-literal=k=v --from-literal=l=w");
+    assert_eq!(created, "configmap/a created\n");
+    assert_eq!(shell.run("get configmap a -n new -o jsonpath={.data}"), r#"{"k":"v","l":"w"}"#);
+    let watch = shell.command("get configmaps -n new --watch --output-watch-events").stdout(Stdio::piped()).spawn();
+    let mut watch = Running(watch.unwrap());
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap().split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    assert_eq!(line(), "EVENT NAME DATA");
+    assert_eq!(line(), "ADDED a 2");
+    assert_eq!(shell.run("label configmap a -n new guarded=true"), "configmap/a labeled\n");
+    assert_eq!(line(), "MODIFIED a 2");
+    assert!(shell.run("get configmaps -n new -l guarded=true --no-headers").starts_with("a     2  "));
+    assert_eq!(shell.run("delete configmap a -n new"), "configmap \"a\" deleted from new namespace\n");
+    assert_eq!(line(), "DELETED a 2");
+
+    let event = dir.path().join("event.json");
+    std::fs::write(&event, EVENT).unwrap();
+    assert!(shell.run(&format!("create -f {}", event.display())).starts_with("event.events.k8s.io/a.1 created"));
+    for group in ["events", "events.events.k8s.io"] {
+        let row = shell.run(&format!("get {group} -n new --no-headers"));
+        let cells: Vec<_> = row.split_whitespace().skip(1).collect();
+        assert_eq!(cells, ["Normal", "LeaderElection", "lease/app", "x", "became", "leader"], "{group}");
+    }
+    let note = shell.run("get events.v1.events.k8s.io a.1 -n new -o jsonpath={.note}");
+    assert_eq!(note, "x became leader");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Struct {
 /// A field of a [`Struct`].
 #[derive(Debug)]
 pub struct Field {
+    /// In protobuf.
+    pub number: u64,
     pub name: &'static str,
     pub of: Type,
     pub zero: Zero,
@@ -112,6 +114,7 @@ impl Type {
     pub fn zero(self) -> Value {
         match self {
             Self::String => Value::String(String::new()),
+            Self::Int32 | Self::Int64 => 0.into(),
             Self::Struct(of) => of.zero(),
             _ => Value::Null,
         }

@@ -5,6 +5,7 @@ use crate::resource::Resource;
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
+    /// The one that it is stored as.
     pub resource: Resource,
     /// Empty for what is in none.
     pub namespace: String,
@@ -13,7 +14,7 @@ pub struct Key {
 
 impl Key {
     pub fn new(resource: Resource, namespace: &str, name: &str) -> Self {
-        Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self { resource: resource.stored(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
     /// Of a namespace itself.

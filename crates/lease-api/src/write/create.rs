@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::request::{Write, Written};
 use crate::body;
+use crate::convert::stored;
 use crate::query::{WriteOptions, revision};
 use crate::resource::Resource;
 use crate::schema::text;
@@ -34,6 +35,7 @@ pub fn create(write: &mut Write<'_>) -> Result<Written> {
     write.settle(&mut object)?;
     let now = crate::time::now();
     write.track(None, &mut object, &options, &now);
+    let object = stored(write.resource, object);
     let mut state = write.store.lock();
     write.check_namespace(&state)?;
     let object = insert(write, &mut state, object, &options, By::Post)?;
@@ -64,7 +66,10 @@ pub fn insert(
     write.resource.default(&mut object);
     if by == By::Update {
         write.caller.authorize_as(write.info, "create")?;
-    } else if !options.dry_run
+    }
+    write.admit(&object, None)?;
+    if by == By::Post
+        && !options.dry_run
         && revision(text(&object, "/metadata/resourceVersion")).is_ok_and(|revision| revision != 0)
     {
         return Err(Status::unexpected("resourceVersion should not be set on objects to be created"));

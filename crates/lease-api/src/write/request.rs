@@ -9,6 +9,7 @@ use crate::ownership::Managed;
 use crate::query::{Query, WriteOptions};
 use crate::resource::Resource;
 use crate::route::Info;
+use crate::schema::text;
 use crate::status::{Result, Status, Subject};
 use crate::store::{Key, State, Store};
 
@@ -108,6 +109,20 @@ impl Write<'_> {
             return Ok(());
         }
         Err(Status::not_found(Subject { group: "", resource: "namespaces" }, namespace))
+    }
+
+    /// Nobody writes past a fence.
+    pub fn admit(&self, new: &Value, live: Option<&Value>) -> Result<()> {
+        if self.resource != Resource::ConfigMaps {
+            return Ok(());
+        }
+        for fence in self.store.fences().iter() {
+            if let Some(why) = fence.refusal(self.caller.name(), new, live) {
+                let by = format!("ValidatingAdmissionPolicy '{}' with binding '{}'", fence.policy, fence.binding);
+                return Err(Status::denied(self.resource.subject(), text(new, "/metadata/name"), &by, &why));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the record of owners off what is too large with it, as kube-apiserver does.

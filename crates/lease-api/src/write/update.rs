@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::create::{By, insert};
 use super::request::{Write, Written};
 use crate::body;
+use crate::convert;
 use crate::invalid::FieldError;
 use crate::query::{WriteOptions, revision};
 use crate::schema::text;
@@ -68,7 +69,8 @@ pub fn exchange(
         );
         return Err(Status::conflict(resource.subject(), name, &why));
     }
-    let new = make(live.as_deref())?;
+    let shown = live.as_deref().map(|live| convert::shown(resource, live));
+    let new = convert::stored(resource, make(shown.as_deref())?);
     let Some(live) = live else {
         write.check_namespace(&state)?;
         revision(text(&new, "/metadata/resourceVersion")).map_err(Status::unexpected)?;
@@ -104,6 +106,7 @@ fn replace(
         return Err(Status::invalid(resource.kind_subject(), text(&new, "/metadata/name"), &errors));
     }
     resource.default(&mut new);
+    write.admit(&new, Some(live))?;
     forget_times(&mut new, live);
     let key = write.key(name);
     let deleting = live.pointer("/metadata/deletionTimestamp").is_some();

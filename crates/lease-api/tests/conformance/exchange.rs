@@ -113,6 +113,7 @@ impl<'a> Session<'a> {
         }
         let body = match &request.body {
             None => Vec::new(),
+            Some(Body::Bytes(bytes)) => bytes.clone(),
             Some(Body::Text(text)) => self.fill.text(text)?.into_bytes(),
             Some(Body::Json { value, change }) => {
                 let mut value = self.fill.value(value)?;

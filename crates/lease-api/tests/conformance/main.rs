@@ -9,6 +9,7 @@
 
 mod differences;
 mod exchange;
+mod fence;
 mod fill;
 mod fixture;
 mod golden;
@@ -189,6 +190,9 @@ async fn answers(world: &World, kind: ServerKind, scenario: &Scenario) -> Result
     let server = world.server(kind).await?;
     let began = Timestamp::now();
     let fixture = server.fixture(&scenario.users, scenario.forgetful).await?;
+    if let Some(user) = &scenario.fence {
+        server.fence(&fixture, user).await?;
+    }
     let exchange = exchange::run(scenario, &fixture).await;
     let known = Known::of(&fixture, scenario.ranks_times, began);
     Ok((normalise::normalise(&exchange.answers, &known), exchange.broke))

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,6 +35,8 @@ pub struct Scenario {
     /// Needs a server that does not know its first versions any more.
     #[serde(default)]
     pub forgetful: bool,
+    /// The user whose writes of guarded ConfigMaps are fenced: see `fence.yaml`.
+    pub fence: Option<String>,
     pub steps: Vec<Step>,
 }
 
@@ -75,6 +79,8 @@ pub enum Body {
         change: Option<Value>,
     },
     Text(String),
+    /// In the scenario it is base64. Nothing is filled in.
+    Bytes(Vec<u8>),
 }
 
 /// Leaves only some elements of the lists called `key` in the answer, for what the real server has more of.
@@ -100,6 +106,7 @@ struct RawStep {
     body: Option<Value>,
     change: Option<Value>,
     text: Option<String>,
+    base64: Option<String>,
     save: Option<String>,
     watch: Option<String>,
     only: Option<Only>,
@@ -133,10 +140,11 @@ impl TryFrom<RawStep> for Request {
         let (method, path) = line.split_once(' ').with_context(|| format!("not `METHOD path`: {line}"))?;
         ensure!(raw.frames.is_none() && !raw.bookmarks, "frames belong to a read: {line}");
         ensure!(raw.change.is_none() || raw.body.is_some(), "a change of no body: {line}");
-        let body = match (raw.body, raw.text) {
-            (Some(value), None) => Some(Body::Json { value, change: raw.change }),
-            (None, text) => text.map(Body::Text),
-            (Some(_), Some(_)) => bail!("both a body and a text: {line}"),
+        let body = match (raw.body, raw.text, raw.base64) {
+            (Some(value), None, None) => Some(Body::Json { value, change: raw.change }),
+            (None, None, Some(base64)) => Some(Body::Bytes(STANDARD.decode(base64.replace(char::is_whitespace, ""))?)),
+            (None, text, None) => text.map(Body::Text),
+            _ => bail!("more than one body: {line}"),
         };
         let mut headers = raw.headers;
         if body.is_some() && !headers.contains_key("Content-Type") {

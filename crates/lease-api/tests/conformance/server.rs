@@ -29,4 +29,15 @@ impl Server {
             Self::Embedded(server) => server.fixture(namespace, users, forgetful).await,
         }
     }
+
+    /// Fences the writes of a user. The fence is in force when this returns.
+    pub async fn fence(&self, fixture: &Fixture, user: &str) -> Result<()> {
+        match self {
+            Self::Real(server) => server.fence(fixture, user).await,
+            Self::Embedded(server) => {
+                server.fence(fixture, user);
+                Ok(())
+            }
+        }
+    }
 }

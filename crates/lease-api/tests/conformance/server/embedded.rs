@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use still_leading_lease_api::{Access, Limits, Options, Server, Store, User};
+use still_leading_lease_api::{Access, Fence, Limits, Options, Server, Store, User};
 use still_leading_testbed::api_server::{client, user_name};
 use still_leading_testbed::manifests::create_namespace;
 
+use crate::fence;
 use crate::fixture::{Fixture, Users};
 
 const ADMIN: &str = "administrator";
@@ -39,6 +40,16 @@ impl Embedded {
             clients.insert(name.clone(), with(Some(&token))?);
         }
         Ok(Fixture { address: server.address().to_string(), namespace, clients })
+    }
+
+    pub fn fence(&self, fixture: &Fixture, user: &str) {
+        self.server.fence(Fence {
+            policy: fence::policy(fixture),
+            binding: fence::binding(fixture),
+            user: user_name(&fixture.namespace, user),
+            label: fence::LABEL.to_owned(),
+            annotation: fence::ANNOTATION.to_owned(),
+        });
     }
 }
 
