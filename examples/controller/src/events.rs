@@ -52,14 +52,14 @@ impl Announcer {
 
     /// Announces that a term has begun. To be called on a Tokio runtime.
     pub fn began(self) -> Announced {
-        self.announce("became leader");
+        self.announce("became leader", "BecomeLeader");
         Announced(self)
     }
 
-    fn announce(&self, what: &'static str) {
+    fn announce(&self, what: &'static str, action: &'static str) {
         let inner = self.0.clone();
         self.0.tasks.spawn(async move {
-            match timeout(BOUND, inner.publish(what)).await {
+            match timeout(BOUND, inner.publish(what, action)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(Error::Api(status))) if status.code == 403 => {
                     if !inner.is_off.swap(true, Ordering::Relaxed) {
@@ -75,12 +75,12 @@ impl Announcer {
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.0.announce("stopped leading");
+        self.0.announce("stopped leading", "StopLeading");
     }
 }
 
 impl Inner {
-    async fn publish(&self, what: &str) -> Result<(), Error> {
+    async fn publish(&self, what: &str, action: &str) -> Result<(), Error> {
         if self.is_off.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -98,7 +98,8 @@ impl Inner {
             type_: EventType::Normal,
             reason: "LeaderElection".to_owned(),
             note: Some(format!("{} {what}", self.identity)),
-            action: "LeaderElection".to_owned(),
+            // The recorder counts Events of one reason and action as one.
+            action: action.to_owned(),
             secondary: None,
         };
         self.recorder.publish(&event, &lease).await
