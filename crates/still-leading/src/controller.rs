@@ -169,25 +169,12 @@ fn report<E: StdError + 'static, Q: StdError + 'static>(error: &ControllerError<
             debug!(%object, "the term ended before the reconcile did");
         }
         ControllerError::ReconcilerFailed(Reconcile::Failed(error), object) => {
-            warn!(%object, error = chain(error), "reconcile failed");
+            warn!(%object, %error, "reconcile failed");
         }
-        ControllerError::QueueError(error) => warn!(error = chain(error), "watching failed"),
+        ControllerError::QueueError(error) => warn!(%error, "watching failed"),
         // It is gone, or another object that it owns came first.
-        error => debug!(error = chain(error), "nothing to reconcile"),
+        error => debug!(%error, "nothing to reconcile"),
     }
-}
-
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -223,9 +223,9 @@ impl Fleet {
             ("--lease-duration", in_flag(timings.lease_duration)),
             ("--renew-deadline", in_flag(timings.renew_deadline)),
             ("--retry-period", in_flag(timings.retry_period)),
-            ("--tick", in_flag(*tick)),
         ];
-        let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+        let tick = (!self.options.variant.is_example()).then(|| ("--tick", in_flag(*tick)));
+        let flags = flags.into_iter().chain(tick).flat_map(|(flag, value)| [flag.to_owned(), value]);
         ["--enable-leader-election".to_owned()].into_iter().chain(flags).chain(args.iter().cloned()).collect()
     }
 }

@@ -7,20 +7,24 @@ use std::str::FromStr;
 use crate::assets::workspace;
 
 macro_rules! variants {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
-        /// One implementation of the election behind the same application.
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+; $($(#[$of:meta])* $example:ident = $called:literal,)+) => {
+        /// One implementation of the election behind the same application, or an example with work of its own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Variant {
             $($(#[$doc])* $variant,)+
+            $($(#[$of])* $example,)+
         }
 
         impl Variant {
-            /// All of them.
+            /// All that have the same application.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The name of its folder in `apps/`, and of everything else that is its own.
+            /// Those with work of their own.
+            pub const EXAMPLES: &[Self] = &[$(Self::$example),+];
+
+            /// The name of its folder in `apps/` or `examples/`, and of everything else that is its own.
             pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
+                match self { $(Self::$variant => $name,)+ $(Self::$example => $called),+ }
             }
         }
     };
@@ -42,6 +46,11 @@ variants! {
     K8sController = "k8s-controller",
     /// The Go original.
     ClientGo = "client-go",
+    ;
+    /// A kube-rs Controller, on native's election.
+    Controller = "controller",
+    /// The same on controller-runtime.
+    ControllerGo = "controller-go",
 }
 
 /// How a variant uses its election. A crate is judged by both: by its first form alone it would be judged by what we
@@ -77,6 +86,11 @@ impl Variant {
         [Form::Template].into_iter().chain(documented.then_some(Form::AsDocumented)).collect()
     }
 
+    /// Whether it has work of its own, a Controller, instead of a log line at a time.
+    pub fn is_example(self) -> bool {
+        Self::EXAMPLES.contains(&self)
+    }
+
     /// What everything is called that is its own outside this repository: its executable, its image, its objects in a cluster
     /// and their namespace.
     pub fn full_name(self) -> String {
@@ -85,7 +99,8 @@ impl Variant {
 
     /// Where it stands.
     pub fn folder(self) -> PathBuf {
-        workspace().join("apps").join(self.name())
+        let kind = if self.is_example() { "examples" } else { "apps" };
+        workspace().join(kind).join(self.name())
     }
 
     /// What installs it: one flat manifest, in which every object is called `still-leading-<variant>`.
@@ -99,7 +114,7 @@ impl FromStr for Variant {
     type Err = UnknownVariant;
 
     fn from_str(name: &str) -> Result<Self, UnknownVariant> {
-        Self::ALL.iter().copied().find(|variant| variant.name() == name).ok_or(UnknownVariant)
+        Self::ALL.iter().chain(Self::EXAMPLES).copied().find(|variant| variant.name() == name).ok_or(UnknownVariant)
     }
 }
 
@@ -109,8 +124,8 @@ pub struct UnknownVariant;
 
 impl fmt::Display for UnknownVariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
-        write!(f, "the variants are {}", names.join(", "))
+        let names = |of: &[Variant]| of.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
+        write!(f, "the variants are {}; the examples are {}", names(Variant::ALL), names(Variant::EXAMPLES))
     }
 }
 
@@ -135,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_variant_has_a_folder_of_its_name() {
-        for variant in Variant::ALL {
+        for variant in Variant::ALL.iter().chain(Variant::EXAMPLES) {
             assert!(variant.folder().is_dir(), "{variant}");
         }
     }

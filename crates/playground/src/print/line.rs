@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use still_leading_testbed::Event;
+use still_leading_testbed::history::judge::is_act;
 
 use super::style::{colour_of, painted, wrap};
 
@@ -44,7 +45,7 @@ impl Repeats {
         if warning(event).is_some() {
             return !uttered.insert(event.message.clone());
         }
-        if event.message != "still leading" {
+        if !is_act(event) {
             uttered.clear();
         }
         false

@@ -31,7 +31,11 @@ impl Timings {
     /// and most other crates count in whole ones.
     pub fn short_for(variant: Variant) -> Self {
         match variant {
-            Variant::Native | Variant::K8sController | Variant::ClientGo => Self::SHORT,
+            Variant::Native
+            | Variant::K8sController
+            | Variant::ClientGo
+            | Variant::Controller
+            | Variant::ControllerGo => Self::SHORT,
             Variant::KubeLeaderElection | Variant::KubeCoordinate | Variant::Kubert | Variant::KubeLeaseManager => {
                 Self { retry_period: Duration::from_secs(1), ..Self::SHORT }
             }
@@ -58,7 +62,7 @@ pub struct FleetOptions {
     pub replicas: usize,
     /// Whole milliseconds; what is shorter is cut off. So is `tick`.
     pub timings: Timings,
-    /// How often the leader acts.
+    /// How often the leader acts. Examples have no such flag.
     pub tick: Duration,
     /// Objects to apply in place of [`Variant::install_yaml`]; see [`crate::manifests::parse`].
     pub manifests: Option<Vec<DynamicObject>>,

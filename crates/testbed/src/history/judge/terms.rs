@@ -6,6 +6,8 @@ const LEADING: &str = "leading";
 const CANCELLED: &str = "leading cancelled";
 const STOPPED: &str = "stopped leading";
 const STILL_LEADING: &str = "still leading";
+const RECONCILED: &str = "reconciled";
+const UNCHANGED: &str = "unchanged";
 
 /// One unbroken spell of leadership of a replica, by its own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +77,15 @@ pub fn terms(events: &[Event]) -> Vec<Term> {
     terms
 }
 
+/// Whether it is what only a leader may do: a tick, or a write of the example `controller`.
+pub fn is_act(event: &Event) -> bool {
+    let wrote = || event.fields.get("action").and_then(|it| it.as_str()).is_some_and(|action| action != UNCHANGED);
+    event.message == STILL_LEADING || (event.message == RECONCILED && wrote())
+}
+
 /// Returns the acts in the order of their times.
 pub fn acts(events: &[Event]) -> Vec<Act> {
-    let acts = events.iter().filter(|event| event.message == STILL_LEADING);
+    let acts = events.iter().filter(|event| is_act(event));
     acts.map(|event| Act { replica: event.replica.clone(), at: event.at }).collect()
 }
 

@@ -114,6 +114,15 @@ fn acts_are_the_ticks_of_all_replicas() {
 }
 
 #[test]
+fn the_writes_of_a_controller_are_acts_and_what_it_leaves_alone_is_none() {
+    let act = |action: &str| {
+        let fields = serde_json::json!({"action": action}).as_object().cloned().unwrap_or_default();
+        is_act(&Event { at: 1, replica: "a".to_owned(), message: "reconciled".to_owned(), fields })
+    };
+    assert_eq!(["created", "updated", "unchanged"].map(act), [true, true, false]);
+}
+
+#[test]
 fn a_frozen_replica_does_not_lead_and_a_thawed_one_does_until_it_notices() {
     let span = |replica: &str, from, until| (replica.to_owned(), from, until);
     let late = [&FROZEN_AND_THAWED[..5], &["9 a leading cancelled"]].concat();
