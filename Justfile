@@ -121,7 +121,7 @@ watch-lease VARIANT="native":
 fmt:
     cargo fmt
     for app in apps/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
-    gofmt -w apps/client-go deploy/lint
+    gofmt -w apps/client-go examples/controller-go deploy/lint
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests
 lint:

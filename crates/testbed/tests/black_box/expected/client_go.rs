@@ -1,4 +1,4 @@
-//! client-go 0.37.1: `tools/leaderelection/leaderelection.go`.
+//! client-go 0.37.2: `tools/leaderelection/leaderelection.go`.
 
 use still_leading_testbed::{Form, Variant};
 
