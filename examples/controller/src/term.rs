@@ -41,9 +41,7 @@ impl Controlling {
     /// The controller ended by itself.
     pub async fn run(self, term: Term, cancelled: CancellationToken) -> Result<()> {
         let epoch = term.epoch();
-        let gate = Gate::new(move || term.remaining(), cancelled);
-        #[cfg(feature = "control")]
-        let gate = Gate::new(|| std::time::Duration::MAX, CancellationToken::new());
+        let gate = gate(term, cancelled);
         let context = Arc::new(Context {
             client: self.client.clone(),
             writer: Writer::new(self.client.clone(), gate.clone()),
@@ -64,6 +62,17 @@ impl Controlling {
             .await
             .context("no object is reconciled any more")
     }
+}
+
+#[cfg(not(feature = "control"))]
+fn gate(term: Term, cancelled: CancellationToken) -> Gate {
+    Gate::new(move || term.remaining(), cancelled)
+}
+
+/// One that is never closed.
+#[cfg(feature = "control")]
+fn gate(_: Term, _: CancellationToken) -> Gate {
+    Gate::new(|| std::time::Duration::MAX, CancellationToken::new())
 }
 
 /// The ConfigMaps that are copied.
