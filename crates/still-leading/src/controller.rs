@@ -176,6 +176,3 @@ fn report<E: StdError + 'static, Q: StdError + 'static>(error: &ControllerError<
         error => debug!(%error, "nothing to reconcile"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,22 +1,22 @@
 //! Controllers for one term, against the embedded API server.
 
 use std::convert::Infallible;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use futures::stream;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
-use kube::runtime::controller::Config as ControllerConfig;
+use kube::runtime::controller::{Action, Config as ControllerConfig, Controller, Error as ControllerError};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config};
+use still_leading::Gate;
+use still_leading::controller::{EndedByItself, Reconcile, drive, gated, run};
 use still_leading_lease_api::{Access, Options, Server, User};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-
-use super::*;
 
 /// Nothing here takes a second unless the machine is very busy.
 const LONG: Duration = Duration::from_secs(20);
