@@ -67,7 +67,7 @@ up:
 down:
     @deploy/cluster down
 
-# Build and deploy with skaffold, then follow the logs until Ctrl-C (VARIANT "all": all seven)
+# Build and deploy with skaffold, then follow the logs until Ctrl-C (VARIANT "all": all seven; "controller": the example)
 [group('cluster')]
 run VARIANT="native":
     @deploy/cluster run {{ VARIANT }}
