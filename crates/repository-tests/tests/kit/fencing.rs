@@ -170,10 +170,15 @@ impl Place<'_> {
         ensure!(refusal(&none)?.ends_with(NO_EPOCH), "{none:?}");
         let garbage = written(self.account.create(&PostParams::default(), &map(Some("12x"))).await);
         ensure!(refusal(&garbage)?.ends_with(NO_EPOCH), "{garbage:?}");
+        let mut unlabelled = map(None);
+        unlabelled.metadata.name = Some("not-guarded".to_owned());
+        unlabelled.metadata.labels = None;
+        let unguarded = written(self.account.create(&PostParams::default(), &unlabelled).await);
+        ensure!(unguarded.is_ok(), "it asks for an epoch where there is no label: {unguarded:?}");
         let first = written(self.account.create(&PostParams::default(), &map(Some("1500"))).await);
         ensure!(first.is_ok(), "{first:?}");
-        // A retry, and a number that is the smaller text.
-        for epoch in ["1500", "1500", "01501", "1600", "1600"] {
+        // The same again is a retry.
+        for epoch in ["1500", "1500", "1600", "1600"] {
             let same = self.replace(|child| set_epoch(child, epoch)).await?;
             ensure!(same.is_ok(), "{epoch}: {same:?}");
         }
