@@ -60,7 +60,7 @@ impl Overlay {
         }
     }
 
-    /// What skaffold tells the Dockerfile at the root, which builds everything that cargo builds.
+    /// What skaffold passes to the Dockerfile at the root, which builds everything that cargo builds.
     pub fn build_arguments(self) -> Value {
         match self {
             Self::Variant(variant) => json!({"VARIANT": variant.name()}),
