@@ -67,7 +67,7 @@ up:
 down:
     @deploy/cluster down
 
-# Build and deploy with skaffold, then follow the logs until Ctrl-C (VARIANT "all": all seven)
+# Build and deploy with skaffold, then follow the logs until Ctrl-C (VARIANT "all": all seven; "controller": the example)
 [group('cluster')]
 run VARIANT="native":
     @deploy/cluster run {{ VARIANT }}
@@ -120,7 +120,7 @@ watch-lease VARIANT="native":
 # Format everything; each Rust variant is a workspace of its own
 fmt:
     cargo fmt
-    for app in apps/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
+    for app in apps/*/Cargo.toml examples/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
     gofmt -w apps/client-go examples/controller-go deploy/lint
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests

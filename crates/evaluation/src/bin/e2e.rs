@@ -62,8 +62,8 @@ async fn all(cluster: &Cluster, args: &Args) -> Result<ExitCode> {
     let mut run = if args.verify { None } else { Some(begin(cluster)?) };
     let mut unexpected = Vec::new();
     for variant in args.variants() {
-        let tried = run::variant(cluster, args, *variant).await;
-        unexpected.extend(failures(*variant, &tried));
+        let tried = run::variant(cluster, args, variant).await;
+        unexpected.extend(failures(variant, &tried));
         if let Some(run) = &mut run {
             run.variants.insert(variant.to_string(), tried);
             run.write(&path)?;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use still_leading_testbed::Variant;
 
+use super::deployed::Deployed;
 use super::step::Step;
 use crate::record::Machine;
 use crate::stats::median;
@@ -83,6 +83,8 @@ pub mod figure {
     pub const AVAILABLE: &str = "available_min";
     /// The longest time in which two had an open term.
     pub const OVERLAP: &str = "longest_overlap_s";
+    /// From the first changed source to the last copy that has the change.
+    pub const COPIED: &str = "copied_s";
     /// How long the step took.
     pub const TOOK: &str = "took_s";
 }
@@ -159,7 +161,7 @@ pub(crate) fn counts(values: &[f64]) -> Option<String> {
 
 /// What fails the run, a line each.
 #[must_use]
-pub fn failures(variant: Variant, steps: &[Tried]) -> Vec<String> {
+pub fn failures(variant: Deployed, steps: &[Tried]) -> Vec<String> {
     let wrong = steps.iter().filter(|tried| !tried.is_fine());
     wrong.map(|tried| format!("{variant}, {}: {}", tried.step, tried.said)).collect()
 }
@@ -167,6 +169,7 @@ pub fn failures(variant: Variant, steps: &[Tried]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use still_leading_testbed::Variant;
 
     #[test]
     fn only_an_error_and_a_break_that_nobody_expected_fail_the_run() {
@@ -211,6 +214,6 @@ mod tests {
     #[test]
     fn what_fails_the_run_is_told_with_its_variant() {
         let steps = [acts(Outcome::Broken, Some("x")), acts(Outcome::Broken, None), acts(Outcome::Kept, None)];
-        assert_eq!(failures(Variant::Native, &steps), ["native, freeze: 3 acts"]);
+        assert_eq!(failures(Deployed::Variant(Variant::Native), &steps), ["native, freeze: 3 acts"]);
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use still_leading_testbed::Variant;
 
+use super::deployed::Deployed;
+
 macro_rules! steps {
     ($($(#[$doc:meta])* $step:ident = $name:literal,)+) => {
         /// One thing that is tried on one variant.
@@ -48,6 +50,8 @@ steps! {
     Drain = "drain",
     /// One replica, then five, then three.
     Scale = "scale",
+    /// What the example writes for others, while its leader is deleted and frozen.
+    Mirror = "mirror",
     /// In all this no replica acted in a term that was over.
     OneLeader = "one-leader",
     /// `skaffold delete`.
@@ -67,6 +71,11 @@ impl Step {
     #[must_use]
     pub fn needs_docker(self) -> bool {
         matches!(self, Self::Freeze | Self::Cut)
+    }
+
+    /// Whether there is something in it to try.
+    pub(super) fn is_for(self, deployed: Deployed) -> bool {
+        self != Self::Mirror || deployed == Deployed::Controller
     }
 
     /// Whether it says for itself what acts there were in a term that was over; else [`Step::OneLeader`] does.
@@ -121,8 +130,9 @@ const MAY_BREAK: &[(Variant, Step, &str)] = &[
     ),
 ];
 
-/// Why `variant` may break `step`, if it may.
-pub(super) fn reason(variant: Variant, step: Step) -> Option<&'static str> {
+/// Why `deployed` may break `step`, if it may.
+pub(super) fn reason(deployed: Deployed, step: Step) -> Option<&'static str> {
+    let Deployed::Variant(variant) = deployed else { return None };
     MAY_BREAK.iter().find(|(of, at, _)| (*of, *at) == (variant, step)).map(|(_, _, reason)| *reason)
 }
 
@@ -142,18 +152,21 @@ mod tests {
 
     #[test]
     fn what_follows_from_the_choice_cannot_be_chosen() {
-        assert_eq!(Step::choice().len(), 9);
+        assert_eq!(Step::choice().len(), 10);
         for name in ["deploy", "one-leader", "remove", "frezze"] {
             let error = name.parse::<Step>().unwrap_err().to_string();
-            assert!(error.starts_with("the steps are ready, leader, delete, ") && error.ends_with("scale"), "{error}");
+            assert!(error.starts_with("the steps are ready, leader, delete, ") && error.ends_with("mirror"), "{error}");
         }
     }
 
     #[test]
     fn what_may_break_has_one_reason_and_everything_else_has_none() {
-        assert!(reason(Variant::ClientGo, Step::Freeze).is_some_and(|it| it.starts_with("leaderelection.go:279")));
-        assert_eq!(reason(Variant::ClientGo, Step::Delete), None);
-        assert_eq!(reason(Variant::Native, Step::Freeze), None);
+        assert!(
+            reason(Deployed::Variant(Variant::ClientGo), Step::Freeze)
+                .is_some_and(|it| it.starts_with("leaderelection.go:279"))
+        );
+        assert_eq!(reason(Deployed::Variant(Variant::ClientGo), Step::Delete), None);
+        assert_eq!(reason(Deployed::Variant(Variant::Native), Step::Freeze), None);
         for (place, (variant, step, _)) in MAY_BREAK.iter().enumerate() {
             assert!(
                 !MAY_BREAK[..place].iter().any(|(of, at, _)| (of, at) == (variant, step)),

@@ -1,5 +1,6 @@
 //! The steps: what each does, and what it finds.
 
+mod mirror;
 mod node;
 mod replicas;
 
@@ -22,6 +23,7 @@ pub(super) async fn take(step: Step, fixture: &Fixture<'_>, args: &Args) -> Resu
         Step::Cut => node::cut(fixture).await,
         Step::Drain => replicas::drain(fixture).await,
         Step::Scale => replicas::scale(fixture).await,
+        Step::Mirror => mirror::mirror(fixture).await,
         // `run` does them before, after and around all others.
         Step::Deploy | Step::OneLeader | Step::Remove => Ok(Found::default()),
     }

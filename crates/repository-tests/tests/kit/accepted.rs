@@ -5,19 +5,20 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use still_leading_testbed::guard::TempDir;
-use still_leading_testbed::{ApiServer, ServerKind, Variant};
+use still_leading_testbed::{ApiServer, ServerKind};
 
 use crate::findings::Findings;
 use crate::kubectl::Kubectl;
 use crate::lists::PREFIX;
+use crate::overlay::Overlay;
 use crate::rendered::Rendered;
 use crate::server::try_to_create;
 use crate::world::World;
 
 /// Every choice is accepted field by field without a warning. Then one is applied twice, in the namespace that it is written
-/// for: another one with each variant, so that each component comes up.
-pub async fn is_accepted_and_changes_nothing_the_second_time(world: &World, variant: Variant) -> Result<()> {
-    let (kubectl, rendered) = (world.kubectl()?, world.rendered(variant)?);
+/// for: another one with each overlay, so that each component comes up.
+pub async fn is_accepted_and_changes_nothing_the_second_time(world: &World, overlay: Overlay) -> Result<()> {
+    let (kubectl, rendered) = (world.kubectl()?, world.rendered(overlay)?);
     let server = world.server(ServerKind::Real).await?;
     let dir = TempDir::new("still-leading-kit-")?;
     let kubeconfig = server.admin_kubeconfig(dir.path(), "default")?;
@@ -26,15 +27,17 @@ pub async fn is_accepted_and_changes_nothing_the_second_time(world: &World, vari
     kubectl.apply(&kubeconfig, &namespace.to_string())?;
     let mut findings = Findings::default();
     for it in rendered {
-        try_all(server, variant, it, &mut findings).await?;
+        try_all(server, overlay, it, &mut findings).await?;
     }
     findings.into_result()?;
-    let place = Variant::ALL.iter().position(|it| *it == variant).unwrap_or_default();
-    apply_twice(kubectl, &kubeconfig, &rendered[place % rendered.len()])
+    let place = Overlay::all().position(|it| it == overlay).unwrap_or_default();
+    // Of the last overlay the choice with everything, of which one component is its own.
+    let place = if overlay == Overlay::Controller { rendered.len() - 1 } else { place % rendered.len() };
+    apply_twice(kubectl, &kubeconfig, &rendered[place])
 }
 
-async fn try_all(server: &ApiServer, variant: Variant, it: &Rendered, findings: &mut Findings) -> Result<()> {
-    let (client, namespace) = (server.client()?, format!("{PREFIX}{variant}"));
+async fn try_all(server: &ApiServer, overlay: Overlay, it: &Rendered, findings: &mut Findings) -> Result<()> {
+    let (client, namespace) = (server.client()?, format!("{PREFIX}{overlay}"));
     for object in it.objects.0.iter().filter(|object| object["kind"] != "Namespace") {
         let answer = try_to_create(&client, object, &namespace).await?;
         findings.require(answer.is_clean(), format!("{} with {}: {answer:?}", object["kind"], it.name()));

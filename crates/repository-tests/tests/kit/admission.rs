@@ -1,14 +1,15 @@
-//! The namespace of a variant admits its pods, and none that may do more.
+//! The namespace of an overlay admits its pods, and none that may do more.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use still_leading_testbed::{ServerKind, Variant, manifests};
+use still_leading_testbed::{ServerKind, manifests};
 
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::Objects;
+use crate::overlay::Overlay;
 use crate::server::try_to_create;
 use crate::world::World;
 
@@ -23,12 +24,12 @@ const FORBIDDEN: &str = r#"[
     {"op": "remove", "path": "/spec/containers/0/securityContext/capabilities/drop"}
 ]"#;
 
-pub async fn lets_its_pods_in_and_none_that_may_do_more(world: &World, variant: Variant) -> Result<()> {
-    let objects = Objects::shipped(variant)?;
+pub async fn lets_its_pods_in_and_none_that_may_do_more(world: &World, overlay: Overlay) -> Result<()> {
+    let objects = Objects::shipped(overlay)?;
     let client = world.server(ServerKind::Real).await?.client()?;
     let labels = objects.untyped("Namespace").map(|it| it["metadata"]["labels"].clone()).unwrap_or_default();
     let labels: BTreeMap<String, String> = serde_json::from_value(labels)?;
-    let namespace = format!("{PREFIX}{variant}-admission");
+    let namespace = format!("{PREFIX}{overlay}-admission");
     manifests::create_namespace(&client, &namespace, labels).await?;
     let template = serde_json::to_value(objects.workload()?.template)?;
     let mut pod =

@@ -14,9 +14,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 use still_leading_testbed::Variant;
 
+use crate::fencing;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::{Objects, Workload};
+use crate::overlay::Overlay;
+use crate::permissions::granted;
 
 type Labels = BTreeMap<String, String>;
 
@@ -25,32 +28,26 @@ const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 /// What every variant consists of, whatever else is switched on.
 const ALWAYS: [&str; 5] = ["Namespace", "PodDisruptionBudget", "Role", "RoleBinding", "ServiceAccount"];
 
-/// What each component of `deploy/components` adds. The StatefulSet comes in place of the Deployment.
-pub const COMPONENTS: [(&str, &[&str]); 3] = [
-    ("monitoring", &["PodMonitor", "PrometheusRule"]),
-    ("network-policy", &["NetworkPolicy"]),
-    ("statefulset", &["Service", "StatefulSet"]),
-];
-
 /// Everything that is to be looked at, with these components switched on.
-pub fn look(variant: Variant, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
-    look_at_kinds(variant, objects, components, findings);
-    look_at_names(variant, objects, findings);
+pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
+    look_at_kinds(overlay, objects, components, findings);
+    look_at_names(overlay, objects, findings);
     let workload = objects.workload()?;
-    look_at_rights(objects, &workload, findings)?;
+    look_at_rights(overlay, objects, &workload, findings)?;
     look_at_selectors(objects, &workload, findings)?;
+    fencing::look(objects, findings)?;
     look_at_ways_in(objects, &workload, findings)
 }
 
 /// The crate cannot read an empty Lease, so none is shipped.
-pub fn ships_a_lease(variant: Variant) -> bool {
-    variant != Variant::KubeLeaderElection
+pub fn ships_a_lease(overlay: Overlay) -> bool {
+    overlay != Overlay::Variant(Variant::KubeLeaderElection)
 }
 
-fn look_at_kinds(variant: Variant, objects: &Objects, components: &[&str], findings: &mut Findings) {
-    let added = COMPONENTS.iter().filter(|(name, _)| components.contains(name)).flat_map(|(_, kinds)| *kinds);
+fn look_at_kinds(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) {
+    let added = overlay.components().iter().filter(|(name, _)| components.contains(name)).flat_map(|(_, kinds)| *kinds);
     let mut wanted: BTreeSet<&str> = ALWAYS.iter().chain(added).copied().collect();
-    if ships_a_lease(variant) {
+    if ships_a_lease(overlay) {
         wanted.insert("Lease");
     }
     if !wanted.contains("StatefulSet") {
@@ -59,13 +56,18 @@ fn look_at_kinds(variant: Variant, objects: &Objects, components: &[&str], findi
     findings.equal("the list of kinds", objects.kinds().into_iter().collect(), wanted);
 }
 
-fn look_at_names(variant: Variant, objects: &Objects, findings: &mut Findings) {
-    let name = format!("{PREFIX}{variant}");
+fn is_of_the_cluster(kind: &str) -> bool {
+    kind == "Namespace" || fencing::KINDS.contains(&kind)
+}
+
+fn look_at_names(overlay: Overlay, objects: &Objects, findings: &mut Findings) {
+    let name = format!("{PREFIX}{overlay}");
     for object in &objects.0 {
         let (kind, metadata) = (object["kind"].as_str().unwrap_or_default(), &object["metadata"]);
-        findings.equal(&format!("the name of the {kind}"), metadata["name"].as_str(), Some(&name));
-        // A Namespace is in none.
-        let namespace = (kind != "Namespace").then_some(name.as_str());
+        // What is in no namespace is named after its installation's; a Namespace is just that.
+        let wanted = if fencing::KINDS.contains(&kind) { format!("{name}.{name}") } else { name.clone() };
+        findings.equal(&format!("the name of the {kind}"), metadata["name"].as_str(), Some(&wanted));
+        let namespace = (!is_of_the_cluster(kind)).then_some(name.as_str());
         findings.equal(&format!("the namespace of the {kind}"), metadata["namespace"].as_str(), namespace);
         let templates = [("", metadata), (" template", &object["spec"]["template"]["metadata"])];
         for (what, metadata) in templates.into_iter().filter(|(_, metadata)| !metadata.is_null()) {
@@ -85,7 +87,7 @@ fn look_at_labels(what: &str, instance: &str, labels: &Value, findings: &mut Fin
 }
 
 /// The pods run as the account that the Role is bound to, and the Role is about the Lease that they contend for.
-fn look_at_rights(objects: &Objects, workload: &Workload, findings: &mut Findings) -> Result<()> {
+fn look_at_rights(overlay: Overlay, objects: &Objects, workload: &Workload, findings: &mut Findings) -> Result<()> {
     let account = objects.one::<ServiceAccount>()?.metadata;
     let (role, binding) = (objects.one::<Role>()?, objects.one::<RoleBinding>()?);
     let subjects = binding.subjects.unwrap_or_default();
@@ -105,7 +107,15 @@ fn look_at_rights(objects: &Objects, workload: &Workload, findings: &mut Finding
     let contended = env.and_then(|it| it.value.as_ref());
     let shipped = lease.as_ref().map_or(account.name.as_ref(), |lease| lease.metadata.name.as_ref());
     findings.equal("LEASE_NAME", contended, shipped);
-    for rule in role.rules.unwrap_or_default() {
+    let (of_leases, others): (Vec<_>, Vec<_>) =
+        role.rules.unwrap_or_default().into_iter().partition(|rule| rule.resources.iter().flatten().eq(["leases"]));
+    let (others, wanted) = (granted(&others), overlay.other_rights());
+    findings.equal("the list of rights besides those on the Lease", others, wanted);
+    if let Some(wanted) = overlay.verbs_on_its_lease() {
+        let verbs = of_leases.iter().flat_map(|rule| &rule.verbs).map(String::as_str).collect();
+        findings.equal("the list of verbs on the Lease", verbs, wanted.to_vec());
+    }
+    for rule in of_leases {
         let names: Vec<_> = rule.resource_names.iter().flatten().map(Some).collect();
         // A request to create has no name to go by. Where a Lease is shipped, nobody needs to create one.
         let bound = if lease.is_none() && rule.verbs == ["create"] { vec![] } else { vec![contended] };
@@ -186,14 +196,14 @@ pub fn has_port(containers: &[Container], port: Option<&IntOrString>) -> bool {
     matches!(port, Some(IntOrString::String(wanted)) if names.any(|name| name == wanted))
 }
 
-/// Nobody else's pods are found: two variants may stand in one namespace.
-pub fn look_at_strangers(all: &[(Variant, Workload)]) -> Findings {
+/// Nobody else's pods are found: two of them may stand in one namespace.
+pub fn look_at_strangers(all: &[(Overlay, Workload)]) -> Findings {
     let mut findings = Findings::default();
-    for (variant, workload) in all {
+    for (overlay, workload) in all {
         let selector = of(&workload.selector, workload.kind, &mut findings);
-        for (other, stranger) in all.iter().filter(|(other, _)| other != variant) {
+        for (other, stranger) in all.iter().filter(|(other, _)| other != overlay) {
             let finds = finds(&selector, &labels(&stranger.template));
-            findings.require(!finds, format!("the selector of {variant} finds the pods of {other}"));
+            findings.require(!finds, format!("the selector of {overlay} finds the pods of {other}"));
         }
     }
     findings

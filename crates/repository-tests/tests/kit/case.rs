@@ -3,6 +3,7 @@
 use anyhow::Result;
 use still_leading_testbed::Variant;
 
+use crate::overlay::Overlay;
 use crate::world::World;
 
 /// What a case needs besides the files.
@@ -22,8 +23,10 @@ pub struct Case {
 
 #[derive(Clone, Copy)]
 pub enum Run {
-    /// With each variant.
-    Each(fn(&World, Variant) -> Result<()>),
+    /// With each overlay.
+    Each(fn(&World, Overlay) -> Result<()>),
+    /// With each variant, since it runs them.
+    EachVariant(fn(&World, Variant) -> Result<()>),
     /// With all together.
     Once(fn(&World) -> Result<()>),
 }

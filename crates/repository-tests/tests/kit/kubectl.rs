@@ -30,14 +30,24 @@ impl Kubectl {
 
     /// Applies a manifest as `kubectl apply -f` does and returns the objects as they are then.
     pub fn apply(&self, kubeconfig: &Path, yaml: &str) -> Result<Vec<Value>> {
-        let home = kubeconfig.parent().context("a kubeconfig is in a folder")?;
-        let mut command = Command::new(&self.0);
-        // Neither the settings of whoever runs this, nor a cache of what some other server once served.
-        command.env("HOME", home).env_remove("KUBERC").arg("--kubeconfig").arg(kubeconfig);
+        let mut command = self.with(kubeconfig)?;
         let mut applied: Value = serde_json::from_str(&run(command.args(["apply", "-o", "json", "-f", "-"]), yaml)?)?;
         // One object comes alone, several as a List.
         let items = applied.get_mut("items").and_then(|items| items.as_array_mut().map(std::mem::take));
         Ok(items.unwrap_or_else(|| vec![applied]))
+    }
+
+    /// Runs it with these words and returns what it prints.
+    pub fn run(&self, kubeconfig: &Path, words: &[&str]) -> Result<String> {
+        run(self.with(kubeconfig)?.args(words), "")
+    }
+
+    fn with(&self, kubeconfig: &Path) -> Result<Command> {
+        let home = kubeconfig.parent().context("a kubeconfig is in a folder")?;
+        let mut command = Command::new(&self.0);
+        // Neither the settings of whoever runs this, nor a cache of what some other server once served.
+        command.env("HOME", home).env_remove("KUBERC").arg("--kubeconfig").arg(kubeconfig);
+        Ok(command)
     }
 }
 

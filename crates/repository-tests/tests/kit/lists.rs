@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use still_leading_testbed::{Variant, workspace};
 
 use crate::findings::Findings;
+use crate::overlay::Overlay;
 
 /// What the name of an image, a namespace and nearly everything else of a variant begins with.
 pub const PREFIX: &str = "still-leading-";
 const OVERLAYS: &str = "deploy/overlays/";
-/// The profile that is no variant.
+/// The profile of all variants.
 const EVERYTHING: &str = "all";
+const PROFILES: &str = "the profiles of skaffold.yaml";
 
 /// Whatever is not among Kubernetes' own files, as it is read.
 pub struct Sources {
@@ -57,23 +59,25 @@ pub fn names_in(folder: &Path, variant: impl Fn(&str) -> Option<String>) -> Resu
     Ok(names.filter_map(|name| variant(&name)).collect())
 }
 
-/// Every list has the same variants.
+/// Every list has the same variants, and each of what is deployed the example as well.
 pub fn look_at_lists(sources: &Sources) -> Findings {
     let mut findings = Findings::default();
-    let all: BTreeSet<String> = Variant::ALL.iter().map(|variant| variant.name().to_owned()).collect();
+    let variants: BTreeSet<String> = Variant::ALL.iter().map(|variant| variant.name().to_owned()).collect();
+    let overlays: BTreeSet<String> = Overlay::all().map(|overlay| overlay.name().to_owned()).collect();
     let everything = profile(&sources.skaffold, EVERYTHING);
     let profiles = strings(&sources.skaffold["profiles"], "/name").into_iter().filter(|name| name != EVERYTHING);
     let images = strings(&everything["build"]["artifacts"], "/image");
     let paths = strings(&everything["manifests"]["kustomize"]["paths"], "");
     let mut lists = sources.called.clone();
     lists.extend([
-        ("the profiles of skaffold.yaml", profiles.collect()),
+        (PROFILES, profiles.collect()),
         ("the images of its profile all", without(PREFIX, images)),
         ("the paths of its profile all", without(OVERLAYS, paths)),
         ("the table of variants in README.md", in_the_table(&sources.readme)),
     ]);
     for (what, list) in lists {
-        findings.equal(what, list, all.clone());
+        let is_of_overlays = what.contains("deploy/") || what == PROFILES;
+        findings.equal(what, list, if is_of_overlays { overlays.clone() } else { variants.clone() });
     }
     let default = sources.skaffold["build"]["artifacts"][0]["image"].as_str().unwrap_or_default();
     let default = default.strip_prefix(PREFIX).unwrap_or_default();
@@ -86,25 +90,25 @@ pub fn look_at_lists(sources: &Sources) -> Findings {
     findings
 }
 
-/// Each profile builds and deploys its variant, and nothing else.
+/// Each profile builds and deploys what it is called after, and nothing else.
 pub fn look_at_skaffold(sources: &Sources) -> Findings {
     let (mut findings, skaffold) = (Findings::default(), &sources.skaffold);
-    for variant in Variant::ALL {
-        let profile = profile(skaffold, variant.name());
+    for overlay in Overlay::all() {
+        let profile = profile(skaffold, overlay.name());
         let wanted = json!({
-            "name": variant.name(),
-            "build": {"artifacts": [artifact(*variant)]},
-            "manifests": {"kustomize": {"paths": [format!("{OVERLAYS}{variant}")]}},
+            "name": overlay.name(),
+            "build": {"artifacts": [artifact(overlay)]},
+            "manifests": {"kustomize": {"paths": [format!("{OVERLAYS}{overlay}")]}},
         });
-        findings.equal(&format!("the profile {variant}"), profile, &wanted);
+        findings.equal(&format!("the profile {overlay}"), profile, &wanted);
     }
     let default = profile(skaffold, Variant::ALL[0].name());
     findings.equal("what is built without a profile", &skaffold["build"]["artifacts"], &default["build"]["artifacts"]);
     findings.equal("what is deployed without a profile", &skaffold["manifests"], &default["manifests"]);
     let everything = profile(skaffold, EVERYTHING);
-    let artifacts: Vec<Value> = Variant::ALL.iter().map(|variant| artifact(*variant)).collect();
+    let artifacts: Vec<Value> = Variant::ALL.iter().map(|variant| artifact(Overlay::Variant(*variant))).collect();
     findings.equal("what the profile all builds", &everything["build"], &json!({"artifacts": artifacts}));
-    let dockerfiles = Variant::ALL.iter().map(|variant| context(*variant).unwrap_or_default() + "Dockerfile");
+    let dockerfiles = Overlay::all().map(|overlay| context(overlay).unwrap_or_default() + "Dockerfile");
     for dockerfile in dockerfiles.collect::<BTreeSet<_>>() {
         findings.require(workspace().join(&dockerfile).is_file(), format!("there is no {dockerfile}"));
     }
@@ -116,20 +120,21 @@ pub fn look_at_skaffold(sources: &Sources) -> Findings {
     findings
 }
 
-/// How skaffold is to build a variant.
-fn artifact(variant: Variant) -> Value {
-    let image = format!("{PREFIX}{variant}");
-    match context(variant) {
+/// How skaffold is to build what an overlay deploys.
+fn artifact(overlay: Overlay) -> Value {
+    let image = format!("{PREFIX}{overlay}");
+    match context(overlay) {
         Some(folder) => {
             let context = folder.trim_end_matches('/');
             json!({"image": image, "context": context, "docker": {"dockerfile": "Dockerfile"}})
         }
-        None => json!({"image": image, "docker": {"buildArgs": {"VARIANT": variant.name()}}}),
+        None => json!({"image": image, "docker": {"buildArgs": overlay.build_arguments()}}),
     }
 }
 
 /// The folder of a variant that has a Dockerfile of its own: what is not built by cargo.
-fn context(variant: Variant) -> Option<String> {
+fn context(overlay: Overlay) -> Option<String> {
+    let Overlay::Variant(variant) = overlay else { return None };
     (!variant.folder().join("Cargo.toml").is_file()).then(|| format!("apps/{variant}/"))
 }
 

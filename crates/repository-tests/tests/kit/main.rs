@@ -1,5 +1,5 @@
-//! The deployment kit does what it says: its files agree with each other, a Role grants what its variant uses, and the real
-//! API server takes every choice of components.
+//! The deployment kit does what it says: its files agree with each other, a Role grants what its variant uses, the real API
+//! server takes every choice of components, and the policy of the component fencing refuses what it is there to refuse.
 //!
 //! A case that this machine lacks something for shows as ignored, never as passed. See `own.rs` for what each look at the
 //! files is there to find.
@@ -8,11 +8,13 @@ mod accepted;
 mod admission;
 mod belonging;
 mod case;
+mod fencing;
 mod findings;
 mod kubectl;
 mod lists;
 mod look;
 mod objects;
+mod overlay;
 mod own;
 mod permissions;
 mod pods;
@@ -36,6 +38,7 @@ use kubectl::Kubectl;
 use lists::Sources;
 use look::look;
 use objects::Objects;
+use overlay::Overlay;
 use world::World;
 
 /// The cases mostly wait, so more of them than processors can run side by side.
@@ -45,29 +48,40 @@ const THREADS: usize = 12;
 fn cases() -> Vec<Case> {
     use Need::{Kubectl, Program, RealServer};
     let each = |name, needs, run| Case { name, needs, run: Run::Each(run) };
+    let each_variant = |name, needs, run| Case { name, needs, run: Run::EachVariant(run) };
     let once = |name, run| Case { name, needs: &[], run: Run::Once(run) };
+    let with = |name, needs, run| Case { name, needs, run: Run::Once(run) };
     vec![
         each(
             "real::every_choice_of_components_is_accepted_and_changes_nothing_the_second_time",
             &[Kubectl, RealServer],
-            |world, variant| world.run(accepted::is_accepted_and_changes_nothing_the_second_time(world, variant)),
+            |world, overlay| world.run(accepted::is_accepted_and_changes_nothing_the_second_time(world, overlay)),
         ),
-        each("embedded::what_a_life_takes_is_what_its_role_grants", &[Program], |world, variant| {
+        each_variant("embedded::what_a_life_takes_is_what_its_role_grants", &[Program], |world, variant| {
             world.run(used::is_what_its_role_grants(world, variant))
         }),
         each("rendered::every_choice_of_components_belongs_together", &[Kubectl], every_choice_belongs_together),
-        each("real::its_rights_are_those_of_its_role_and_no_others", &[RealServer], |world, variant| {
-            world.run(rights::are_those_of_its_role_and_no_others(world, variant))
+        each("real::its_rights_are_those_of_its_role_and_no_others", &[RealServer], |world, overlay| {
+            world.run(rights::are_those_of_its_role_and_no_others(world, overlay))
         }),
-        each("real::its_namespace_lets_its_pods_in_and_none_that_may_do_more", &[RealServer], |world, variant| {
-            world.run(admission::lets_its_pods_in_and_none_that_may_do_more(world, variant))
+        each("real::its_namespace_lets_its_pods_in_and_none_that_may_do_more", &[RealServer], |world, overlay| {
+            world.run(admission::lets_its_pods_in_and_none_that_may_do_more(world, overlay))
         }),
-        each("files::what_is_shipped_belongs_together", &[], |_, variant| {
-            look(variant, &Objects::shipped(variant)?, &[]).into_result()
+        with("real::the_policy_refuses_what_a_former_leader_writes", &[Kubectl, RealServer], |world| {
+            world.run(fencing::refuses_what_a_former_leader_writes(world))
         }),
-        once("files::no_variant_finds_the_pods_of_another", |_| {
-            let workload = |variant: &Variant| Ok((*variant, Objects::shipped(*variant)?.workload()?));
-            let workloads = Variant::ALL.iter().map(workload).collect::<Result<Vec<_>>>()?;
+        with("real::the_rule_for_a_resource_of_ones_own_refuses_an_older_epoch", &[RealServer], |world| {
+            world.run(fencing::rule_in_a_definition_refuses_an_older_epoch(world))
+        }),
+        with("rendered::the_policy_follows_the_account_into_another_installation", &[Kubectl], |world| {
+            fencing::follows_the_account(world)
+        }),
+        each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
+            look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
+        }),
+        once("files::nobody_finds_the_pods_of_another", |_| {
+            let workload = |overlay| Ok((overlay, Objects::shipped(overlay)?.workload()?));
+            let workloads = Overlay::all().map(workload).collect::<Result<Vec<_>>>()?;
             belonging::look_at_strangers(&workloads).into_result()
         }),
         once("files::every_list_has_the_same_variants", |_| lists::look_at_lists(&Sources::read()?).into_result()),
@@ -79,13 +93,13 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn every_choice_belongs_together(world: &World, variant: Variant) -> Result<()> {
-    let rendered = world.rendered(variant)?;
+fn every_choice_belongs_together(world: &World, overlay: Overlay) -> Result<()> {
+    let rendered = world.rendered(overlay)?;
     for it in rendered {
-        look(variant, &it.objects, &it.components).into_result().with_context(|| format!("with {}", it.name()))?;
+        look(overlay, &it.objects, &it.components).into_result().with_context(|| format!("with {}", it.name()))?;
     }
-    let is_shipped = rendered[0].objects.0 == Objects::shipped(variant)?.0;
-    ensure!(is_shipped, "{} is not what the overlay renders to: run deploy/render", variant.install_yaml().display());
+    let is_shipped = rendered[0].objects.0 == Objects::shipped(overlay)?.0;
+    ensure!(is_shipped, "{} is not what the overlay renders to: run deploy/render", overlay.install_yaml().display());
     Ok(())
 }
 
@@ -112,13 +126,17 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// The case with each variant, or once.
+/// The case with each overlay or variant, or once.
 fn tried(case: &Case, world: &Arc<World>) -> Vec<(Trial, Option<Variant>)> {
+    let (place, name) = case.name.split_once("::").unwrap_or(("", case.name));
+    let name = |of: &str| format!("{place}::{of}::{name}");
     match case.run {
         Run::Each(run) => {
-            let (place, name) = case.name.split_once("::").unwrap_or(("", case.name));
-            let name = |variant| format!("{place}::{variant}::{name}");
-            let with = |variant: Variant| trial(name(variant), world, move |world| run(world, variant));
+            let with = |overlay: Overlay| trial(name(overlay.name()), world, move |world| run(world, overlay));
+            Overlay::all().map(|overlay| (with(overlay), None)).collect()
+        }
+        Run::EachVariant(run) => {
+            let with = |variant: Variant| trial(name(variant.name()), world, move |world| run(world, variant));
             Variant::ALL.iter().map(|variant| (with(*variant), Some(*variant))).collect()
         }
         Run::Once(run) => vec![(trial(case.name.to_owned(), world, run), None)],

@@ -1,8 +1,9 @@
-//! The objects of one variant, read strictly: a field that Kubernetes does not know is an error and not skipped.
+//! The objects of one overlay, read strictly: a field that Kubernetes does not know is an error and not skipped.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, PodTemplateSpec, Service, ServiceAccount};
@@ -13,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use still_leading_testbed::Variant;
+
+use crate::overlay::Overlay;
 
 /// The kinds of the Prometheus operator, which only its own resource definitions describe.
 pub const UNTYPED: [&str; 2] = ["PodMonitor", "PrometheusRule"];
@@ -32,9 +34,9 @@ pub struct Workload {
 }
 
 impl Objects {
-    /// Those of `deploy/install-<variant>.yaml`.
-    pub fn shipped(variant: Variant) -> Result<Self> {
-        let path = variant.install_yaml();
+    /// Those of `deploy/install-<overlay>.yaml`.
+    pub fn shipped(overlay: Overlay) -> Result<Self> {
+        let path = overlay.install_yaml();
         let yaml = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         Self::parse(&yaml)
     }
@@ -99,6 +101,8 @@ impl Objects {
                 "Service" => strict::<Service>(object).map(drop),
                 "ServiceAccount" => strict::<ServiceAccount>(object).map(drop),
                 "StatefulSet" => strict::<StatefulSet>(object).map(drop),
+                "ValidatingAdmissionPolicy" => strict::<ValidatingAdmissionPolicy>(object).map(drop),
+                "ValidatingAdmissionPolicyBinding" => strict::<ValidatingAdmissionPolicyBinding>(object).map(drop),
                 kind if UNTYPED.contains(&kind) => Ok(()),
                 kind => bail!("nothing here knows what to ask of an object of kind {kind:?}"),
             }?;

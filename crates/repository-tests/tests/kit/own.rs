@@ -13,19 +13,25 @@ use crate::findings::Findings;
 use crate::lists::{Sources, look_at_lists, look_at_skaffold};
 use crate::look::look;
 use crate::objects::{Objects, Workload};
+use crate::overlay::Overlay;
 use crate::permissions::{Permissions, compare, granted};
-use crate::rendered::Rendered;
 use crate::server::try_to_create;
 use crate::world::World;
 use crate::{belonging, used};
 use broken::Row;
+
+const NATIVE: Overlay = Overlay::Variant(Variant::Native);
+const KUBERT: Overlay = Overlay::Variant(Variant::Kubert);
 
 pub fn cases() -> Vec<Case> {
     let case = |name, needs, run| Case { name, needs, run: Run::Once(run) };
     vec![
         case("suite::what_is_broken_in_a_manifest_is_found", &[], |_| in_a_manifest()),
         case("suite::what_is_broken_in_a_component_is_found", &[Need::Kubectl], |world| {
-            in_all_components(world.rendered(Variant::Native)?.last().context("nothing is rendered")?)
+            in_all_components(world, NATIVE, broken::COMPONENTS)
+        }),
+        case("suite::what_is_broken_in_the_example_is_found", &[Need::Kubectl], |world| {
+            in_all_components(world, Overlay::Controller, broken::CONTROLLER)
         }),
         case("suite::what_is_broken_in_a_list_is_found", &[], |_| in_a_list()),
         case("suite::what_is_broken_in_skaffold_yaml_is_found", &[], |_| in_skaffold()),
@@ -40,13 +46,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn in_a_manifest() -> Result<()> {
-    let objects = Objects::shipped(Variant::Native)?;
-    each(broken::MANIFEST, |row| Ok(look(Variant::Native, &changed(&objects, row)?, &[])))
+    let objects = Objects::shipped(NATIVE)?;
+    each(broken::MANIFEST, |row| Ok(look(NATIVE, &changed(&objects, row)?, &[])))
 }
 
-fn in_all_components(rendered: &Rendered) -> Result<()> {
+fn in_all_components(world: &World, overlay: Overlay, rows: &[Row]) -> Result<()> {
+    let rendered = world.rendered(overlay)?.last().context("nothing is rendered")?;
     let components = &rendered.components;
-    each(broken::COMPONENTS, |row| Ok(look(Variant::Native, &changed(&rendered.objects, row)?, components)))
+    each(rows, |row| Ok(look(overlay, &changed(&rendered.objects, row)?, components)))
 }
 
 fn in_skaffold() -> Result<()> {
@@ -111,11 +118,11 @@ async fn unknown_field_is_refused(world: &World) -> Result<()> {
 
 fn a_shared_selector_is_found() -> Result<()> {
     let workload = |patched: &'static str| -> Result<Workload> {
-        changed(&Objects::shipped(Variant::Kubert)?, &("Deployment", patched, "")).and_then(|it| it.workload())
+        changed(&Objects::shipped(KUBERT)?, &("Deployment", patched, "")).and_then(|it| it.workload())
     };
-    let native = Objects::shipped(Variant::Native)?.workload()?;
+    let native = Objects::shipped(NATIVE)?.workload()?;
     let wide = r#"[{"op": "remove", "path": "/spec/selector/matchLabels/app.kubernetes.io~1instance"}]"#;
-    let all = [(Variant::Native, native), (Variant::Kubert, workload(wide)?)];
+    let all = [(NATIVE, native), (KUBERT, workload(wide)?)];
     tells(belonging::look_at_strangers(&all), "the selector of kubert finds the pods of native")
 }
 

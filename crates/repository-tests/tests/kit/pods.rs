@@ -6,19 +6,20 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
-use still_leading_testbed::{Timings, Variant};
+use still_leading_testbed::Timings;
 
 use crate::belonging::has_port;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::Objects;
+use crate::overlay::Overlay;
 
 /// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
 /// none is set at all.
 const UNSET: [&str; 5] = ["hostNetwork", "hostPID", "hostIPC", "volumes", "ephemeralContainers"];
 
 /// Everything that is to be looked at.
-pub fn look(variant: Variant, objects: &Objects, findings: &mut Findings) -> Result<()> {
+pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
     let workload = objects.workload()?;
     let pod = workload.template.spec.context("there is no pod spec")?;
     look_at_pod(&pod, findings)?;
@@ -26,10 +27,10 @@ pub fn look(variant: Variant, objects: &Objects, findings: &mut Findings) -> Res
     for container in containers {
         look_at_container(container, findings)?;
         look_at_resources(container, findings);
-        look_at_image(variant, container, findings);
+        look_at_image(overlay, container, findings);
     }
     look_at_probes(&pod.containers, findings);
-    look_at_end(&pod, findings);
+    look_at_end(&pod, components, findings);
     if let Some(spec) = objects.optional::<Deployment>()?.map(|it| it.spec) {
         let update = spec.strategy.unwrap_or_default();
         findings.require(update.type_.as_deref() != Some("Recreate"), "all pods are replaced at once");
@@ -85,8 +86,8 @@ fn look_at_resources(container: &Container, findings: &mut Findings) {
 }
 
 /// skaffold puts the tag, and loads the image into the cluster, from where it is not to be pulled.
-fn look_at_image(variant: Variant, container: &Container, findings: &mut Findings) {
-    let image = format!("{PREFIX}{variant}");
+fn look_at_image(overlay: Overlay, container: &Container, findings: &mut Findings) {
+    let image = format!("{PREFIX}{overlay}");
     findings.equal("the image", container.image.as_deref(), Some(&*image));
     findings.equal("imagePullPolicy", container.image_pull_policy.as_deref(), Some("IfNotPresent"));
 }
@@ -109,16 +110,25 @@ fn look_at_probes(containers: &[Container], findings: &mut Findings) {
     }
 }
 
+/// Makes the application refuse to start where the policy of the component fencing is not in force.
+const REQUIRE_FENCING: &str = "REQUIRE_FENCING";
+
 /// The default of `--drain-timeout`, in seconds.
 const DRAIN: u64 = 20;
 
 /// A leader that is asked to end first waits for its work, for the drain time-out at most. The release of its Lease takes up to one and a
 /// half renew deadlines. The defaults hold: no flag sets others.
-fn look_at_end(pod: &PodSpec, findings: &mut Findings) {
+fn look_at_end(pod: &PodSpec, components: &[&str], findings: &mut Findings) {
     let arguments: Vec<_> = pod.containers.iter().flat_map(|it| it.args.iter().flatten()).map(String::as_str).collect();
     findings.equal("the list of arguments", arguments, vec!["--enable-leader-election"]);
-    let names: Vec<&str> = pod.containers.iter().flat_map(|it| it.env.iter().flatten()).map(|it| &*it.name).collect();
-    findings.equal("the list of variables", names, vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"]);
+    let variables = || pod.containers.iter().flat_map(|it| it.env.iter().flatten());
+    let mut wanted = vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"];
+    if components.contains(&"fencing") {
+        wanted.push(REQUIRE_FENCING);
+        let value = variables().find(|it| it.name == REQUIRE_FENCING).and_then(|it| it.value.as_deref());
+        findings.equal(REQUIRE_FENCING, value, Some("true"));
+    }
+    findings.equal("the list of variables", variables().map(|it| &*it.name).collect(), wanted);
     let needed = DRAIN + Timings::default().renew_deadline.as_secs() * 3 / 2;
     let granted = pod.termination_grace_period_seconds.unwrap_or(30);
     findings.require(granted > needed as i64, format!("{granted} s are no time to end in: it may take {needed} s"));

@@ -1,4 +1,4 @@
-//! What the account of a variant may do, as the real API server itself lists it.
+//! What the account of an overlay may do, as the real API server itself lists it.
 
 use std::fs;
 
@@ -8,21 +8,22 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{Api, PostParams};
 use kube::core::ObjectMeta;
-use still_leading_testbed::{ApiServer, ServerKind, Variant, manifests};
+use still_leading_testbed::{ApiServer, ServerKind, manifests};
 
 use crate::lists::PREFIX;
 use crate::objects::Objects;
+use crate::overlay::Overlay;
 use crate::permissions::{Permissions, compare, granted, listed};
 use crate::world::World;
 
 /// Has what every account has, and nothing else.
 const STRANGER: &str = "stranger";
 
-pub async fn are_those_of_its_role_and_no_others(world: &World, variant: Variant) -> Result<()> {
-    let role: Role = Objects::shipped(variant)?.one()?;
-    let (account, namespace) = (format!("{PREFIX}{variant}"), format!("{PREFIX}{variant}-rights"));
+pub async fn are_those_of_its_role_and_no_others(world: &World, overlay: Overlay) -> Result<()> {
+    let role: Role = Objects::shipped(overlay)?.one()?;
+    let (account, namespace) = (format!("{PREFIX}{overlay}"), format!("{PREFIX}{overlay}-rights"));
     let server = world.server(ServerKind::Real).await?;
-    let objects = manifests::parse(&fs::read_to_string(variant.install_yaml())?)?;
+    let objects = manifests::parse(&fs::read_to_string(overlay.install_yaml())?)?;
     server.install(&objects, &namespace, &account).await?;
     let metadata = ObjectMeta { name: Some(STRANGER.to_owned()), ..ObjectMeta::default() };
     let stranger = ServiceAccount { metadata, ..ServiceAccount::default() };

@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::client::Body;
 use kube::core::GroupVersionKind;
-use kube::discovery::pinned_kind;
+use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -39,8 +39,11 @@ impl Answer {
 pub async fn try_to_create(client: &Client, object: &Value, namespace: &str) -> Result<Answer> {
     let text = |key: &str| object[key].as_str().with_context(|| format!("an object has no {key}"));
     let (group, version) = text("apiVersion")?.split_once('/').unwrap_or(("", text("apiVersion")?));
-    let resource = resource(client, group, version, text("kind")?).await?;
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let (resource, scope) = resource(client, group, version, text("kind")?).await?;
+    let api: Api<DynamicObject> = match scope {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
     let url = format!("{}?dryRun=All&fieldValidation=Strict", api.resource_url());
     let body = Body::from(serde_json::to_vec(object)?);
     let request = Request::post(url).header(CONTENT_TYPE, "application/json").body(body)?;
@@ -51,10 +54,11 @@ pub async fn try_to_create(client: &Client, object: &Value, namespace: &str) -> 
     Ok(Answer { status: head.status.as_u16(), warnings: warnings.collect(), message })
 }
 
-async fn resource(client: &Client, group: &str, version: &str, kind: &str) -> Result<ApiResource> {
+async fn resource(client: &Client, group: &str, version: &str, kind: &str) -> Result<(ApiResource, Scope)> {
     let kind = GroupVersionKind::gvk(group, version, kind);
     let found = pinned_kind(client, &kind).await;
-    Ok(found.with_context(|| format!("the API server has no kind {kind:?}"))?.0)
+    let (resource, capabilities) = found.with_context(|| format!("the API server has no kind {kind:?}"))?;
+    Ok((resource, capabilities.scope))
 }
 
 /// The kinds of the Prometheus operator, with any fields: those are held against the operator's own definitions elsewhere.

@@ -8,6 +8,7 @@ use still_leading_testbed::proxy::Request;
 use still_leading_testbed::{Fleet, FleetOptions, ServerKind, Timings, Variant};
 
 use crate::objects::Objects;
+use crate::overlay::Overlay;
 use crate::permissions::{Permissions, compare, granted, permission};
 use crate::server::LONG;
 use crate::world::World;
@@ -15,7 +16,7 @@ use crate::world::World;
 const GROUP: &str = "coordination.k8s.io";
 
 pub async fn is_what_its_role_grants(world: &World, variant: Variant) -> Result<()> {
-    let role: Role = Objects::shipped(variant)?.one()?;
+    let role: Role = Objects::shipped(Overlay::Variant(variant))?.one()?;
     let (timings, tick) = (Timings::short_for(variant), Duration::from_millis(100));
     let options = FleetOptions { timings, tick, ..FleetOptions::new(variant, world.program(variant)?) };
     let fleet = Fleet::start(world.server(ServerKind::Embedded).await?, options).await?;

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::kubectl::Kubectl;
+use crate::overlay::Overlay;
 use crate::rendered::{self, Rendered};
 use crate::server::{self, LONG};
 
@@ -19,7 +20,7 @@ type Rendering = OnceLock<Result<Vec<Rendered>, String>>;
 pub struct World {
     runtime: Mutex<Option<Arc<Runtime>>>,
     pub kubectl: Option<Kubectl>,
-    rendered: BTreeMap<Variant, Rendering>,
+    rendered: BTreeMap<Overlay, Rendering>,
     programs: OnceLock<BTreeMap<Variant, Result<PathBuf, String>>>,
     embedded: OnceCell<Arc<ApiServer>>,
     real: OnceCell<Arc<ApiServer>>,
@@ -30,7 +31,7 @@ impl World {
         Self {
             runtime: Mutex::new(Runtime::new().ok().map(Arc::new)),
             kubectl,
-            rendered: Variant::ALL.iter().map(|variant| (*variant, Rendering::new())).collect(),
+            rendered: Overlay::all().map(|overlay| (overlay, Rendering::new())).collect(),
             programs: OnceLock::new(),
             embedded: OnceCell::new(),
             real: OnceCell::new(),
@@ -55,11 +56,11 @@ impl World {
         self.kubectl.as_ref().context("this case was not declared to need kubectl")
     }
 
-    /// All choices of components of a variant, rendered once.
-    pub fn rendered(&self, variant: Variant) -> Result<&[Rendered]> {
+    /// All choices of components of an overlay, rendered once.
+    pub fn rendered(&self, overlay: Overlay) -> Result<&[Rendered]> {
         let kubectl = self.kubectl()?;
-        let render = || rendered::render(kubectl, variant).map_err(|error| format!("{error:#}"));
-        let rendered = self.rendered.get(&variant).context("there is no such variant")?.get_or_init(render);
+        let render = || rendered::render(kubectl, overlay).map_err(|error| format!("{error:#}"));
+        let rendered = self.rendered.get(&overlay).context("there is no such overlay")?.get_or_init(render);
         rendered.as_deref().map_err(|error| anyhow!("{error}"))
     }
 

@@ -16,9 +16,9 @@ use crate::e2e::record::{counts as listed, figure};
 use crate::e2e::{Stop, now, seconds};
 
 /// How far past its lease a node is frozen at least. The API server takes a node for dead after 40 to 50 s.
-const PAST_THE_LEASE: Duration = Duration::from_secs(10);
+pub(super) const PAST_THE_LEASE: Duration = Duration::from_secs(10);
 /// Longer than a leader goes on without a renewal, and than it takes to find out that somebody else leads.
-const AFTER_THE_THAW: Duration = Duration::from_secs(20);
+pub(super) const AFTER_THE_THAW: Duration = Duration::from_secs(20);
 /// How long a node is cut off: longer than a lease, and shorter than the API server takes to notice.
 const CUT: Duration = Duration::from_secs(30);
 
@@ -76,7 +76,7 @@ pub(super) async fn cut(fixture: &Fixture<'_>) -> Result<Found> {
 }
 
 /// The leader, if its node can be handled as a container without harm to the API server.
-async fn on_a_worker(fixture: &Fixture<'_>, trial: usize) -> Result<Pod> {
+pub(super) async fn on_a_worker(fixture: &Fixture<'_>, trial: usize) -> Result<Pod> {
     let Some(cluster) = &fixture.cluster.target.kind else {
         return Err(Stop::NotTried("only the nodes of kind are containers of this machine".to_owned()).into());
     };
@@ -106,7 +106,7 @@ async fn stale_since(fixture: &Fixture<'_>, at: u64) -> Result<Vec<StaleAct>> {
 }
 
 /// Sleeps until so long after a moment of the wall clock, if that is still to come.
-async fn sleep_until(at: u64, after: Duration) {
+pub(super) async fn sleep_until(at: u64, after: Duration) {
     let passed = Duration::from_nanos(now().saturating_sub(at));
     sleep(after.saturating_sub(passed).min(BOUND)).await;
 }

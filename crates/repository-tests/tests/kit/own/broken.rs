@@ -207,12 +207,60 @@ pub const COMPONENTS: &[Row] = &[
     ("PrometheusRule", "{op: replace, path: /kind, value: Service}", "the list of kinds"),
 ];
 
+/// In what is rendered for the example with every component.
+pub const CONTROLLER: &[Row] = &[
+    // What the Role grants.
+    ("Role", "{op: add, path: /rules/1/verbs/-, value: delete}", "the list of rights besides those on the Lease"),
+    ("Role", "{op: remove, path: /rules/2}", "the list of rights besides those on the Lease"),
+    ("Role", "{op: add, path: /rules/2/resourceNames, value: [x]}", "the list of rights besides those on the Lease"),
+    ("Role", "{op: add, path: /rules/0/verbs/-, value: patch}", "the list of verbs on the Lease"),
+    ("Role", "{op: remove, path: /rules/0/resourceNames}", "resourceNames of the rule"),
+    // What the policy is about.
+    ("ValidatingAdmissionPolicy", "{op: replace, path: /metadata/name, value: x}", "the name of the Validating"),
+    ("ValidatingAdmissionPolicy", "{op: add, path: /metadata/namespace, value: x}", "the namespace of the Validating"),
+    (
+        "ValidatingAdmissionPolicy",
+        "{op: replace, path: /spec/matchConditions/0/expression, value: 'true'}",
+        "the condition of the policy",
+    ),
+    ("ServiceAccount", "{op: replace, path: /metadata/name, value: x}", "the condition of the policy"),
+    ("ValidatingAdmissionPolicy", "{op: replace, path: /spec/failurePolicy, value: Ignore}", "failurePolicy"),
+    (
+        "ValidatingAdmissionPolicy",
+        "{op: remove, path: /spec/matchConstraints/resourceRules/0/operations/1}",
+        "what the policy looks at",
+    ),
+    (
+        "ValidatingAdmissionPolicy",
+        "{op: remove, path: /spec/matchConstraints/objectSelector}",
+        "what the policy looks at",
+    ),
+    (
+        "ValidatingAdmissionPolicyBinding",
+        "{op: replace, path: /spec/policyName, value: x}",
+        "policyName of the binding",
+    ),
+    (
+        "ValidatingAdmissionPolicyBinding",
+        "{op: replace, path: /spec/validationActions, value: [Warn]}",
+        "what the binding",
+    ),
+    ("ValidatingAdmissionPolicyBinding", "{op: remove, path: /spec/matchResources}", "the namespace of the binding"),
+    // What the application is told.
+    ("StatefulSet", "{op: remove, path: /spec/template/spec/containers/0/env/3}", "REQUIRE_FENCING"),
+    (
+        "StatefulSet",
+        "{op: replace, path: /spec/template/spec/containers/0/env/3/value, value: 'false'}",
+        "REQUIRE_FENCING",
+    ),
+];
+
 /// In the lists of variants in skaffold.yaml.
 pub const PROFILES: &[Row] = &[
     ("", "{op: remove, path: /profiles/1}", "the profiles of skaffold.yaml"),
     ("", "{op: replace, path: /profiles/1/name, value: x}", "the profiles of skaffold.yaml"),
-    ("", "{op: remove, path: /profiles/7/build/artifacts/2}", "the images of its profile all"),
-    ("", "{op: remove, path: /profiles/7/manifests/kustomize/paths/3}", "the paths of its profile all"),
+    ("", "{op: remove, path: /profiles/8/build/artifacts/2}", "the images of its profile all"),
+    ("", "{op: remove, path: /profiles/8/manifests/kustomize/paths/3}", "the paths of its profile all"),
     ("", "{op: replace, path: /build/artifacts/0/image, value: still-leading-kubert}", "runs without a profile"),
 ];
 
@@ -229,9 +277,14 @@ pub const SKAFFOLD: &[Row] = &[
         "{op: replace, path: '/profiles/3/manifests/kustomize/paths/0', value: deploy/overlays/native}",
         "profile kubert",
     ),
+    (
+        "",
+        "{op: replace, path: /profiles/7/build/artifacts/0/docker/buildArgs/PARENT, value: apps}",
+        "the profile controller",
+    ),
     ("", "{op: add, path: /profiles/4/deploy, value: {kubeContext: x}}", "the profile kube-lease-manager"),
     ("", "{op: remove, path: /profiles/6/build/artifacts/0/context}", "the profile client-go"),
-    ("", "{op: remove, path: /profiles/7/build/artifacts/6/context}", "what the profile all builds"),
+    ("", "{op: remove, path: /profiles/8/build/artifacts/6/context}", "what the profile all builds"),
     ("", "{op: replace, path: /build/artifacts/0/docker/buildArgs/VARIANT, value: kubert}", "built without a profile"),
     ("", "{op: add, path: /manifests/rawYaml, value: [x]}", "what is deployed without a profile"),
     ("", "{op: replace, path: /deploy/kubeContext, value: kind-kind}", "deploy.kubeContext"),
