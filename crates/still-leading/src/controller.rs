@@ -115,7 +115,8 @@ where
         let reconcile = gate.is_open().then(|| reconcile(object, context));
         let of_reconcile = gate.clone();
         Box::pin(async move {
-            let reconcile = reconcile.ok_or(NotLeading)?;
+            // Asked again: it may have waited for its turn.
+            let reconcile = reconcile.filter(|_| of_reconcile.is_open()).ok_or(NotLeading)?;
             of_reconcile.run(TryFutureExt::into_future(reconcile)).await?.map_err(Reconcile::Failed)
         })
     }

@@ -33,7 +33,7 @@ pub struct NotLeading;
 
 impl Gate {
     /// A gate for a term that lasts for `remaining` from now on; zero once it is over. `cancelled` is the token that
-    /// [`lead`](crate::lead) hands to the work: no act begins after it, and those that run may end in order.
+    /// [`lead`](crate::lead) hands to the work: no work should begin after it, and what runs may end in order.
     pub fn new(remaining: impl Fn() -> Duration + Send + Sync + 'static, cancelled: CancellationToken) -> Self {
         Self { remaining: Arc::new(remaining), cancelled, running: TaskTracker::new() }
     }
@@ -44,7 +44,7 @@ impl Gate {
         (self.remaining)()
     }
 
-    /// Whether an act may begin.
+    /// Whether work may begin: the term lasts, and no shutdown was asked for.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.cancelled.is_cancelled() && !self.remaining().is_zero()
@@ -56,16 +56,16 @@ impl Gate {
         self.cancelled.clone()
     }
 
-    /// Runs `act` if the gate is open, for as long as the term lasts. The term is asked before each step of `act`. When it
-    /// is over, `act` is dropped at its next `.await`; an act that blocks its thread cannot be stopped by this.
-    /// [`idle`](Self::idle) waits for it in any case.
+    /// Runs `act` for as long as the term lasts. The term is asked before each step of `act`. When it is over, `act` is
+    /// dropped at its next `.await`; an act that blocks its thread cannot be stopped by this. [`idle`](Self::idle) waits for
+    /// it in any case.
+    ///
+    /// It runs also after a shutdown was asked for, so that work which has begun may write its last. Ask
+    /// [`is_open`](Self::is_open) before you begin something new.
     ///
     /// # Errors
-    /// The gate was closed, or the term was over before `act` had completed.
+    /// The term was over before `act` had completed.
     pub async fn run<F: Future>(&self, act: F) -> Result<F::Output, NotLeading> {
-        if !self.is_open() {
-            return Err(NotLeading);
-        }
         let _running = self.running.token();
         let (mut act, mut over) = (pin!(act), pin!(self.over()));
         poll_fn(|context| {
