@@ -7,10 +7,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::select;
 use tokio::time::sleep;
+use tokio::{select, task_local};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+task_local! {
+    /// The token of the gate that the present act runs in.
+    static WITHIN: CancellationToken;
+}
 
 /// A term of another election does not say when it is over before its time, so it is asked so often.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -60,14 +66,33 @@ impl Gate {
     /// is over, `act` is dropped at its next `.await`; an act that blocks its thread cannot be stopped by this.
     /// [`idle`](Self::idle) waits for it in any case.
     ///
+    /// An act of this gate may run others until the term is over, also when the gate has closed meanwhile: what may finish
+    /// after a shutdown was asked for may still write. A task that the act has spawned is no part of it.
+    ///
     /// # Errors
     /// The gate was closed, or the term was over before `act` had completed.
     pub async fn run<F: Future>(&self, act: F) -> Result<F::Output, NotLeading> {
-        if !self.is_open() {
-            return Err(NotLeading);
-        }
-        let _running = self.running.token();
-        let (mut act, mut over) = (pin!(act), pin!(self.over()));
+        let running = self.begin().ok_or(NotLeading)?;
+        self.run_begun(running, act).await
+    }
+
+    /// An act begins: it counts as running for as long as what this returns is there. `None` if it must not begin.
+    pub(crate) fn begin(&self) -> Option<TaskTrackerToken> {
+        // Counted first, asked second. Else `idle` could return in between, and the act would run after it.
+        let running = self.running.token();
+        let is_within = WITHIN.try_with(|gate| *gate == self.cancelled).unwrap_or(false);
+        (self.is_open() || is_within && !self.remaining().is_zero()).then_some(running)
+    }
+
+    /// Runs an act that was let through already.
+    pub(crate) async fn run_begun<F: Future>(
+        &self,
+        running: TaskTrackerToken,
+        act: F,
+    ) -> Result<F::Output, NotLeading> {
+        // Dropped after the act.
+        let _running = running;
+        let (mut act, mut over) = (pin!(WITHIN.scope(self.cancelled.clone(), act)), pin!(self.over()));
         poll_fn(|context| {
             // Asks the clock before each step: this process may have been stopped since the last one.
             if self.remaining().is_zero() || over.as_mut().poll(context).is_ready() {
