@@ -66,6 +66,8 @@ impl Gate {
     /// is over, `act` is dropped at its next `.await`; an act that blocks its thread cannot be stopped by this.
     /// [`idle`](Self::idle) waits for it in any case.
     ///
+    /// An act that should end at a shutdown asks [`cancellation_token`](Self::cancellation_token).
+    ///
     /// An act of this gate may run others until the term is over, also when the gate has closed meanwhile: what may finish
     /// after a shutdown was asked for may still write. A task that the act has spawned is no part of it.
     ///
@@ -137,9 +139,11 @@ impl Gate {
 
 #[cfg(feature = "kube")]
 impl From<crate::Term> for Gate {
+    /// Every gate of a term counts the same acts. A term that did not come from [`Elector::lead`](crate::Elector::lead) is
+    /// told of no shutdown: use [`Gate::new`] with a token of your own there.
     fn from(term: crate::Term) -> Self {
-        let cancelled = term.cancellation_token();
-        Self::new(move || term.remaining(), cancelled)
+        let (cancelled, running) = (term.cancellation_token(), term.acts());
+        Self { running, ..Self::new(move || term.remaining(), cancelled) }
     }
 }
 
