@@ -56,6 +56,10 @@ pub type Gated<E> = Pin<Box<dyn Future<Output = Result<Action, Reconcile<E>>> + 
 /// Runs `controller` for one term. Call it in the work that [`Elector::lead`](crate::Elector::lead) runs, and return when it
 /// does.
 ///
+/// `controller` must have no shutdown of its own (`graceful_shutdown_on`, `shutdown_on_signal`): that would come before the
+/// one of `lead`, and be an error here. Nobody waits for tasks that a reconcile spawns, nor for `spawn_blocking`: what they
+/// do belongs into [`Gate::run`] and [`Gate::run_blocking`].
+///
 /// `term` is a [`Term`](crate::Term), or a [`Gate`] for the term of another election. `error_policy` is asked about
 /// reconciles that failed, and never about those that the end of the term cut short. Failures are logged.
 ///

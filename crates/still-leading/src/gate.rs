@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio::{select, task_local};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +78,35 @@ impl Gate {
     pub async fn run<F: Future>(&self, act: F) -> Result<F::Output, NotLeading> {
         let running = self.begin().ok_or(NotLeading)?;
         self.run_begun(running, act).await
+    }
+
+    /// As [`run`](Self::run), for an act that blocks. It runs on a thread for such acts. When the term is over, the caller
+    /// goes on at once, and [`idle`](Self::idle) still waits for the act: nothing can stop it. So it should be short, or
+    /// ask [`remaining`](Self::remaining) now and then.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// If the act panics.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotLeading> {
+        let (running, gate) = (self.begin().ok_or(NotLeading)?, self.clone());
+        let act = spawn_blocking(move || {
+            let _running = running;
+            // It may have waited for a thread.
+            if gate.remaining().is_zero() { Err(NotLeading) } else { Ok(act()) }
+        });
+        match self.run_begun(self.running.token(), act).await? {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is being shut down.
+                Err(_) => Err(NotLeading),
+            },
+        }
     }
 
     /// An act begins: it counts as running for as long as what this returns is there. `None` if it must not begin.

@@ -160,3 +160,21 @@ async fn an_act_may_run_others_after_a_shutdown_was_asked_for_and_its_tasks_may_
     assert_eq!(gate.run(act).await.unwrap(), (Ok(7), Err(NotLeading), Err(NotLeading)));
     assert_eq!(gate.run(async {}).await, Err(NotLeading));
 }
+
+/// Nothing can stop it, so it is waited for.
+#[tokio::test]
+async fn an_act_that_blocks_is_left_at_the_end_of_the_term_and_still_waited_for() {
+    let deadline = Deadline::in_seconds(10);
+    let gate = deadline.gate();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let act = gate.run_blocking(move || {
+        deadline.move_to_seconds_from_now(0);
+        wait.recv()
+    });
+    assert_eq!(act.await, Err(NotLeading));
+    assert_eq!(gate.running(), 1);
+    assert!(timeout(SECOND / 10, gate.idle()).await.is_err(), "the act runs");
+    go.send(()).unwrap();
+    timeout(60 * SECOND, gate.idle()).await.unwrap();
+    assert_eq!(gate.run_blocking(|| unreachable!("it must not run")).await, Err::<(), _>(NotLeading));
+}
