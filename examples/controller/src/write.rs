@@ -5,6 +5,8 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use still_leading::{Gate, NotLeading};
 
+use crate::mirror::Foreign;
+
 /// Writes for one term.
 pub struct Writer {
     client: Client,
@@ -26,6 +28,8 @@ pub enum Error {
     /// The API server refused the epoch: a later leader has written since.
     #[error("{0}")]
     Fenced(String),
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     #[error(transparent)]
     Kube(#[from] kube::Error),
 }
