@@ -19,7 +19,7 @@ pub fn child_name(source: &ConfigMap) -> String {
 
 /// There is an object of the copy's name, which this controller has not made. It is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} exists and is no copy: delete it, or label it still-leading.dev/guarded=true to have it overwritten")]
+#[error("{0} exists, and this controller has not made it: it is left alone")]
 pub struct Foreign(String);
 
 /// Whether `child` is a copy of `source`, or of one of the same name before it, or a copy that has lost its owner.
@@ -144,8 +144,7 @@ mod tests {
 
     #[test]
     fn what_somebody_else_has_made_is_left_alone() {
-        let mut foreign = ConfigMap::default();
-        foreign.data = source("theirs").data;
+        let mut foreign = ConfigMap { data: source("theirs").data, ..ConfigMap::default() };
         let refused = Err(Foreign("settings-mirror".to_owned()));
         assert_eq!(super::next(&source("a"), Some(&foreign), Some(7), false), refused, "it has no owner");
         let mut other = source("a");

@@ -30,8 +30,16 @@ pub enum Error {
     Fenced(String),
     #[error(transparent)]
     Foreign(#[from] Foreign),
-    #[error(transparent)]
+    #[error("{}", said(.0))]
     Kube(#[from] kube::Error),
+}
+
+/// What the API server said, without all the rest of its answer.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
 }
 
 impl Writer {
