@@ -5,6 +5,8 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use still_leading::{Gate, NotLeading};
 
+use crate::mirror::Foreign;
+
 /// Writes for one term.
 pub struct Writer {
     client: Client,
@@ -27,7 +29,17 @@ pub enum Error {
     #[error("{0}")]
     Fenced(String),
     #[error(transparent)]
+    Foreign(#[from] Foreign),
+    #[error("{}", said(.0))]
     Kube(#[from] kube::Error),
+}
+
+/// What the API server said, without all the rest of its answer.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
 }
 
 impl Writer {
