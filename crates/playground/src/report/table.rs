@@ -38,13 +38,14 @@ fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
         }
     };
     let after_thaw = outcome.after_thaw.map(|acts| format!(", {} after the thaw", counted(acts)));
+    let refused = (outcome.refused > 0).then(|| format!(", {} refused", outcome.refused));
     [
         (place + 1).to_string(),
         fault.name().to_owned(),
         outcome.before.clone(),
         outcome.after.clone().unwrap_or_else(|| "nobody".to_owned()),
         seconds(outcome.gap),
-        at_once + &after_thaw.unwrap_or_default(),
+        at_once + &after_thaw.unwrap_or_default() + &refused.unwrap_or_default(),
     ]
 }
 
@@ -85,6 +86,7 @@ mod tests {
             stale,
             overlap: Duration::ZERO,
             after_thaw,
+            refused: 0,
         }
     }
 
