@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long)]
     pub fencing: bool,
 
-    /// Only controller: build it without its gate, so that a thawed leader goes on writing for a moment
+    /// Only controller: build it without its gate, so that a thawed leader goes on writing
     #[arg(long)]
     pub without_gate: bool,
 

@@ -111,6 +111,13 @@ mod tests {
     }
 
     #[test]
+    fn what_a_fence_refused_is_counted() {
+        let refused = Outcome { refused: 7, ..outcome(None, Some(0)) };
+        let text = table(&[(Fault::Freeze, refused)], 100);
+        assert!(text.ends_with("no, no act after the thaw, 7 refused\n"), "{text}");
+    }
+
+    #[test]
     fn on_forty_columns_it_is_a_list_that_fits() {
         let rows = [(Fault::Kill, outcome(None, None))];
         let text = table(&rows, 40);

@@ -31,9 +31,8 @@ impl Sources {
     /// Makes the sources in the fleet's namespace. Then changes one of them each `tick`, past the proxies, as a person would;
     /// now and then makes another one, or deletes a copy.
     ///
-    /// With `all_at_once`, changes all of them each time, and nothing else. An old leader has little time, and has to be
-    /// quicker than the new one to write at all: of ten tries some succeed. A copy that is new has no epoch yet, so that a
-    /// fence does not guard it.
+    /// With `all_at_once`, changes all of them each time, and nothing else. An old leader that goes on has to be quicker than the
+    /// new one to write at all: of ten tries some succeed. A copy that is new has no epoch yet, so a fence does not guard it.
     ///
     /// # Errors
     /// When the API server does not take them.
