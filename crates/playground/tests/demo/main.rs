@@ -39,6 +39,8 @@ fn main() -> ExitCode {
     let trials = vec![
         Trial::test("the_quick_story_ends_well_and_says_what_happened", quick_story),
         Trial::test("controller::a_thawed_leader_writes_nothing_and_the_fence_refuses_nothing", controller),
+        Trial::test("controller::without_its_gate_a_thawed_leader_writes_beside_the_next_one", without_gate),
+        Trial::test("controller::without_its_gate_what_a_thawed_leader_writes_is_refused_by_a_fence", fenced),
         Trial::test("on_a_terminal_keys_act_on_the_leader_and_forty_columns_are_enough", keys),
         Trial::test("no_color_is_heard_and_nine_columns_are_no_panic", no_colour),
         Trial::test("ctrl_c_ends_everything_with_code_130", interrupt),
@@ -76,7 +78,7 @@ fn quick_story() -> Tried {
     check!(said.matches("; nobody led for ").count() == 4, "not every take-over was told\n{said}");
     check!(!said.contains('\x1b'), "there are colours although nobody sees them\n{said}");
     let svg = std::fs::read_to_string(svg)?;
-    check!(svg.starts_with("<svg") && svg.contains("native-0 leads"), "this is no timeline: {svg}");
+    check!(svg.starts_with("<svg") && svg.contains(" leads, "), "this is no timeline: {svg}");
     Ok(())
 }
 
@@ -111,6 +113,43 @@ fn controller() -> Tried {
     check!(!said.contains("refused"), "the gate did not ask first\n{said}");
     let svg = std::fs::read_to_string(svg)?;
     check!(svg.contains("<title>controller with fencing: ") && svg.contains(" acts, "), "no acts are shown: {svg}");
+    Ok(())
+}
+
+fn without_gate() -> Tried {
+    let mut demo = Demo::start(&["controller", "--without-gate", "--story", "freeze"])?;
+    let code = demo.wait(LONG)?;
+    let (said, errors) = demo.said()?;
+    let is_told = said.contains("TWO ACTED AT ONCE: controller-") && said.contains("; two acted at once\n");
+    check!(code == Some(3) && is_told, "it ended with {code:?}\n{said}\n{errors}");
+    Ok(())
+}
+
+fn fenced() -> Tried {
+    let dir = tempfile::tempdir()?;
+    let svg = dir.path().join("demo.svg");
+    let mut demo = Demo::start(&[
+        "controller",
+        "--without-gate",
+        "--fencing",
+        "--story",
+        "freeze",
+        "--svg",
+        &svg.to_string_lossy(),
+    ])?;
+    let code = demo.wait(LONG)?;
+    let (said, errors) = demo.said()?;
+    check!(code == Some(0), "it ended with {code:?}\n{said}\n{errors}");
+    for part in [
+        " WARN fenced: epoch ",
+        " has written since refused=",
+        "F fenced",
+        "; two never acted at once; the fence refused ",
+    ] {
+        check!(said.contains(part), "{part:?} is missing in\n{said}\n{errors}");
+    }
+    let svg = std::fs::read_to_string(svg)?;
+    check!(svg.contains("<title>a write of controller-"), "no refused write is shown: {svg}");
     Ok(())
 }
 
