@@ -47,9 +47,10 @@ func TestLeaderTellsWhatClientGoTellsAndNullForTheRest(t *testing.T) {
 		`{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":null,"valid_for_s":null}`)
 }
 
-func TestMetricsAreClientGosTwoAndNothingElse(t *testing.T) {
+func TestMetricsAreClientGosTwoAndWhetherThereIsAnElection(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	metrics := newLeaderMetrics(registry, "lease")
+	reportEnabled(registry, "lease", true)
 	metrics.NewLeaderMetric().On("lease")
 	metrics.NewLeaderMetric().SlowpathExercised("lease")
 	server := httptest.NewServer(routes("pod-0_1", fixedStatus{}, registry))
@@ -66,7 +67,7 @@ func TestMetricsAreClientGosTwoAndNothingElse(t *testing.T) {
 			samples = append(samples, strings.TrimSpace(line))
 		}
 	}
-	want := `leader_election_master_status{name="lease"} 1|leader_election_slowpath_total{name="lease"} 1`
+	want := `leader_election_enabled{name="lease"} 1|leader_election_master_status{name="lease"} 1|leader_election_slowpath_total{name="lease"} 1`
 	if got := strings.Join(samples, "|"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -11,6 +11,7 @@ mod case;
 mod fencing;
 mod findings;
 mod kubectl;
+mod layered;
 mod lists;
 mod look;
 mod objects;
@@ -75,6 +76,9 @@ fn cases() -> Vec<Case> {
         }),
         with("rendered::the_policy_follows_the_account_into_another_installation", &[Kubectl], |world| {
             fencing::follows_the_account(world)
+        }),
+        each("rendered::its_election_stays_on_under_an_everyday_patch", &[Kubectl], |world, overlay| {
+            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
         }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()

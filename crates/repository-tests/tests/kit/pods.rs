@@ -110,6 +110,9 @@ fn look_at_probes(containers: &[Container], findings: &mut Findings) {
     }
 }
 
+/// Switches the election on. A variable, since a patch that sets the arguments replaces them all.
+pub const SWITCH: &str = "ENABLE_LEADER_ELECTION";
+
 /// Makes the application refuse to start where the policy of the component fencing is not in force.
 const REQUIRE_FENCING: &str = "REQUIRE_FENCING";
 
@@ -120,13 +123,17 @@ const DRAIN: u64 = 20;
 /// half renew deadlines. The defaults hold: no flag sets others.
 fn look_at_end(pod: &PodSpec, components: &[&str], findings: &mut Findings) {
     let arguments: Vec<_> = pod.containers.iter().flat_map(|it| it.args.iter().flatten()).map(String::as_str).collect();
-    findings.equal("the list of arguments", arguments, vec!["--enable-leader-election"]);
+    findings.equal("the list of arguments", arguments, vec![]);
     let variables = || pod.containers.iter().flat_map(|it| it.env.iter().flatten());
-    let mut wanted = vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"];
+    let mut wanted = vec![SWITCH, "LEASE_NAME", "POD_NAME", "POD_NAMESPACE"];
+    let mut on = vec![SWITCH];
     if components.contains(&"fencing") {
         wanted.push(REQUIRE_FENCING);
-        let value = variables().find(|it| it.name == REQUIRE_FENCING).and_then(|it| it.value.as_deref());
-        findings.equal(REQUIRE_FENCING, value, Some("true"));
+        on.push(REQUIRE_FENCING);
+    }
+    for name in on {
+        let value = variables().find(|it| it.name == name).and_then(|it| it.value.as_deref());
+        findings.equal(name, value, Some("true"));
     }
     findings.equal("the list of variables", variables().map(|it| &*it.name).collect(), wanted);
     let needed = DRAIN + Timings::default().renew_deadline.as_secs() * 3 / 2;

@@ -39,7 +39,7 @@ pub const MANIFEST: &[Row] = &[
     ("RoleBinding", "{op: replace, path: /roleRef/name, value: x}", "roleRef of the RoleBinding"),
     ("RoleBinding", "{op: replace, path: /roleRef/kind, value: ClusterRole}", "roleRef of the RoleBinding"),
     ("Deployment", "{op: replace, path: /spec/template/spec/serviceAccountName, value: x}", "the account of the pods"),
-    ("Deployment", "{op: replace, path: /spec/template/spec/containers/0/env/0/value, value: x}", "LEASE_NAME"),
+    ("Deployment", "{op: replace, path: /spec/template/spec/containers/0/env/1/value, value: x}", "LEASE_NAME"),
     ("Lease", "{op: replace, path: /metadata/name, value: x}", "LEASE_NAME"),
     ("Lease", "{op: add, path: /spec, value: {holderIdentity: x}}", "the spec of the Lease"),
     ("Role", "{op: replace, path: /rules/0/resourceNames/0, value: x}", "resourceNames of the rule"),
@@ -166,13 +166,19 @@ pub const MANIFEST: &[Row] = &[
     ),
     (
         "Deployment",
-        "{op: add, path: /spec/template/spec/containers/0/args/-, value: --renew-deadline=14s}",
+        "{op: add, path: /spec/template/spec/containers/0/args, value: [--renew-deadline=14s]}",
         "arguments",
     ),
     (
         "Deployment",
         "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: RENEW_DEADLINE, value: 14s}}",
         "variables",
+    ),
+    ("Deployment", "{op: remove, path: /spec/template/spec/containers/0/env/0}", "ENABLE_LEADER_ELECTION"),
+    (
+        "Deployment",
+        "{op: replace, path: /spec/template/spec/containers/0/env/0/value, value: 'false'}",
+        "ENABLE_LEADER_ELECTION",
     ),
     ("Deployment", "{op: replace, path: /spec/strategy/rollingUpdate/maxSurge, value: 1}", "maxSurge is"),
     ("Deployment", "{op: replace, path: /spec/strategy/rollingUpdate/maxUnavailable, value: 25%}", "maxUnavailable is"),
@@ -247,10 +253,10 @@ pub const CONTROLLER: &[Row] = &[
     ),
     ("ValidatingAdmissionPolicyBinding", "{op: remove, path: /spec/matchResources}", "the namespace of the binding"),
     // What the application is told.
-    ("StatefulSet", "{op: remove, path: /spec/template/spec/containers/0/env/3}", "REQUIRE_FENCING"),
+    ("StatefulSet", "{op: remove, path: /spec/template/spec/containers/0/env/4}", "REQUIRE_FENCING"),
     (
         "StatefulSet",
-        "{op: replace, path: /spec/template/spec/containers/0/env/3/value, value: 'false'}",
+        "{op: replace, path: /spec/template/spec/containers/0/env/4/value, value: 'false'}",
         "REQUIRE_FENCING",
     ),
 ];
