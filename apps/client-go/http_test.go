@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,4 +74,50 @@ func TestMetricsAreClientGosTwoAndWhetherThereIsAnElection(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	metrics.Off("lease")
+}
+
+func expectReached(t *testing.T, listener net.Listener, address string) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	connection, err := net.Dial("tcp", net.JoinHostPort(address, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection.Close()
+}
+
+func TestBothFamiliesAreServedWhereThereAreBoth(t *testing.T) {
+	if probe, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("this machine has no IPv6")
+	} else {
+		probe.Close()
+	}
+	listener, err := listenAt("[::]:0", net.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	expectReached(t, listener, "127.0.0.1")
+	expectReached(t, listener, "::1")
+}
+
+// onlyIPv4 is what a machine without IPv6 does.
+func onlyIPv4(network, address string) (net.Listener, error) {
+	if network != "tcp4" {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: syscall.EAFNOSUPPORT}
+	}
+	return net.Listen(network, address)
+}
+
+func TestIPv4AloneIsServedWhereThereIsNoIPv6(t *testing.T) {
+	listener, err := listenAt("[::]:0", onlyIPv4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	expectReached(t, listener, "127.0.0.1")
+	// Who names an address wants that one.
+	if _, err := listenAt("[::1]:0", onlyIPv4); !errors.Is(err, syscall.EAFNOSUPPORT) {
+		t.Errorf("error %v", err)
+	}
 }
