@@ -80,6 +80,9 @@ fn cases() -> Vec<Case> {
         each("rendered::its_election_stays_on_under_an_everyday_patch", &[Kubectl], |world, overlay| {
             layered::keeps_its_election_under_an_everyday_patch(world, overlay)
         }),
+        each("rendered::its_names_agree_through_layers", &[Kubectl], |world, overlay| {
+            layered::keeps_its_names_together(world, overlay)
+        }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
         }),
