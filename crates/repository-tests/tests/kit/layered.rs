@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::belonging;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
+use crate::objects::UNTYPED;
 use crate::overlay::Overlay;
 use crate::pods::SWITCH;
 use crate::rendered::{Copy, Rendered};
@@ -81,6 +82,26 @@ pub fn keeps_its_names_together(world: &World, overlay: Overlay) -> Result<()> {
         findings.into_result().with_context(|| format!("with {}", rendered.name()))?;
     }
     Ok(())
+}
+
+/// The patch in the component monitoring, without its comment signs, does what it says.
+pub fn gets_the_label_of_a_release(world: &World) -> Result<()> {
+    let overlay = Overlay::Controller;
+    let copy = Copy::of(overlay)?;
+    let file = copy.path().join("components/monitoring/kustomization.yaml");
+    let text = fs::read_to_string(&file)?;
+    let (before, patch) = text.split_once("# patches:\n").context("the component has no patch to switch on")?;
+    let patch: String = patch.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    fs::write(&file, format!("{before}patches:\n{patch}"))?;
+    let rendered = copy.render(world.kubectl()?, overlay.all_components())?;
+    let mut findings = Findings::default();
+    for object in &rendered.objects.0 {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let wanted = UNTYPED.contains(&kind).then_some("kube-prometheus-stack");
+        findings.equal(&format!("the label of the {kind}"), object["metadata"]["labels"]["release"].as_str(), wanted);
+    }
+    belonging::look(overlay, &rendered.objects, &rendered.components, &mut findings)?;
+    findings.into_result()
 }
 
 /// The alerts are about the Lease of the layered installation as well.

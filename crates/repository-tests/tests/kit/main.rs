@@ -83,6 +83,9 @@ fn cases() -> Vec<Case> {
         each("rendered::its_names_agree_through_layers", &[Kubectl], |world, overlay| {
             layered::keeps_its_names_together(world, overlay)
         }),
+        with("rendered::what_the_operator_reads_gets_the_label_of_its_release", &[Kubectl], |world| {
+            layered::gets_the_label_of_a_release(world)
+        }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
         }),
@@ -91,6 +94,7 @@ fn cases() -> Vec<Case> {
             let workloads = Overlay::all().map(workload).collect::<Result<Vec<_>>>()?;
             belonging::look_at_strangers(&workloads).into_result()
         }),
+        once("files::every_image_has_a_user_by_its_number", |_| pods::look_at_images()?.into_result()),
         once("files::every_list_has_the_same_variants", |_| lists::look_at_lists(&Sources::read()?).into_result()),
         once("files::skaffold_builds_and_deploys_each_variant_by_its_name", |_| {
             lists::look_at_skaffold(&Sources::read()?).into_result()

@@ -1,12 +1,15 @@
 //! The pods: as restricted as Pod Security asks for and a little more, and no faster to be ended than they can hand over.
 //! A real API server is asked the same; this is for machines that have none.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
-use still_leading_testbed::Timings;
+use still_leading_repository_tests::page;
+use still_leading_testbed::{Timings, workspace};
 
 use crate::belonging::has_port;
 use crate::findings::Findings;
@@ -17,6 +20,9 @@ use crate::overlay::Overlay;
 /// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
 /// none is set at all.
 const UNSET: [&str; 5] = ["hostNetwork", "hostPID", "hostIPC", "volumes", "ephemeralContainers"];
+
+/// In `docs`.
+const PAGE: &str = "in-your-own-repository.md";
 
 /// Everything that is to be looked at.
 pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
@@ -51,13 +57,36 @@ fn look_at_pod(pod: &PodSpec, findings: &mut Findings) -> Result<()> {
     }
     let security = &fields["securityContext"];
     findings.equal("runAsNonRoot", &security["runAsNonRoot"], &json!(true));
-    let user = security["runAsUser"].as_i64();
-    findings.require(user.is_some_and(|user| user != 0), format!("runAsUser is {user:?}"));
+    // The image has its user. OpenShift refuses pods with another one than it assigns.
+    for field in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
+        findings.equal(field, &security[field], &Value::Null);
+    }
+    findings.equal("nodeSelector", &fields["nodeSelector"], &json!({"kubernetes.io/os": "linux"}));
     findings.equal("seccompProfile", &security["seccompProfile"], &json!({"type": "RuntimeDefault"}));
     for field in ["seLinuxOptions", "appArmorProfile", "sysctls", "windowsOptions"] {
         findings.equal(field, &security[field], &Value::Null);
     }
     Ok(())
+}
+
+/// Every Dockerfile, that of the page to copy from as well.
+pub fn look_at_images() -> Result<Findings> {
+    let mut findings = Findings::default();
+    let read = |file: &str| fs::read_to_string(workspace().join(file)).with_context(|| format!("reading {file}"));
+    let blocks = page::read(PAGE)?;
+    let of_the_page = blocks.into_iter().find(|block| block.language == "dockerfile");
+    let of_the_page = of_the_page.with_context(|| format!("{PAGE} has no Dockerfile"))?.text;
+    for (what, text) in [
+        ("Dockerfile", read("Dockerfile")?),
+        ("apps/client-go/Dockerfile", read("apps/client-go/Dockerfile")?),
+        (PAGE, of_the_page),
+    ] {
+        let user = text.lines().rev().find_map(|line| line.strip_prefix("USER ")).unwrap_or_default();
+        let number = user.split(':').next().unwrap_or_default().parse::<u32>();
+        // Of a name, the kubelet cannot know that it is not root's.
+        findings.require(number.is_ok_and(|number| number != 0), format!("the user of {what} is {user:?}"));
+    }
+    Ok(findings)
 }
 
 /// What a container says goes before what its pod says, so it says nothing of what the pod does.
