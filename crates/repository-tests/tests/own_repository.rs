@@ -80,10 +80,8 @@ fn comparable(yaml: &str) -> Result<Vec<Value>> {
         if object.pointer("/metadata/labels").is_some_and(|labels| labels == &serde_json::json!({})) {
             object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("labels"));
         }
-        if let Some(container) = object.pointer_mut("/spec/template/spec/containers/0").and_then(Value::as_object_mut) {
-            if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
-                variables.retain(|it| it["name"] != "ENABLE_LEADER_ELECTION");
-            }
+        if let Some(env) = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut) {
+            env.retain(|it| it["name"] != "ENABLE_LEADER_ELECTION");
         }
     }
     objects.sort_by_key(|object| object["kind"].to_string());
