@@ -60,6 +60,9 @@ impl Gate {
     /// is over, `act` is dropped at its next `.await`; an act that blocks its thread cannot be stopped by this.
     /// [`idle`](Self::idle) waits for it in any case.
     ///
+    /// Not to be called again within `act`: once a shutdown is asked for, that would refuse what `act` may still finish. Ask
+    /// [`remaining`](Self::remaining) there.
+    ///
     /// # Errors
     /// The gate was closed, or the term was over before `act` had completed.
     pub async fn run<F: Future>(&self, act: F) -> Result<F::Output, NotLeading> {

@@ -37,22 +37,24 @@ impl Writer {
     }
 
     /// Creates `object` if it has no resourceVersion, else replaces exactly that version. `next` in mirror.rs has put
-    /// the epoch on it.
+    /// the epoch on it. To be called within a reconcile that the gate has let through.
     ///
-    /// The term is asked last, right before the request is sent. When the term is over, the request is dropped. It may have
-    /// reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later leader
-    /// wrote.
+    /// The term is asked last, right before the request is sent, and not whether a shutdown was asked for: until the Lease is
+    /// released, what has begun may be finished. When the term is over, the gate drops the reconcile and so the request. It may
+    /// have reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later
+    /// leader wrote.
     pub async fn write(&self, object: &ConfigMap) -> Result<Written, Error> {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PostParams::default();
-        let write = async {
-            if object.metadata.resource_version.is_none() {
-                objects.create(&params, object).await.map(|_| Written::Created)
-            } else {
-                objects.replace(&object.name_any(), &params, object).await.map(|_| Written::Updated)
-            }
+        if self.gate.remaining().is_zero() {
+            return Err(NotLeading.into());
+        }
+        let written = if object.metadata.resource_version.is_none() {
+            objects.create(&params, object).await.map(|_| Written::Created)
+        } else {
+            objects.replace(&object.name_any(), &params, object).await.map(|_| Written::Updated)
         };
-        self.gate.run(write).await?.map_err(|error| match error {
+        written.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 403 && status.message.contains(" fenced: ") => {
                 Error::Fenced(status.message.clone())
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Error, ResourceExt};
@@ -100,6 +101,13 @@ async fn edit(
         sleep(pause).await;
     }
     Ok(done)
+}
+
+/// Changes all of `sources` sources at once.
+pub(super) async fn change_all(objects: &Api<ConfigMap>, sources: usize) -> Result<()> {
+    let changing = (0..sources).map(|number| async move { change(objects, &name(number), "at once").await });
+    futures::stream::iter(changing).buffer_unordered(16).try_for_each(|_| async { Ok(()) }).await?;
+    Ok(())
 }
 
 async fn once(objects: &Api<ConfigMap>, step: usize, done: &mut Done) -> Result<()> {

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use still_leading_testbed::Variant;
 use tokio::time::sleep;
 
-use super::edits::{Editing, Kind};
+use super::edits;
 use super::judge::{COPY, Copies};
 use super::record::Graceful;
 use super::stage::{BOUND, Setup, Stage};
@@ -16,8 +16,6 @@ use super::{Job, Lab, Trial, millis};
 use crate::stats::phase;
 
 const SOURCES: usize = 40;
-/// More changes than four reconciles of 300 ms can keep up with, so that four are always in flight.
-const PAUSE: Duration = Duration::from_millis(20);
 const DELAY: Duration = Duration::from_millis(300);
 /// A signal takes so long to reach the work on a busy machine.
 const HEARD: u64 = 20_000_000;
@@ -40,13 +38,13 @@ async fn run(lab: Lab<'_>, trial: usize) -> Result<Graceful> {
     };
     let stage = Stage::start(lab, setup).await?;
     let leader = stage.leader(None).await?;
-    let editing = Editing::start(stage.objects.clone(), SOURCES, Kind::Changes, PAUSE);
-    sleep(DELAY * 3 + DELAY.mul_f64(phase(trial))).await;
+    // More than four reconciles of 300 ms can keep up with, so that four are in flight.
+    edits::change_all(&stage.objects, SOURCES).await?;
+    sleep(DELAY * 2 + DELAY.mul_f64(phase(trial))).await;
     let signalled = stage.fleet.replica(leader.index).terminate()?;
     stage.leader(Some(&leader.term)).await?;
     stage.fleet.replica(leader.index).wait(BOUND).await?;
     sleep(DELAY * 2).await;
-    editing.stop().await?;
 
     let terms = stage.terms();
     let term = terms.iter().find(|term| term.epoch == leader.term.epoch).context("the term is not in the history")?;
@@ -74,9 +72,9 @@ async fn run(lab: Lab<'_>, trial: usize) -> Result<Graceful> {
 /// changed since the last one, ends with a write.
 fn in_flight(stage: &Stage<'_>, index: usize, at: u64) -> BTreeSet<String> {
     let writes = stage.writes(index);
-    let longest = u64::try_from(DELAY.as_nanos() * 2).unwrap_or(u64::MAX);
+    let delay = u64::try_from(DELAY.as_nanos()).unwrap_or(u64::MAX);
     let mut begun = BTreeSet::new();
-    for (name, read) in stage.reads(index).into_iter().filter(|(_, read)| (at - longest..=at + HEARD).contains(read)) {
+    for (name, read) in stage.reads(index).into_iter().filter(|(_, read)| (at - delay..=at + HEARD).contains(read)) {
         let is_of_it = |path: &str| path.split(['/', '?']).any(|part| part.strip_suffix(COPY) == Some(&*name));
         if !writes.iter().any(|it| is_of_it(&it.path) && (read..=at).contains(&it.at)) {
             begun.insert(name);
