@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt};
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Error, ResourceExt};
@@ -24,6 +24,8 @@ const RESERVED: usize = 16;
 pub(super) enum Kind {
     /// Nothing.
     Changes,
+    /// All sources at once, instead of one after the other.
+    AllAtOnce,
     /// Every fifth time a source is made.
     ChangesAndNew,
     /// Sources are made and deleted; a copy is edited, and another deleted.
@@ -91,8 +93,14 @@ async fn edit(
     while !stop.is_cancelled() || (kind == Kind::All && step < 60) {
         // 37 has no divisor in common with the counts that trials use, so each source has its turn.
         let changed = first + step * 37 % (sources - first);
-        change(&objects, &name(changed), &format!("step {step}")).await?;
+        let value = format!("step {step}");
+        change(&objects, &name(changed), &value).await?;
         match kind {
+            Kind::AllAtOnce => {
+                let all = (0..sources).map(name);
+                let (objects, value) = (&objects, &value);
+                try_join_all(all.map(|name| async move { change(objects, &name, value).await })).await?;
+            }
             Kind::ChangesAndNew if step % 5 == 0 => create(&objects).await?,
             Kind::All => once(&objects, step, &mut done).await?,
             Kind::Changes | Kind::ChangesAndNew => {}
@@ -101,13 +109,6 @@ async fn edit(
         sleep(pause).await;
     }
     Ok(done)
-}
-
-/// Changes all of `sources` sources at once.
-pub(super) async fn change_all(objects: &Api<ConfigMap>, sources: usize) -> Result<()> {
-    let changing = (0..sources).map(|number| async move { change(objects, &name(number), "at once").await });
-    futures::stream::iter(changing).buffer_unordered(16).try_for_each(|_| async { Ok(()) }).await?;
-    Ok(())
 }
 
 async fn once(objects: &Api<ConfigMap>, step: usize, done: &mut Done) -> Result<()> {

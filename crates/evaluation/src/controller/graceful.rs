@@ -8,14 +8,17 @@ use futures::FutureExt;
 use still_leading_testbed::Variant;
 use tokio::time::sleep;
 
-use super::edits;
+use super::edits::{Editing, Kind};
 use super::judge::{COPY, Copies};
 use super::record::Graceful;
 use super::stage::{BOUND, Setup, Stage};
 use super::{Job, Lab, Trial, millis};
 use crate::stats::phase;
 
-const SOURCES: usize = 40;
+/// More than four reconciles of 300 ms can keep up with, and few enough that each changes several times meanwhile: so four
+/// are in flight at any time, and each of them has something to write.
+const SOURCES: usize = 12;
+const PAUSE: Duration = Duration::from_millis(20);
 const DELAY: Duration = Duration::from_millis(300);
 /// A signal takes so long to reach the work on a busy machine.
 const HEARD: u64 = 20_000_000;
@@ -38,12 +41,12 @@ async fn run(lab: Lab<'_>, trial: usize) -> Result<Graceful> {
     };
     let stage = Stage::start(lab, setup).await?;
     let leader = stage.leader(None).await?;
-    // More than four reconciles of 300 ms can keep up with, so that four are in flight.
-    edits::change_all(&stage.objects, SOURCES).await?;
-    sleep(DELAY * 2 + DELAY.mul_f64(phase(trial))).await;
+    let editing = Editing::start(stage.objects.clone(), SOURCES, Kind::AllAtOnce, PAUSE);
+    sleep(DELAY * 4 + DELAY.mul_f64(phase(trial))).await;
     let signalled = stage.fleet.replica(leader.index).terminate()?;
     stage.leader(Some(&leader.term)).await?;
     stage.fleet.replica(leader.index).wait(BOUND).await?;
+    editing.stop().await?;
     sleep(DELAY * 2).await;
 
     let terms = stage.terms();
@@ -51,7 +54,9 @@ async fn run(lab: Lab<'_>, trial: usize) -> Result<Graceful> {
     let (release, released) = term.ended.context("the Lease was not released")?;
     let seen = stage.seen();
     let copies = Copies::new(&seen, &BTreeSet::new());
-    let of_term = || copies.writes().filter(|write| write.epoch == Some(term.epoch));
+    // On a Lease that is new, the first leader waits before it leads, and its epoch is of a later write.
+    let is_of_term = |epoch: u64| (term.epoch..release).contains(&epoch);
+    let of_term = || copies.writes().filter(|write| write.epoch.is_some_and(is_of_term));
     let reads = stage.reads(leader.index);
     let begun = reads.iter().filter(|(_, at)| *at > signalled + HEARD).count();
     let in_flight = in_flight(&stage, leader.index, signalled);
