@@ -12,8 +12,8 @@ pub mod judge;
 pub mod record;
 mod safety;
 mod stage;
-mod takeover;
 mod tables;
+mod takeover;
 mod watch;
 
 pub use record::{Part, Record};

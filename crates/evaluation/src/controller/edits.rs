@@ -57,11 +57,7 @@ pub(super) fn source(name: &str, value: &str) -> ConfigMap {
         labels: Some([("still-leading.dev/mirror".to_owned(), "true".to_owned())].into()),
         ..ObjectMeta::default()
     };
-    ConfigMap {
-        metadata,
-        data: Some(BTreeMap::from([(KEY.to_owned(), value.to_owned())])),
-        ..ConfigMap::default()
-    }
+    ConfigMap { metadata, data: Some(BTreeMap::from([(KEY.to_owned(), value.to_owned())])), ..ConfigMap::default() }
 }
 
 impl Editing {

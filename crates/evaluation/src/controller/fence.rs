@@ -39,7 +39,8 @@ async fn run(lab: Lab<'_>, side: Side) -> Result<Fence> {
     let stage = Stage::start(lab, setup).await?;
     let leader = stage.leader(None).await?;
     // Without the gate, new sources show what only the gate prevents; with it, that it does.
-    let kind = if matches!(side, Side::PolicyWithNewSources | Side::Gate) { Kind::ChangesAndNew } else { Kind::Changes };
+    let kind =
+        if matches!(side, Side::PolicyWithNewSources | Side::Gate) { Kind::ChangesAndNew } else { Kind::Changes };
     let editing = Editing::start(stage.objects.clone(), SOURCES, kind, PAUSE);
     sleep(Duration::from_secs(1)).await;
     let frozen = stage.fleet.replica(leader.index);

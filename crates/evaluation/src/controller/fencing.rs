@@ -14,7 +14,8 @@ pub(super) async fn install(client: &Client, account: &str, namespace: &str) -> 
     // As the component's kustomization does it.
     let name = format!("{account}.{namespace}");
     let adapt = |text: String| {
-        let text = text.replace("still-leading.still-leading", &name).replace("'still-leading'", &format!("'{account}'"));
+        let text =
+            text.replace("still-leading.still-leading", &name).replace("'still-leading'", &format!("'{account}'"));
         let of_namespace = "kubernetes.io/metadata.name: still-leading";
         text.replace(of_namespace, &format!("kubernetes.io/metadata.name: {namespace}"))
     };
@@ -22,7 +23,10 @@ pub(super) async fn install(client: &Client, account: &str, namespace: &str) -> 
     let binding: ValidatingAdmissionPolicyBinding = read("binding.yaml", adapt)?;
     let params = PostParams::default();
     Api::all(client.clone()).create(&params, &policy).await.with_context(|| format!("policy {}", policy.name_any()))?;
-    Api::all(client.clone()).create(&params, &binding).await.with_context(|| format!("binding {}", binding.name_any()))?;
+    Api::all(client.clone())
+        .create(&params, &binding)
+        .await
+        .with_context(|| format!("binding {}", binding.name_any()))?;
     Ok(())
 }
 

@@ -14,20 +14,15 @@ use super::record::{Fault, Safety};
 use super::stage::{BOUND, Leader, Setup, Stage, TIMINGS};
 use super::{Job, Lab, Trial, millis};
 
-const FAULTS: [Fault; 7] = [
-    Fault::Term,
-    Fault::Kill,
-    Fault::Freeze,
-    Fault::Cut,
-    Fault::Rollout,
-    Fault::TooManyRequests,
-    Fault::Slow,
-];
+const FAULTS: [Fault; 7] =
+    [Fault::Term, Fault::Kill, Fault::Freeze, Fault::Cut, Fault::Rollout, Fault::TooManyRequests, Fault::Slow];
 const SOURCES: usize = 200;
 /// Between two changes of a source.
 const PAUSE: Duration = Duration::from_millis(40);
-/// Edits begin before the fault and end after it.
-const AROUND: Duration = Duration::from_secs(1);
+/// Edits begin before the fault,
+const BEFORE: Duration = Duration::from_millis(250);
+/// and end after it.
+const AFTER: Duration = Duration::from_secs(1);
 /// How many findings are kept of a trial.
 const FOUND_MAX: usize = 5;
 
@@ -50,9 +45,9 @@ async fn run(lab: Lab<'_>, fault: Fault) -> Result<Safety> {
     let mut stage = Stage::start(lab, setup).await?;
     let before = stage.leader(None).await?;
     let editing = Editing::start(stage.objects.clone(), SOURCES, Kind::All, PAUSE);
-    sleep(AROUND).await;
+    sleep(BEFORE).await;
     inflict(&mut stage, fault, &before).await?;
-    sleep(AROUND).await;
+    sleep(AFTER).await;
     let done = editing.stop().await?;
     // What is still wrong then is what the record says.
     let settled = stage.settled().await;
@@ -78,7 +73,7 @@ async fn inflict(stage: &mut Stage<'_>, fault: Fault, leader: &Leader) -> Result
             sleep(lease * 2).await;
             stage.fleet.replica(index).cont()?;
             stage.leader(Some(&leader.term)).await?;
-            sleep(AROUND * 2).await;
+            sleep(AFTER * 2).await;
         }
         Fault::Cut => until_takeover(stage, leader, Mode::BlackHole).await?,
         Fault::TooManyRequests => until_takeover(stage, leader, Action::TooManyRequests.into()).await?,
@@ -102,9 +97,9 @@ async fn inflict(stage: &mut Stage<'_>, fault: Fault, leader: &Leader) -> Result
 async fn until_takeover(stage: &Stage<'_>, leader: &Leader, mode: Mode) -> Result<()> {
     stage.fleet.proxy(leader.index).set_mode(mode);
     stage.leader(Some(&leader.term)).await?;
-    sleep(AROUND).await;
+    sleep(AFTER).await;
     stage.fleet.proxy(leader.index).set_mode(Mode::Pass);
-    sleep(AROUND * 2).await;
+    sleep(AFTER * 2).await;
     Ok(())
 }
 
@@ -113,7 +108,7 @@ fn judge(stage: &Stage<'_>, fault: Fault, done: &Done, unsettled: Option<String>
     let copies = Copies::new(&seen, &done.by_hand);
     let (back, late) = (copies.back(), copies.late(&terms));
     // With a slow connection the deletion is heard of late, and the answer to what was read before comes late as well.
-    let grace = if fault == Fault::Slow { TIMINGS.lease_duration * 2 } else { AROUND };
+    let grace = if fault == Fault::Slow { TIMINGS.lease_duration * 2 } else { AFTER };
     let orphaned = copies.orphaned(&seen, grace.as_nanos().try_into().unwrap_or(u64::MAX));
     let (mut first_ms, mut last_ms, mut unstamped) = (None, None, Vec::new());
     if let [_, .., last] = &terms[..] {
@@ -123,7 +118,8 @@ fn judge(stage: &Stage<'_>, fault: Fault, done: &Done, unsettled: Option<String>
         unstamped = missing;
     }
     let wrong = stage.wrong();
-    let show = |what: &'static str| move |it: &&Seen| format!("{what}: {} {} epoch {:?}", it.name, it.version, it.epoch);
+    let show =
+        |what: &'static str| move |it: &&Seen| format!("{what}: {} {} epoch {:?}", it.name, it.version, it.epoch);
     let found = back.iter().map(show("back")).chain(late.iter().map(show("late")));
     let found = found.chain(orphaned.iter().map(show("orphaned"))).chain(unstamped.iter().cloned());
     let found = found.chain(wrong.iter().cloned()).chain(unsettled).take(FOUND_MAX).collect();

@@ -189,38 +189,62 @@ fn against_go(trials: &[AgainstGo]) -> String {
         }
     };
     let rows = [
-        row("SIGTERM to the successor's first write, ms", &times(|it| match it {
-            What::Term { first_write_ms } => Some(*first_write_ms),
-            _ => None,
-        })),
-        row("SIGKILL to the successor's first write, ms", &times(|it| match it {
-            What::Kill { first_write_ms } => Some(*first_write_ms),
-            _ => None,
-        })),
-        row("thaw: stale writes that were accepted", &sums(|it| match it {
-            What::Freeze { stale, .. } => Some(*stale),
-            _ => None,
-        })),
-        row("thaw: writes that were refused (409)", &sums(|it| match it {
-            What::Freeze { refused, .. } => Some(*refused),
-            _ => None,
-        })),
-        row("thaw to the last stale write, ms", &times(|it| match it {
-            What::Freeze { last_ms, .. } => *last_ms,
-            _ => None,
-        })),
-        row("SIGTERM with 4 reconciles of 300 ms in flight: written before the release", &sums(|it| match it {
-            What::Drain { finished, .. } => Some(*finished),
-            _ => None,
-        })),
-        row("the same: written after the release", &sums(|it| match it {
-            What::Drain { late, .. } => Some(*late),
-            _ => None,
-        })),
-        row("the same: SIGTERM to the successor's first write, ms", &times(|it| match it {
-            What::Drain { first_write_ms, .. } => Some(*first_write_ms),
-            _ => None,
-        })),
+        row(
+            "SIGTERM to the successor's first write, ms",
+            &times(|it| match it {
+                What::Term { first_write_ms } => Some(*first_write_ms),
+                _ => None,
+            }),
+        ),
+        row(
+            "SIGKILL to the successor's first write, ms",
+            &times(|it| match it {
+                What::Kill { first_write_ms } => Some(*first_write_ms),
+                _ => None,
+            }),
+        ),
+        row(
+            "thaw: stale writes that were accepted",
+            &sums(|it| match it {
+                What::Freeze { stale, .. } => Some(*stale),
+                _ => None,
+            }),
+        ),
+        row(
+            "thaw: writes that were refused (409)",
+            &sums(|it| match it {
+                What::Freeze { refused, .. } => Some(*refused),
+                _ => None,
+            }),
+        ),
+        row(
+            "thaw to the last stale write, ms",
+            &times(|it| match it {
+                What::Freeze { last_ms, .. } => *last_ms,
+                _ => None,
+            }),
+        ),
+        row(
+            "SIGTERM with 4 reconciles of 300 ms in flight: written before the release",
+            &sums(|it| match it {
+                What::Drain { finished, .. } => Some(*finished),
+                _ => None,
+            }),
+        ),
+        row(
+            "the same: written after the release",
+            &sums(|it| match it {
+                What::Drain { late, .. } => Some(*late),
+                _ => None,
+            }),
+        ),
+        row(
+            "the same: SIGTERM to the successor's first write, ms",
+            &times(|it| match it {
+                What::Drain { first_write_ms, .. } => Some(*first_write_ms),
+                _ => None,
+            }),
+        ),
     ];
     markdown(&["", "kube-rs and still-leading", "controller-runtime"], &rows)
 }
