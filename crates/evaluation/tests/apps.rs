@@ -12,12 +12,13 @@ use toml::Table;
 const COMMON: [&str; 9] =
     ["anyhow", "http", "http_body_util", "k8s_openapi", "kube", "tokio", "tokio_util", "tower", "tracing"];
 
-/// The folders in `apps/` that cargo builds.
+/// The folders in `apps/` and `examples/` that cargo builds.
 fn apps() -> Vec<PathBuf> {
-    let folders = fs::read_dir(workspace().join("apps")).expect("a folder apps/").flatten().map(|entry| entry.path());
+    let in_folder = |name| fs::read_dir(workspace().join(name)).expect("a folder of projects").flatten();
+    let folders = ["apps", "examples"].into_iter().flat_map(in_folder).map(|entry| entry.path());
     let mut apps: Vec<_> = folders.filter(|folder| folder.join("Cargo.toml").is_file()).collect();
     apps.sort();
-    assert!(apps.len() >= 5, "the Rust variants are not where they are looked for: {apps:?}");
+    assert!(apps.len() >= 7, "the Rust variants are not where they are looked for: {apps:?}");
     apps
 }
 

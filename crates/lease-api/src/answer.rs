@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::query::Query;
 use crate::read::Listed;
 use crate::resource::Resource;
-use crate::show::{ListMeta, Shown, item, version_of, whole};
+use crate::show::{ListMeta, item, partial, version_of, whole};
 use crate::status::{Result, Status};
 use crate::table::{Include, Table};
 
@@ -23,6 +23,10 @@ pub enum Form {
     Whole,
     /// A row of a table, for people.
     Table(Include),
+    /// Its metadata alone, as kube's `Controller` watches what it owns.
+    Metadata,
+    /// The same of each item of a list.
+    MetadataList,
 }
 
 impl Form {
@@ -67,17 +71,19 @@ fn clause_form(clause: &str, include: Include) -> Option<(f32, Form)> {
     match (convert, group, version) {
         ("", ..) => Some((weight, Form::Whole)),
         ("Table", "meta.k8s.io", "v1") => Some((weight, Form::Table(include))),
+        ("PartialObjectMetadata", "meta.k8s.io", "v1") => Some((weight, Form::Metadata)),
+        ("PartialObjectMetadataList", "meta.k8s.io", "v1") => Some((weight, Form::MetadataList)),
         _ => None,
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct List<T> {
     kind: String,
     api_version: &'static str,
     metadata: ListMeta,
-    items: Vec<Shown<'a>>,
+    items: Option<Vec<T>>,
 }
 
 /// An object as it is wanted.
@@ -88,6 +94,12 @@ pub fn object(form: Form, code: StatusCode, resource: Resource, value: &Value) -
             let metadata = ListMeta { resource_version: version_of(value) };
             json(code, &Table::of(resource, include, metadata, [value]))
         }
+        Form::Metadata => json(code, &partial(value)),
+        Form::MetadataList => {
+            let kind = resource.go_type();
+            let why = format!("PartialObjectMetadataList, but the requested object is not a list (*{kind})");
+            status(&not_as_requested(why))
+        }
     }
 }
 
@@ -97,12 +109,27 @@ pub fn list(form: Form, resource: Resource, listed: &Listed) -> Response {
     let items = listed.items.iter().map(|value| &**value);
     match form {
         Form::Whole => {
-            let items = items.map(|value| item(resource, value)).collect();
+            let items = Some(items.map(|value| item(resource, value)).collect());
             let kind = format!("{}List", resource.kind());
             json(StatusCode::OK, &List { kind, api_version: resource.version(), metadata, items })
         }
         Form::Table(include) => json(StatusCode::OK, &Table::of(resource, include, metadata, items)),
+        Form::Metadata => {
+            let kind = resource.go_type();
+            let why = format!("PartialObjectMetadata, but the requested object is a list (*{kind}List)");
+            status(&not_as_requested(why))
+        }
+        Form::MetadataList => {
+            let kind = "PartialObjectMetadataList".to_owned();
+            // kube-apiserver writes null for none of these, and an empty list for none of all others.
+            let items = Some(items.map(partial).collect()).filter(|items: &Vec<_>| !items.is_empty());
+            json(StatusCode::OK, &List { kind, api_version: "meta.k8s.io/v1", metadata, items })
+        }
     }
+}
+
+fn not_as_requested(why: String) -> Box<Status> {
+    Status::not_acceptable(format!("you requested {why}"))
 }
 
 /// Anything, as JSON with a line end.
@@ -160,6 +187,11 @@ mod tests {
                 Some(Form::Whole),
             ),
             ("application/json;q=0.5,application/json;as=Table;g=meta.k8s.io;v=v1;q=0.9", Some(table)),
+            // As client-go's metadata client asks.
+            (
+                "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+                Some(Form::Metadata),
+            ),
             ("*/*", Some(Form::Whole)),
             ("application/vnd.kubernetes.protobuf", None),
             ("text/html", None),

@@ -7,12 +7,14 @@ use serde_json::Value;
 ///
 /// - An annotation of the new object has to be the epoch, 1 to 18 digits.
 /// - If the old object has such an epoch, the new one must not be smaller.
+/// - The new object has to have the label.
 ///
-/// Whatever breaks the rule is answered with 403, as kube-apiserver does for that policy, dry runs too. It binds creations
+/// Whatever breaks the rule is answered with 403, as kube-apiserver does for that policy, dry runs too. Of several reasons
+/// the first in this order is told. It binds creations
 /// and updates of any kind, of objects that have the label before or after.
 ///
 /// The rule sees the object that a write would leave, as the policy does. So a patch that says nothing of the epoch rides
-/// on the stored one, and may even take the label off. A writer is fenced only if it sends its epoch with each write.
+/// on the stored one. A writer is fenced only if it sends its epoch with each write.
 #[derive(Clone, Debug)]
 pub struct Fence {
     /// The name of the policy, for the answer.
@@ -36,11 +38,16 @@ impl Fence {
         }
         let told = |object: &Value| object["metadata"]["annotations"][&self.annotation].as_str().map(str::to_owned);
         let epoch = |object: &Value| told(object).and_then(|text| Some((epoch(&text)?, text)));
-        let Some((new, new_text)) = epoch(new) else {
+        let Some((epoch_of_new, new_text)) = epoch(new) else {
             return Some(format!("a leader must write its epoch (annotation {})", self.annotation));
         };
-        let (old, old_text) = old.and_then(epoch)?;
-        (new < old).then(|| format!("fenced: epoch {new_text} is over, {old_text} has written since"))
+        match old.and_then(epoch) {
+            Some((old, old_text)) if epoch_of_new < old => {
+                Some(format!("fenced: epoch {new_text} is over, {old_text} has written since"))
+            }
+            _ if !guarded(new) => Some(format!("a guarded object keeps its label ({})", self.label)),
+            _ => None,
+        }
     }
 }
 
@@ -55,13 +62,16 @@ mod tests {
 
     use super::*;
 
-    fn refusal(user: &str, new: Value, old: Option<Value>) -> Option<String> {
+    fn fence() -> Fence {
         let text = |text: &str| text.to_owned();
-        let (policy, binding, user_bound) = (text("p"), text("b"), text("app"));
-        let fence = Fence { policy, binding, user: user_bound, label: text("guarded"), annotation: text("epoch") };
+        let (policy, binding, user) = (text("p"), text("b"), text("app"));
+        Fence { policy, binding, user, label: text("guarded"), annotation: text("epoch") }
+    }
+
+    fn refusal(user: &str, new: Value, old: Option<Value>) -> Option<String> {
         let object =
             |epoch: Value| json!({"metadata": {"labels": {"guarded": "true"}, "annotations": {"epoch": epoch}}});
-        fence.refusal(user, &object(new), old.map(object).as_ref())
+        fence().refusal(user, &object(new), old.map(object).as_ref())
     }
 
     #[test]
@@ -77,5 +87,20 @@ mod tests {
         let fenced = Some("fenced: epoch 9 is over, 010 has written since".to_owned());
         assert_eq!(refusal("app", json!("9"), Some(json!("010"))), fenced);
         assert_eq!(refusal("somebody", json!(null), Some(json!("9"))), None);
+    }
+
+    #[test]
+    fn the_label_stays_and_a_wrong_epoch_is_told_first() {
+        let object =
+            |labels: Value, epoch: &str| json!({"metadata": {"labels": labels, "annotations": {"epoch": epoch}}});
+        let old = object(json!({"guarded": "true"}), "9");
+        let refusal = |labels: Value, epoch: &str| fence().refusal("app", &object(labels, epoch), Some(&old));
+        let label = Some("a guarded object keeps its label (guarded)".to_owned());
+        for lost in [json!(null), json!({}), json!({"guarded": "false"})] {
+            assert_eq!(refusal(lost, "9"), label);
+        }
+        assert_eq!(refusal(json!({}), "8").as_deref(), Some("fenced: epoch 8 is over, 9 has written since"));
+        assert_eq!(refusal(json!({}), "").as_deref(), Some("a leader must write its epoch (annotation epoch)"));
+        assert_eq!(fence().refusal("app", &object(json!({}), "9"), None), None);
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! - create, get, list with selectors, update, delete with preconditions, and watch with bookmarks and 410;
 //! - JSON patches, merge patches, strategic merge patches, and server-side apply with field ownership;
-//! - tables, which show the holder in `kubectl get leases -w`, and discovery;
+//! - tables, which show the holder in `kubectl get leases -w`, metadata alone, as kube's `Controller` watches what it owns,
+//!   and discovery;
 //! - bearer tokens and the rules of Roles;
 //! - a [`Fence`]: the one rule of admission that keeps a former leader from writing.
 //!
@@ -19,7 +20,7 @@
 //! - **Answers are JSON.** Bodies are JSON or protobuf, as `kubectl create configmap` sends it; YAML is answered with 415. A
 //!   client that accepts JSON among others gets JSON, and client-go does even when it sends protobuf. Clients send JSON to
 //!   apply, too.
-//! - **No deletecollection, no metadata alone, no SelfSubjectAccessReviews.** The answers are 405, 406 and 404.
+//! - **No deletecollection, no SelfSubjectAccessReviews.** The answers are 405 and 404.
 //! - **No copies in a JSON patch**: they are refused with 422, since copies of copies grow without bound.
 //! - **Lists are whole and of the present.** A `limit` changes nothing, as the API allows, and an exact list of the past is
 //!   answered with 410.

@@ -78,6 +78,12 @@ impl Resource {
         self.object().go
     }
 
+    /// As kube-apiserver calls its type of it.
+    pub fn go_type(self) -> String {
+        let package = if self == Self::Leases { "coordination" } else { "core" };
+        format!("{package}.{}", self.kind())
+    }
+
     pub fn object(self) -> &'static Struct {
         match self {
             Self::Leases => &schema::LEASE,

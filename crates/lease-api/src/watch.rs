@@ -18,7 +18,7 @@ use crate::answer::{Form, response};
 use crate::query::{ListOptions, revision};
 use crate::read::{not_a_number, wait_for};
 use crate::resource::Resource;
-use crate::show::{ListMeta, version_of, whole};
+use crate::show::{ListMeta, partial, version_of, whole};
 use crate::status::{Result, Status};
 use crate::store::{Event, Store};
 use crate::table::Table;
@@ -156,7 +156,7 @@ impl Watching {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(tell) = self.pending.pop_front() {
-                return Some(self.told(tell));
+                return self.told(tell);
             }
             if self.ended || Instant::now() >= self.end {
                 return None;
@@ -231,7 +231,8 @@ impl Watching {
         }
     }
 
-    fn told(&mut self, tell: Tell) -> Bytes {
+    /// None if it cannot be told in that form; then the watch ends.
+    fn told(&mut self, tell: Tell) -> Option<Bytes> {
         match tell {
             Tell::Object(kind, object) => self.shown(kind, &object),
             Tell::Deleted(object, revision) => {
@@ -249,14 +250,17 @@ impl Watching {
             }
             Tell::Error(line) => {
                 self.ended = true;
-                line
+                Some(line)
             }
         }
     }
 
-    fn shown(&mut self, kind: &'static str, object: &Value) -> Bytes {
-        match self.form {
+    fn shown(&mut self, kind: &'static str, object: &Value) -> Option<Bytes> {
+        Some(match self.form {
             Form::Whole => line(kind, whole(self.resource, object)),
+            Form::Metadata => line(kind, partial(object)),
+            // kube-apiserver ends a watch without a word once it has an object to tell, since that is no list.
+            Form::MetadataList => return None,
             Form::Table(include) => {
                 let metadata = ListMeta { resource_version: version_of(object) };
                 let table = Table::of(self.resource, include, metadata, [object]);
@@ -264,7 +268,7 @@ impl Watching {
                 self.headed = true;
                 line(kind, table)
             }
-        }
+        })
     }
 }
 

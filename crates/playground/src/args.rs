@@ -7,11 +7,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use still_leading_testbed::{ServerKind, Timings, Variant};
 
 use crate::faults::{Fault, UnknownFault};
 use crate::keys::KEYS;
+
+const EXAMPLE: &str = "\
+Example: controller, a kube-rs Controller that copies labelled ConfigMaps. Only its leader writes. The demo makes the \
+ConfigMaps and changes them. To see what an old leader can do, and what stops it, compare controller, \
+controller --without-gate, and controller --without-gate --fencing, each with --story freeze.";
 
 const EXIT_CODES: &str = "\
 Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no replica acted after the \
@@ -27,7 +33,7 @@ when nobody reads the output any more.";
 #[derive(Debug, Parser)]
 #[command(name = "cargo demo", bin_name = "cargo demo", max_term_width = 120)]
 pub struct Args {
-    /// Which variant to show
+    /// Which variant or example to show
     #[arg(default_value = "native")]
     pub variant: Variant,
 
@@ -61,9 +67,17 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub retry_period: Option<Duration>,
 
-    /// How often the leader acts
+    /// How often the leader acts; with an example, how often it gets something to do
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub tick: Duration,
+
+    /// Only controller: the API server refuses what an older leader writes (deploy/components/fencing)
+    #[arg(long)]
+    pub fencing: bool,
+
+    /// Only controller: build it without its gate, so that a thawed leader goes on writing
+    #[arg(long)]
+    pub without_gate: bool,
 
     /// Write the timeline to this file
     #[arg(long, value_name = "FILE")]
@@ -103,7 +117,14 @@ impl Args {
         T: Into<OsString> + Clone,
     {
         let mut command = Self::command().after_help(after_help());
-        Self::from_arg_matches(&command.try_get_matches_from_mut(words)?)
+        let args = Self::from_arg_matches(&command.try_get_matches_from_mut(words)?)?;
+        for (flag, is_set) in [("--fencing", args.fencing), ("--without-gate", args.without_gate)] {
+            if is_set && args.variant != Variant::Controller {
+                let why = format!("{flag} is for the example {} only, not for {}", Variant::Controller, args.variant);
+                return Err(command.error(ErrorKind::ArgumentConflict, why));
+            }
+        }
+        Ok(args)
     }
 
     /// What to do, which depends on whether somebody can press keys.
@@ -164,7 +185,7 @@ fn replicas() -> RangedU64ValueParser<usize> {
 /// The variants, the keys, the faults with what they do, and the exit codes.
 fn after_help() -> String {
     let variants: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
-    let mut text = format!("Variants: {}.\n\nOn a terminal, {KEYS}.\n\nFaults:\n", variants.join(", "));
+    let mut text = format!("Variants: {}.\n\n{EXAMPLE}\n\nOn a terminal, {KEYS}.\n\nFaults:\n", variants.join(", "));
     for fault in Fault::all() {
         // Writing to a String cannot fail.
         writeln!(text, "  {}: {}", fault.name(), fault.describe()).ok();
@@ -239,6 +260,11 @@ mod tests {
             (vec!["--for", "3"], "time unit needed"),
             (vec!["--for", "3s", "--story", "quick"], "cannot be used with"),
             (vec!["--tick", "soon"], "invalid value 'soon' for '--tick <DURATION>'"),
+            (vec!["--fencing"], "--fencing is for the example controller only, not for native"),
+            (
+                vec!["client-go", "--without-gate"],
+                "--without-gate is for the example controller only, not for client-go",
+            ),
             (vec!["--no-such-flag"], "unexpected argument '--no-such-flag'"),
         ] {
             let message = refused(&words);
@@ -254,6 +280,7 @@ mod tests {
             assert!(help.contains(&format!("  {}: ", fault.name())), "{} is missing in\n{help}", fault.name());
         }
         assert!(help.contains("Variants: native, ") && help.contains("q quits"), "{help}");
+        assert!(help.contains("Example: controller, ") && help.contains("--without-gate --fencing"), "{help}");
         assert!(help.contains("Exit codes") && help.contains("Usage: cargo demo"), "{help}");
     }
 }

@@ -15,7 +15,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use still_leading_testbed::history::judge::stale_acts;
+use still_leading_testbed::history::judge::{refusal, stale_acts};
 use still_leading_testbed::history::now;
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,7 +133,7 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
     }
     output.text("\n");
     if let Some(file) = &args.svg {
-        let title = format!("{}: {}", args.variant, stage::durations(args));
+        let title = format!("{}: {}", stage::played(args), stage::durations(args));
         fs::write(file, still_leading_timeline::svg(&timeline, &title))
             .with_context(|| format!("writing {}", file.display()))?;
         output.note(&format!("the timeline is in {}", file.display()));
@@ -152,10 +152,14 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
             acts if acts.iter().any(|act| act.beside.is_some()) => "two acted at once",
             _ => "a replica acted after the end of its term",
         };
-        output.result(&format!("somebody led after {recovered} of {} faults; {at_once}", rows.len()), good);
+        let refused = match events.iter().filter_map(refusal).count() {
+            0 => String::new(),
+            n => format!("; the fence refused {}", report::writes(n)),
+        };
+        output.result(&format!("somebody led after {recovered} of {} faults; {at_once}{refused}", rows.len()), good);
     }
     if !stale.is_empty() {
-        output.note(&format!("what {0} promises, and what it does not: apps/{0}/README.md", args.variant));
+        output.note(&stage::why_stale(args));
     }
     Ok(code)
 }

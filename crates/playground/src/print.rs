@@ -3,6 +3,7 @@
 
 mod line;
 mod style;
+mod writes;
 
 pub use style::{colour_of, number, painted, wrap};
 
@@ -14,10 +15,12 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use still_leading_testbed::Event;
 use still_leading_testbed::history::{HARNESS, now};
+use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use line::{Repeats, line};
+use writes::Writes;
 
 /// Standard output. A clone is a handle to the same one.
 #[derive(Clone)]
@@ -69,12 +72,19 @@ impl Output {
 
     /// Prints the events of the replicas as they come, until it is aborted.
     pub async fn follow(self, mut events: UnboundedReceiver<Event>) {
-        let mut repeats = Repeats::default();
-        while let Some(event) = events.recv().await {
-            if event.replica == HARNESS || repeats.has(&event) {
-                continue;
+        let (mut repeats, mut writes) = (Repeats::default(), Writes::default());
+        loop {
+            let told = select! {
+                event = events.recv() => match event {
+                    None => break,
+                    Some(event) if event.replica == HARNESS || repeats.has(&event) => continue,
+                    Some(event) => writes.add(event),
+                },
+                () = writes.due() => writes.take(),
+            };
+            for event in told {
+                self.write(&line(&event, self.start(), self.colour, self.width()));
             }
-            self.write(&line(&event, self.start(), self.colour, self.width()));
         }
     }
 

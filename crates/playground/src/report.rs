@@ -8,7 +8,9 @@ pub use table::table;
 use std::time::Duration;
 
 use still_leading_testbed::Event;
-use still_leading_testbed::history::judge::{Gap, StaleAct, gaps, leader_at, leading, overlaps, stale_acts, terms};
+use still_leading_testbed::history::judge::{
+    Gap, StaleAct, gaps, leader_at, leading, overlaps, refusal, stale_acts, terms,
+};
 
 use crate::faults::Fault;
 use crate::print::seconds;
@@ -59,6 +61,8 @@ pub struct Outcome {
     pub overlap: Duration,
     /// How many stale acts of the victim came after it was thawed. None if it was not frozen and thawed.
     pub after_thaw: Option<usize>,
+    /// How many writes the API server refused, because a later leader had written.
+    pub refused: usize,
 }
 
 /// Judges what happened from the fault until `until`.
@@ -77,6 +81,7 @@ pub fn outcome(events: &[Event], episode: &Episode, until: u64) -> Outcome {
         stale: summary(&stale),
         overlap: overlap(events, at, until),
         after_thaw: thawed.map(of_victim),
+        refused: events.iter().filter(|event| (at..=until).contains(&event.at) && refusal(event).is_some()).count(),
     }
 }
 
@@ -113,6 +118,9 @@ impl Outcome {
             parts.push(format!("for {} two took themselves for the leader", seconds(self.overlap)));
         }
         parts.extend(self.acted_after_thaw());
+        if self.refused > 0 {
+            parts.push(format!("the fence refused {}", writes(self.refused)));
+        }
         parts.join("; ")
     }
 
@@ -157,6 +165,11 @@ impl Outcome {
             acts => format!("{before} made {acts} stale acts after the thaw"),
         })
     }
+}
+
+/// A number of them.
+pub fn writes(n: usize) -> String {
+    if n == 1 { "1 write".to_owned() } else { format!("{n} writes") }
 }
 
 fn cause(fault: Fault) -> &'static str {

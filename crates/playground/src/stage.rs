@@ -2,6 +2,8 @@
 //! would.
 
 mod build;
+mod fence;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
-use still_leading_testbed::{ApiServer, Assets, Event, Fleet, FleetOptions, ServerKind, Timings};
+use still_leading_testbed::{ApiServer, Assets, Event, Fleet, FleetOptions, ServerKind, Timings, Variant};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +20,7 @@ use crate::args::Args;
 use crate::faults::Fault;
 use crate::print::{Output, progress, seconds};
 use crate::report::Episode;
+use sources::Sources;
 
 /// How often a wait looks again.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(100);
@@ -36,6 +39,8 @@ pub struct Stage {
     server: ApiServer,
     output: Output,
     printing: AbortHandle,
+    /// What an example has to do.
+    _sources: Option<Sources>,
     timings: Timings,
     tick: Duration,
     /// By index: when it was started.
@@ -61,21 +66,49 @@ impl Stage {
             // Before a build that may take minutes.
             Assets::find().context("--real needs a control plane")?;
         }
-        let program = build::build(variant).await.with_context(|| format!("building {variant}"))?;
+        let install = variant.install_yaml();
+        ensure!(install.is_file(), "{variant} cannot be shown: there is no {}", install.display());
+        let program = build::build(variant, !args.without_gate).await.with_context(|| format!("building {variant}"))?;
         if kind == ServerKind::Real {
             progress("starting etcd and kube-apiserver, which takes some seconds");
         }
         let server = ApiServer::start(kind).await?;
         let (timings, tick) = (args.timings(), args.tick);
-        let options = FleetOptions { replicas: args.replicas, timings, tick, ..FleetOptions::new(variant, program) };
+        // The replicas come last: a fence has to be in force by then.
+        let more = args.fencing.then(|| "--require-fencing".to_owned()).into_iter().collect();
+        let options = FleetOptions { replicas: 0, timings, tick, args: more, ..FleetOptions::new(variant, program) };
         output.begin();
-        let fleet = Fleet::start(&server, options).await?;
+        let mut fleet = Fleet::start(&server, options).await?;
+        if args.fencing {
+            fence::put_up(&server, fleet.namespace(), fleet.lease_name()).await.context("putting up the fence")?;
+        }
         introduce(output, args, &fleet, &server)?;
+        let sources = match variant.is_example() {
+            true => Some(Sources::keep_changing(&fleet, output, tick, args.without_gate).await?),
+            false => None,
+        };
         let printing = tokio::spawn(output.clone().follow(fleet.history().follow())).abort_handle();
+        for _ in 0..args.replicas {
+            fleet.start_replica(&server).await?;
+        }
         let started = vec![Instant::now(); fleet.len()];
         let (asked, ended, replaced) = Default::default();
         let output = output.clone();
-        Ok(Self { fleet, server, output, printing, timings, tick, started, asked, ended, replaced, silent_since: None })
+        let (_sources, silent_since) = (sources, None);
+        Ok(Self {
+            fleet,
+            server,
+            output,
+            printing,
+            _sources,
+            timings,
+            tick,
+            started,
+            asked,
+            ended,
+            replaced,
+            silent_since,
+        })
     }
 
     /// The replicas.
@@ -235,9 +268,17 @@ fn introduce(output: &Output, args: &Args, fleet: &Fleet, server: &ApiServer) ->
         ServerKind::Embedded => "an API server inside this process, which knows little more than Leases",
         ServerKind::Real => "a real kube-apiserver",
     };
-    let (variant, n) = (args.variant, fleet.len());
-    output.announce(&format!("{variant}: {n} replicas compete for one Lease; its holder leads, and acts every {tick}"));
+    let (variant, n) = (args.variant, args.replicas);
+    let acts = if variant.is_example() { "copies ConfigMaps".to_owned() } else { format!("acts every {tick}") };
+    output.announce(&format!("{variant}: {n} replicas compete for one Lease; its holder leads, and {acts}"));
     output.note(&format!("{}; on {on}", durations(args)));
+    if args.without_gate {
+        output.note("built without its gate: the end of its term does not stop its writes");
+    }
+    if args.fencing {
+        output
+            .note("fencing is in force: the API server refuses a write whose epoch is older than the last one written");
+    }
     output.note("to watch the Lease:");
     // In one piece whatever the width, to be copied.
     let kubeconfig = fleet.admin_kubeconfig(server)?;
@@ -250,6 +291,25 @@ pub fn durations(args: &Args) -> String {
     let Timings { lease_duration, renew_deadline, retry_period } = args.timings();
     let [lease, deadline, retry] = [lease_duration, renew_deadline, retry_period].map(seconds);
     format!("lease duration {lease}, renew deadline {deadline}, retry period {retry}")
+}
+
+/// What is played, for a title.
+pub fn played(args: &Args) -> String {
+    let gate = if args.without_gate { " without its gate" } else { "" };
+    let fencing = if args.fencing { " with fencing" } else { "" };
+    format!("{}{gate}{fencing}", args.variant)
+}
+
+/// Where to read why a replica acted after the end of its term.
+pub fn why_stale(args: &Args) -> String {
+    if args.without_gate && !args.fencing {
+        return "without its gate nothing stops an old leader; with --fencing the API server refuses its writes"
+            .to_owned();
+    }
+    let kind = if args.variant.is_example() { "examples" } else { "apps" };
+    // The example controller tells it where it elects.
+    let file = if args.variant == Variant::Controller { "src/election.rs" } else { "README.md" };
+    format!("what {0} promises, and what it does not: {kind}/{0}/{file}", args.variant)
 }
 
 /// Whether a file can be written in the end: better known before than after the story.

@@ -8,7 +8,7 @@ pub use text::{Look, text};
 use std::env;
 
 use still_leading_testbed::Event;
-use still_leading_testbed::history::judge::{frozen, leading, stale_acts};
+use still_leading_testbed::history::judge::{frozen, is_act, leading, refusal, stale_acts};
 use still_leading_testbed::history::{EXITED, HARNESS};
 use still_leading_timeline::{Mark, Row, Span, Timeline};
 
@@ -43,7 +43,9 @@ fn row(name: &str, events: &[Event], until: u64) -> Row {
         has_ended: end.is_some(),
         leading: leading.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
         frozen: frozen.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
+        acts: own().filter(|event| is_act(event)).map(|event| event.at).collect(),
         stale: stale.map(|act| act.at).collect(),
+        refused: own().filter(|event| refusal(event).is_some()).map(|event| event.at).collect(),
     }
 }
 
@@ -77,6 +79,10 @@ mod tests {
             let fields = Map::from_iter([("to".to_owned(), Value::from("native-1"))]);
             Event { fields, ..event(at, HARNESS, message) }
         };
+        let error = Value::from("is forbidden: ValidatingAdmissionPolicy denied request: fenced: epoch 1 is over");
+        let refused =
+            Event { fields: Map::from_iter([("error".to_owned(), error)]), ..event(9, "native-1", "reconcile failed") };
+        let refused = Event { at: refused.at + SECOND / 2, ..refused };
         let events = [
             event(0, "native-1", "attempting to acquire leader lease"),
             event(0, "native-0", "leading"),
@@ -87,6 +93,7 @@ mod tests {
             event(7, "native-2", "leading"),
             signal(8, "SIGCONT"),
             event(9, "native-1", "still leading"),
+            refused,
         ];
         let episode = |fault, victim: &str, at: u64, healed: Option<u64>| Episode {
             fault,
@@ -106,6 +113,7 @@ mod tests {
         let one = &timeline.rows[1];
         assert_eq!(one.leading, [(4, 6), (8, 10)].map(|(from, until)| (from * SECOND, until * SECOND)));
         assert_eq!((one.frozen.as_slice(), one.stale.as_slice()), (&[(6 * SECOND, 8 * SECOND)][..], &[9 * SECOND][..]));
+        assert_eq!((one.acts.as_slice(), one.refused.as_slice()), (&[9 * SECOND][..], &[19 * SECOND / 2][..]));
         assert!(timeline.rows[0].has_ended && !one.has_ended);
         assert_eq!(timeline.faults[0], Mark { name: "kill", span: (2 * SECOND, 2 * SECOND) });
         assert_eq!(timeline.faults[1], Mark { name: "freeze", span: (6 * SECOND, 8 * SECOND) });

@@ -1,4 +1,4 @@
-//! Copies the folder of each Rust variant out of this repository: all its forms compile and its own tests pass, with the
+//! Copies the folder of each Rust variant, and of the example, out of this repository: all its forms compile and its own tests pass, with the
 //! versions in its lock file. What it names of `crates/` stays here: a reader replaces the scaffold by an application, and
 //! depends on the library. These tests also run the variants' own tests in `cargo test` at the root.
 
@@ -23,7 +23,8 @@ macro_rules! copied_alone_each_passes {
 
         #[test]
         fn no_rust_variant_is_left_out() {
-            let in_rust = Variant::ALL.iter().copied().filter(|it| it.folder().join("Cargo.toml").is_file());
+            let all = Variant::ALL.iter().chain(Variant::EXAMPLES);
+            let in_rust = all.copied().filter(|it| it.folder().join("Cargo.toml").is_file());
             assert_eq!(in_rust.collect::<Vec<_>>(), [$(Variant::$variant),+]);
         }
     };
@@ -36,6 +37,7 @@ copied_alone_each_passes! {
     kubert_passes_its_tests_when_its_folder_is_copied: Kubert,
     kube_lease_manager_passes_its_tests_when_its_folder_is_copied: KubeLeaseManager,
     k8s_controller_passes_its_tests_when_its_folder_is_copied: K8sController,
+    controller_passes_its_tests_when_its_folder_is_copied: Controller,
 }
 
 fn passes_elsewhere(variant: Variant) -> Result<()> {
@@ -63,6 +65,7 @@ fn passes_elsewhere(variant: Variant) -> Result<()> {
     let output = test.output().context("starting cargo")?;
     let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
     ensure!(output.status.success(), "a copy of {variant} fails ({}):\n{said}", output.status);
-    ensure!(said.contains("test election::tests::"), "the tests of a copy of {variant} did not run:\n{said}");
+    let own = if variant.is_example() { "test mirror::tests::" } else { "test election::tests::" };
+    ensure!(said.contains(own), "the tests of a copy of {variant} did not run:\n{said}");
     Ok(())
 }

@@ -1,20 +1,18 @@
 //! Follows `docs/in-your-own-repository.md` in an empty folder, in each of its two ways: the result builds, has the reader's
 //! name everywhere, is deployed as native is, and hands over.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use still_leading_repository_tests::page::{self, Block};
+use still_leading_repository_tests::follow::follow;
+use still_leading_repository_tests::page;
+use still_leading_repository_tests::replica::Replica;
 use still_leading_testbed::guard::TempDir;
-use still_leading_testbed::{ApiServer, Process, ServerKind, cargo, manifests, workspace};
-use tokio::time::{Instant, sleep};
+use still_leading_testbed::{ApiServer, ServerKind, manifests, workspace};
 
 const PAGE: &str = "in-your-own-repository.md";
 const NAME: &str = "my-controller";
@@ -22,49 +20,9 @@ const NAME: &str = "my-controller";
 const OURS: &str = "still-leading";
 /// The headings of sections that exclude each other begin with this.
 const WAY: &str = "Way ";
-/// Many times what anything here takes, once it is built. A leader of a new Lease waits for a lease duration, 15 s.
-const BOUND: Duration = Duration::from_secs(120);
 
 /// Both ways lead to executables of one name, in one target directory.
 static BUILDING: Mutex<()> = Mutex::new(());
-
-/// Does what a block says: runs it, writes the file that its first line names, or only shows what needs a cluster.
-fn follow(block: &Block, at: &mut PathBuf) -> Result<()> {
-    match block.language.as_str() {
-        "console" => Ok(()),
-        "sh" => {
-            // As one would type it: `cd` holds for what comes after.
-            let script = format!("set -euo pipefail\n{}\npwd", block.text);
-            let output = cargo_environment("bash").args(["-c", &script]).current_dir(&*at).output();
-            let output = output.context("starting bash")?;
-            let [said, failed] = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-            ensure!(output.status.success(), "this block of the page fails:\n{}\n{failed}", block.text);
-            *at = said.lines().last().context("bash did not say where it is")?.into();
-            Ok(())
-        }
-        language => {
-            let first = block.text.lines().next().unwrap_or_default();
-            let file = first.trim_start_matches(['/', '#', ' ']);
-            ensure!(first != file && !file.contains(' '), "a block of {language} does not name its file: {first}");
-            fs::write(at.join(file), &block.text).with_context(|| format!("writing {file}"))
-        }
-    }
-}
-
-/// What cargo is told when a test runs it, for a program that runs cargo: one target directory for all.
-fn cargo_environment(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, value) in cargo().get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env("CARGO_TARGET_DIR", workspace().join("target")).stdin(Stdio::null());
-    // The page's manifest says nothing about debug builds; this is what saves half of linking them.
-    command.envs([("CARGO_INCREMENTAL", "0"), ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")]);
-    command
-}
 
 /// What one way of the page leads to.
 struct Followed {
@@ -88,37 +46,6 @@ fn follow_the_page(dir: &TempDir, way: &str) -> Result<Followed> {
     let program = dir.path().join("program");
     fs::copy(workspace().join("target/debug").join(NAME), &program).context("taking the executable")?;
     Ok(Followed { folder: at, program })
-}
-
-/// One replica.
-struct Replica {
-    process: Process,
-    log: PathBuf,
-}
-
-impl Replica {
-    fn start(program: &Path, name: &str, kubeconfig: &Path, dir: &Path) -> Result<Self> {
-        let log = dir.join(format!("{name}.log"));
-        let mut command = Command::new(program);
-        command.envs([("POD_NAME", name), ("POD_NAMESPACE", NAME), ("LEASE_NAME", NAME), ("PORT", "0")]);
-        command.env("KUBECONFIG", kubeconfig).env("NO_COLOR", "1").stdout(File::create(&log)?);
-        let process = Process::spawn(command, |_| ()).context("starting what the page leads to")?;
-        Ok(Self { process, log })
-    }
-
-    async fn wait_for(&self, what: &str) -> Result<()> {
-        let deadline = Instant::now() + BOUND;
-        loop {
-            let said = fs::read_to_string(&self.log)?;
-            if said.lines().any(|line| line.contains(what)) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("`{what}` was not logged:\n{said}");
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
 }
 
 /// Every file below `folder` that still has our name in it. The library keeps its name: in its own folder, in the lock file,
@@ -184,14 +111,12 @@ async fn leads_to_a_controller_that_hands_over(way: &str) -> Result<()> {
     let lease = objects.into_iter().filter(|it| it.types.as_ref().is_some_and(|types| types.kind == "Lease"));
     manifests::apply(&server.client()?, &lease.collect::<Vec<_>>(), NAME).await?;
     let kubeconfig = server.admin_kubeconfig(dir.path(), NAME)?;
-    let start = |name| Replica::start(&program, name, &kubeconfig, dir.path());
+    let start = |name| Replica::start(&program, NAME, name, &kubeconfig, dir.path());
     let first = start("first")?;
     first.wait_for("still leading").await?;
     let second = start("second")?;
     second.wait_for("new leader").await?;
-    first.process.signal(Signal::TERM)?;
-    let ended = first.process.wait(BOUND).await?;
-    ensure!(ended.success(), "the first replica ended with {ended}");
+    first.terminate().await?;
     second.wait_for("still leading").await
 }
 

@@ -107,6 +107,11 @@ impl<F: clap::Args> App<F> {
         self.workers.handle()
     }
 
+    /// Completes once a signal asks to stop: for whatever waits before the work.
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<F> {
+        self.shutdown.clone().cancelled_owned()
+    }
+
     /// Runs without an election: this replica leads until it is told to stop.
     ///
     /// # Errors

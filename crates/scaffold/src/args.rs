@@ -115,7 +115,9 @@ impl Args {
         let name = format!("still-leading-{variant}");
         let shared =
             Self::command().name(name.clone()).mut_arg("lease_name", |arg| arg.default_value(name).required(false));
-        let mut command = F::augment_args(shared);
+        let about = shared.get_about().cloned().unwrap_or_default();
+        // Clap would take over what the documentation of `F` says.
+        let mut command = F::augment_args(shared).about(about.clone()).long_about(about);
         let matches = command.try_get_matches_from_mut(args)?;
         let (args, flags) = (Self::from_arg_matches(&matches)?, F::from_arg_matches(&matches)?);
         args.check().map_err(|message| command.error(ErrorKind::ValueValidation, message))?;
@@ -262,6 +264,7 @@ mod tests {
     #[test]
     fn help_names_every_flag_with_its_environment_variable() {
         let help = parse(&["--help"]).expect_err("help").to_string();
+        assert!(help.starts_with("Three replicas, one leader"), "{help}");
         for name in [
             "ENABLE_LEADER_ELECTION",
             "LEASE_NAME",

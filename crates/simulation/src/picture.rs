@@ -14,7 +14,9 @@ pub fn draw(world: &World, violation: Option<&Violation>, title: &str) -> String
         has_ended: false,
         leading: lane.leading.clone(),
         frozen: lane.frozen.clone(),
+        acts: Vec::new(),
         stale: Vec::new(),
+        refused: Vec::new(),
     };
     let mut rows: Vec<Row> = world.record.lanes.iter().enumerate().map(row).collect();
     if let Some(at) = violation.filter(|it| it.kind == Kind::Overlap).map(|it| it.at) {

@@ -14,18 +14,25 @@
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryFuture, TryFutureExt};
+use futures::{FutureExt, Stream, StreamExt, TryFuture, TryFutureExt};
 use kube::Resource;
 use kube::runtime::controller::{Action, Controller, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
 use serde::de::DeserializeOwned;
 use tokio::select;
+use tokio::time::sleep;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
 use crate::gate::{Gate, NotLeading};
+
+/// After the last reconcile of a shutdown, its result gets so long to be reported.
+const LAST_RESULTS: Duration = Duration::from_millis(100);
 
 /// Why a reconcile has no result.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,10 @@ pub type Gated<E> = Pin<Box<dyn Future<Output = Result<Action, Reconcile<E>>> + 
 
 /// Runs `controller` for one term. Call it in the work that [`Elector::lead`](crate::Elector::lead) runs, and return when it
 /// does.
+///
+/// `controller` must have no shutdown of its own (`graceful_shutdown_on`, `shutdown_on_signal`): that would come before the
+/// one of `lead`, and be an error here. Nobody waits for tasks that a reconcile spawns, nor for `spawn_blocking`: what they
+/// do belongs into [`Gate::run`] and [`Gate::run_blocking`].
 ///
 /// `term` is a [`Term`](crate::Term), or a [`Gate`] for the term of another election. `error_policy` is asked about
 /// reconciles that failed, and never about those that the end of the term cut short. Failures are logged.
@@ -112,13 +123,24 @@ where
 {
     let gate = gate.clone();
     move |object, context| {
-        let reconcile = gate.is_open().then(|| reconcile(object, context));
-        let of_reconcile = gate.clone();
+        // Counted from here on, so that what is dropped before it was polled is waited for as well.
+        let begun = gate.begin().map(|running| Begun { reconcile: reconcile(object, context), running });
+        let gate = gate.clone();
         Box::pin(async move {
-            let reconcile = reconcile.ok_or(NotLeading)?;
-            of_reconcile.run(TryFutureExt::into_future(reconcile)).await?.map_err(Reconcile::Failed)
+            let begun = begun.ok_or(NotLeading)?;
+            if !gate.is_open() {
+                return Err(NotLeading.into());
+            }
+            let Begun { reconcile, running } = begun;
+            gate.run_begun(running, TryFutureExt::into_future(reconcile)).await?.map_err(Reconcile::Failed)
         })
     }
+}
+
+/// A reconcile that counts as running. In this order, since the fields are dropped in theirs.
+struct Begun<F> {
+    reconcile: F,
+    running: TaskTrackerToken,
 }
 
 /// `error_policy` for reconciles that are [`gated`].
@@ -146,21 +168,36 @@ where
     Q: StdError + 'static,
 {
     let mut stream = Box::pin(stream);
-    let has_ended = loop {
+    let end = loop {
         select! {
             biased;
-            () = gate.over() => break false,
-            result = stream.next() => match result {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => report(&error),
-                None => break true,
+            () = gate.over() => break Ok(false),
+            () = drained(gate) => break Ok(false),
+            result = AssertUnwindSafe(stream.next()).catch_unwind() => match result {
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => report(&error),
+                Ok(None) => break Ok(true),
+                Err(panic) => break Err(panic),
             }
         }
     };
     let was_asked = !gate.is_open();
     drop(stream);
+    // Also after a panic: the other reconciles may still have to notice.
     gate.idle().await;
-    if has_ended && !was_asked { Err(EndedByItself) } else { Ok(()) }
+    match end {
+        Ok(has_ended) if has_ended && !was_asked => Err(EndedByItself),
+        Ok(_) => Ok(()),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Waits until nothing runs any more after a shutdown was asked for. The stream says so as well, but not before it has
+/// listed all objects once, which it may never do.
+async fn drained(gate: &Gate) {
+    gate.cancellation_token().cancelled_owned().await;
+    gate.idle().await;
+    sleep(LAST_RESULTS).await;
 }
 
 fn report<E: StdError + 'static, Q: StdError + 'static>(error: &ControllerError<Reconcile<E>, Q>) {

@@ -131,7 +131,8 @@ impl Elector {
     /// releases the Lease.
     ///
     /// `work` is spawned on the Tokio runtime that this is called on. It should end when
-    /// [`Term::cancelled`] completes. If it outlives the term or the drain time-out, [`Config::on_overstay`] decides;
+    /// [`Term::cancelled`] completes. What it runs through a [`Gate`](crate::Gate) of the term is waited for as well, in
+    /// whichever task it runs. If it outlives the term or the drain time-out, [`Config::on_overstay`] decides;
     /// the Lease is kept then, and expires by itself. If it returns or panics while its term lasts, the Lease is released
     /// and this returns.
     ///
@@ -157,8 +158,9 @@ impl Elector {
         };
         let observe = self.observer();
         let (terms, leaders) = (Published(self.status()), self.status());
-        let tracker = TaskTracker::new();
-        let work = move |term: Term, token| work(term.with_cancellation(token));
+        let (tracker, acts) = (TaskTracker::new(), TaskTracker::new());
+        let of_terms = acts.clone();
+        let work = move |term: Term, token| work(term.of_lead(token, of_terms.clone()));
         let shutdown = on_a_thread_of_its_own(shutdown);
         let (tell, answer) = oneshot::channel();
         let abandoned = CancellationToken::new();
@@ -181,9 +183,13 @@ impl Elector {
                 }
             };
             let end = match end {
-                Some(end) => end,
+                Some(Err(error @ LeadError::Overstayed { .. })) => Err(error),
+                Some(end) => ended(&[&acts], limits.after_loss, "an act of a gate runs on").await.and(end),
                 // Nobody waits for the end any more. The work was aborted, and may still have to notice.
-                None => ended_after_abort(&tracker, limits.after_loss).await,
+                None => {
+                    let all = ended(&[&tracker, &acts], limits.after_loss, "the future of lead was dropped").await;
+                    all.map(|()| End::Shutdown)
+                }
             };
             if let Err(error @ LeadError::Overstayed { .. }) = &end {
                 // Belief off, and no renewal any more. The Lease stays as it is.
@@ -331,13 +337,15 @@ fn on_a_thread_of_its_own(shutdown: impl Future<Output = ()> + Send + 'static) -
     }
 }
 
-/// The work was aborted. It is over at its next `.await`, if it has one.
-async fn ended_after_abort<T>(tracker: &TaskTracker, bound: Duration) -> Result<End<T>, LeadError> {
-    tracker.close();
-    match timeout(bound, tracker.wait()).await {
-        Ok(()) => Ok(End::Shutdown),
-        Err(_) => Err(LeadError::Overstayed { bound, reason: "the future of lead was dropped".to_owned() }),
-    }
+/// Waits until none of these runs any more. What was aborted is over at its next `.await`, if it has one.
+async fn ended(trackers: &[&TaskTracker], bound: Duration, reason: &str) -> Result<(), LeadError> {
+    let all = async {
+        for tracker in trackers {
+            tracker.close();
+            tracker.wait().await;
+        }
+    };
+    timeout(bound, all).await.map_err(|_| LeadError::Overstayed { bound, reason: reason.to_owned() })
 }
 
 /// The runtime of the elector's thread. Unlike tokio's own it may be dropped anywhere, also where an elector is made.

@@ -2,15 +2,23 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::select;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+use tokio::{select, task_local};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+task_local! {
+    /// The token of the gate that the present act runs in.
+    static WITHIN: CancellationToken;
+}
 
 /// A term of another election does not say when it is over before its time, so it is asked so often.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -44,7 +52,7 @@ impl Gate {
         (self.remaining)()
     }
 
-    /// Whether an act may begin.
+    /// Whether an act may begin: the term lasts, and no shutdown was asked for.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.cancelled.is_cancelled() && !self.remaining().is_zero()
@@ -60,17 +68,64 @@ impl Gate {
     /// is over, `act` is dropped at its next `.await`; an act that blocks its thread cannot be stopped by this.
     /// [`idle`](Self::idle) waits for it in any case.
     ///
-    /// Not to be called again within `act`: once a shutdown is asked for, that would refuse what `act` may still finish. Ask
-    /// [`remaining`](Self::remaining) there.
+    /// An act that should end at a shutdown asks [`cancellation_token`](Self::cancellation_token).
+    ///
+    /// An act of this gate may run others until the term is over, also when the gate has closed meanwhile: what may finish
+    /// after a shutdown was asked for may still write. A task that the act has spawned is no part of it.
     ///
     /// # Errors
     /// The gate was closed, or the term was over before `act` had completed.
     pub async fn run<F: Future>(&self, act: F) -> Result<F::Output, NotLeading> {
-        if !self.is_open() {
-            return Err(NotLeading);
+        let running = self.begin().ok_or(NotLeading)?;
+        self.run_begun(running, act).await
+    }
+
+    /// As [`run`](Self::run), for an act that blocks. It runs on a thread for such acts. When the term is over, the caller
+    /// goes on at once, and [`idle`](Self::idle) still waits for the act: nothing can stop it. So it should be short, or
+    /// ask [`remaining`](Self::remaining) now and then.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// If the act panics.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotLeading> {
+        let (running, gate) = (self.begin().ok_or(NotLeading)?, self.clone());
+        let act = spawn_blocking(move || {
+            let _running = running;
+            // It may have waited for a thread.
+            if gate.remaining().is_zero() { Err(NotLeading) } else { Ok(act()) }
+        });
+        match self.run_begun(self.running.token(), act).await? {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is being shut down.
+                Err(_) => Err(NotLeading),
+            },
         }
-        let _running = self.running.token();
-        let (mut act, mut over) = (pin!(act), pin!(self.over()));
+    }
+
+    /// An act begins: it counts as running for as long as what this returns is there. `None` if it must not begin.
+    pub(crate) fn begin(&self) -> Option<TaskTrackerToken> {
+        // Counted first, asked second. Else `idle` could return in between, and the act would run after it.
+        let running = self.running.token();
+        let is_within = WITHIN.try_with(|gate| *gate == self.cancelled).unwrap_or(false);
+        (self.is_open() || is_within && !self.remaining().is_zero()).then_some(running)
+    }
+
+    /// Runs an act that was let through already.
+    pub(crate) async fn run_begun<F: Future>(
+        &self,
+        running: TaskTrackerToken,
+        act: F,
+    ) -> Result<F::Output, NotLeading> {
+        // Dropped after the act.
+        let _running = running;
+        let (mut act, mut over) = (pin!(WITHIN.scope(self.cancelled.clone(), act)), pin!(self.over()));
         poll_fn(|context| {
             // Asks the clock before each step: this process may have been stopped since the last one.
             if self.remaining().is_zero() || over.as_mut().poll(context).is_ready() {
@@ -115,9 +170,11 @@ impl Gate {
 
 #[cfg(feature = "kube")]
 impl From<crate::Term> for Gate {
+    /// Every gate of a term counts the same acts. A term that did not come from [`Elector::lead`](crate::Elector::lead) is
+    /// told of no shutdown: use [`Gate::new`] with a token of your own there.
     fn from(term: crate::Term) -> Self {
-        let cancelled = term.cancellation_token();
-        Self::new(move || term.remaining(), cancelled)
+        let (cancelled, running) = (term.cancellation_token(), term.acts());
+        Self { running, ..Self::new(move || term.remaining(), cancelled) }
     }
 }
 

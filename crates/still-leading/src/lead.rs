@@ -132,6 +132,8 @@ where
         };
         observe(Phase::Leading(&term));
         let cancelled = CancellationToken::new();
+        // Also when the work ends by itself, or nobody waits for it: what it has left in other tasks learns of it.
+        let _cancel = cancelled.clone().drop_guard();
         let (of_task, its_term, its_token) = (Arc::clone(&work), term.clone(), cancelled.clone());
         // The closure runs in the task as well, since it may block or panic like the rest of the work.
         let task = tracker.spawn_on(async move { of_task(its_term, its_token).await }, workers);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::lease::{Lost, Moment};
@@ -23,6 +24,8 @@ use crate::lease::{Lost, Moment};
 pub struct Term {
     shared: Arc<Shared>,
     cancelled: CancellationToken,
+    /// What runs through the gates of this term.
+    acts: TaskTracker,
 }
 
 struct Shared {
@@ -51,7 +54,7 @@ impl Term {
             lost: OnceLock::new(),
             ended_at: OnceLock::new(),
         };
-        Self { shared: Arc::new(shared), cancelled: CancellationToken::new() }
+        Self { shared: Arc::new(shared), cancelled: CancellationToken::new(), acts: TaskTracker::new() }
     }
 
     /// The fencing token: the resourceVersion that the acquiring write produced, or was first seen with.
@@ -146,8 +149,13 @@ impl Term {
         self.shared.lost.get().cloned().unwrap_or(Lost::RenewDeadline)
     }
 
-    pub(crate) fn with_cancellation(self, cancelled: CancellationToken) -> Self {
-        Self { cancelled, ..self }
+    /// The term as `lead` hands it to the work: told when to end, and with its acts waited for.
+    pub(crate) fn of_lead(self, cancelled: CancellationToken, acts: TaskTracker) -> Self {
+        Self { cancelled, acts, ..self }
+    }
+
+    pub(crate) fn acts(&self) -> TaskTracker {
+        self.acts.clone()
     }
 
     /// Moves the end. Returns whether the term still lasted.

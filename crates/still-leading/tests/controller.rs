@@ -1,5 +1,7 @@
 //! Controllers for one term, against the embedded API server.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,7 @@ const OBJECTS: usize = 8;
 #[derive(Debug, Default)]
 struct Seen {
     begun: AtomicUsize,
+    worked: AtomicUsize,
     finished: AtomicUsize,
     asked_about: AtomicUsize,
     names: Mutex<Vec<String>>,
@@ -92,14 +95,35 @@ fn lose(over: &AtomicBool, cancelled: &CancellationToken) {
 }
 
 async fn reconcile(object: Arc<ConfigMap>, (seen, pace): (Arc<Seen>, Pace)) -> Result<Action, Infallible> {
+    begin(&seen, pace).await;
+    finish(&object, &seen);
+    Ok(Action::await_change())
+}
+
+/// Writes its result in the gate, as a reconcile should.
+async fn reconcile_and_write(
+    object: Arc<ConfigMap>,
+    seen: Arc<Seen>,
+    pace: Pace,
+    gate: Gate,
+) -> Result<Action, Infallible> {
+    begin(&seen, pace).await;
+    let _ = gate.run(async { finish(&object, &seen) }).await;
+    Ok(Action::await_change())
+}
+
+async fn begin(seen: &Seen, pace: Pace) {
     seen.begun.fetch_add(1, Ordering::SeqCst);
     match pace {
         Pace::Yielding(time) => sleep(time).await,
         Pace::Blocking(time) => thread::sleep(time),
     }
+    seen.worked.fetch_add(1, Ordering::SeqCst);
+}
+
+fn finish(object: &ConfigMap, seen: &Seen) {
     seen.names.lock().unwrap().push(object.metadata.name.clone().unwrap());
     seen.finished.fetch_add(1, Ordering::SeqCst);
-    Ok(Action::await_change())
 }
 
 /// Runs the controller of one term in a task.
@@ -114,7 +138,8 @@ fn spawn(
         of_policy.asked_about.fetch_add(1, Ordering::SeqCst);
         Action::await_change()
     };
-    let reconcile = move |object, _| reconcile(object, (of_reconcile.clone(), pace));
+    let write = gate.clone();
+    let reconcile = move |object, _| reconcile_and_write(object, of_reconcile.clone(), pace, write.clone());
     tokio::spawn(run(gate.clone(), controller, reconcile, policy, Arc::new(())))
 }
 
@@ -176,7 +201,8 @@ async fn it_returns_only_when_no_reconcile_runs_any_more() {
     lose(&over, &cancelled);
     assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
     assert_eq!(gate.running(), 0);
-    assert_eq!(seen.begun(), seen.finished());
+    assert_eq!(seen.begun(), seen.worked.load(Ordering::SeqCst));
+    assert_eq!(seen.finished(), 0, "its write came after the term");
 }
 
 /// What the last test is about: `Controller` alone does not wait, so that test can fail.
@@ -212,6 +238,7 @@ async fn a_reconcile_that_was_queued_does_not_begin_after_the_loss() {
     });
     let (object, context) = (Arc::new(ConfigMap::default()), Arc::new(()));
     let queued = reconcile(object.clone(), context.clone());
+    assert_eq!(gate.running(), 1, "it is waited for although it was not polled yet");
     lose(&over, &cancelled);
     assert!(matches!(queued.await, Err(Reconcile::NotLeading(_))));
     assert!(matches!(reconcile(object, context).await, Err(Reconcile::NotLeading(_))));
@@ -236,4 +263,127 @@ async fn a_panic_of_a_reconcile_reaches_the_work() {
     let policy = |_, _: &Infallible, _| Action::await_change();
     let running = tokio::spawn(run(gate, objects(&client), move |object, _| panics(object, ()), policy, Arc::new(())));
     assert!(timeout(LONG, running).await.unwrap().unwrap_err().is_panic());
+}
+
+/// A new leader may not even have listed the objects when it is told to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_ends_it_although_the_objects_cannot_be_listed() {
+    let (server, _) = server().await;
+    server.add_user(User {
+        name: "nobody".into(),
+        token: "nothing".into(),
+        access: Access::Only { namespace: "default".into(), rules: Vec::new() },
+    });
+    let mut config = Config::new(server.url().parse().unwrap());
+    config.auth_info.token = Some("nothing".to_owned().into());
+    let client = Client::try_from(config).unwrap();
+    let (seen, (gate, _, cancelled)) = (Arc::new(Seen::default()), gate());
+    let running = spawn(&gate, &client, &seen, Pace::Yielding(Duration::ZERO));
+    sleep(Duration::from_millis(200)).await;
+    cancelled.cancel();
+    assert_eq!(timeout(LONG, running).await.expect("it ends").unwrap(), Ok(()));
+    assert_eq!(seen.begun(), 0);
+}
+
+/// The reconcile that runs may finish, and so may what it does through the gate itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_shutdown_was_asked_for_a_running_reconcile_may_still_write() {
+    let (_server, client) = server().await;
+    let (seen, (gate, _, cancelled)) = (Arc::new(Seen::default()), gate());
+    let (of_reconcile, of_write) = (seen.clone(), gate.clone());
+    let reconcile = move |_: Arc<ConfigMap>, _: Arc<()>| {
+        let (seen, gate) = (of_reconcile.clone(), of_write.clone());
+        async move {
+            seen.begun.fetch_add(1, Ordering::SeqCst);
+            sleep(Duration::from_millis(300)).await;
+            let written = gate.run(async { seen.finished.fetch_add(1, Ordering::SeqCst) }).await;
+            written.map(|_| Action::await_change())
+        }
+    };
+    let policy = |_, _: &still_leading::NotLeading, _| Action::await_change();
+    let running = tokio::spawn(run(gate, objects(&client), reconcile, policy, Arc::new(())));
+    seen.has_begun(4).await;
+    cancelled.cancel();
+    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+    assert_eq!((seen.begun(), seen.finished()), (4, 4));
+}
+
+/// What the end of the term drops may still have something to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_reconcile_whose_drop_blocks_is_waited_for() {
+    struct Slow(Arc<Seen>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(300));
+            self.0.finished.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (_server, client) = server().await;
+    let (seen, (gate, over, cancelled)) = (Arc::new(Seen::default()), gate());
+    let of_reconcile = seen.clone();
+    let reconcile = move |_: Arc<ConfigMap>, _: Arc<()>| {
+        of_reconcile.begun.fetch_add(1, Ordering::SeqCst);
+        let slow = Slow(of_reconcile.clone());
+        async move {
+            let _slow = slow;
+            sleep(LONG).await;
+            Ok::<_, Infallible>(Action::await_change())
+        }
+    };
+    let policy = |_, _: &Infallible, _| Action::await_change();
+    let running = tokio::spawn(run(gate, objects(&client), reconcile, policy, Arc::new(())));
+    seen.has_begun(1).await;
+    lose(&over, &cancelled);
+    assert_eq!(timeout(LONG, running).await.unwrap().unwrap(), Ok(()));
+    assert_eq!(seen.begun(), seen.finished());
+}
+
+/// A panic ends the work, and the Lease is released: nothing may run beside the next leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_panic_of_one_reconcile_waits_for_the_others() {
+    let (_server, client) = server().await;
+    let (seen, (gate, _, _)) = (Arc::new(Seen::default()), gate());
+    let (of_reconcile, of_test) = (seen.clone(), gate.clone());
+    let reconcile = move |_: Arc<ConfigMap>, _: Arc<()>| {
+        let seen = of_reconcile.clone();
+        async move {
+            let panics = seen.begun.fetch_add(1, Ordering::SeqCst) == 0;
+            if panics {
+                sleep(Duration::from_millis(100)).await;
+                panic!("the first reconcile panics");
+            }
+            thread::sleep(Duration::from_millis(600));
+            seen.finished.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(Action::await_change())
+        }
+    };
+    let policy = |_, _: &Infallible, _| Action::await_change();
+    let running = tokio::spawn(run(gate, objects(&client), reconcile, policy, Arc::new(())));
+    assert!(timeout(LONG, running).await.unwrap().unwrap_err().is_panic());
+    assert_eq!(of_test.running(), 0, "a reconcile runs on");
+    assert_eq!(seen.begun(), seen.finished() + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_panic_of_the_error_policy_waits_for_the_others() {
+    let (_server, client) = server().await;
+    let (seen, (gate, _, _)) = (Arc::new(Seen::default()), gate());
+    let (of_reconcile, of_test) = (seen.clone(), gate.clone());
+    let reconcile = move |_: Arc<ConfigMap>, _: Arc<()>| {
+        let seen = of_reconcile.clone();
+        async move {
+            if seen.begun.fetch_add(1, Ordering::SeqCst) == 0 {
+                sleep(Duration::from_millis(100)).await;
+                return Err(std::fmt::Error);
+            }
+            thread::sleep(Duration::from_millis(600));
+            seen.finished.fetch_add(1, Ordering::SeqCst);
+            Ok(Action::await_change())
+        }
+    };
+    let policy = |_, _: &std::fmt::Error, _| panic!("the policy panics");
+    let running = tokio::spawn(run(gate, objects(&client), reconcile, policy, Arc::new(())));
+    assert!(timeout(LONG, running).await.unwrap().unwrap_err().is_panic());
+    assert_eq!(of_test.running(), 0, "a reconcile runs on");
+    assert_eq!(seen.begun(), seen.finished() + 1);
 }

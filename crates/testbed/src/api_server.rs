@@ -1,11 +1,13 @@
 //! What replicas elect on: the embedded server, which every machine has, or the real one.
 
 mod embedded;
+mod fence;
 mod real;
 
 pub use crate::client::client;
 pub use embedded::user_name;
 pub use real::{service_account_token, wait_until_allowed};
+pub use still_leading_lease_api::Fence;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -158,6 +160,26 @@ impl ApiServer {
             Self::Embedded(server) => server.token(namespace, account),
             Self::Real(server) => real::service_account_token(&server.client()?, namespace, account).await,
         }
+    }
+
+    /// Fences the writes of a ServiceAccount of [`ApiServer::install`], which has to be allowed to create ConfigMaps, and
+    /// waits until the fence is in force.
+    ///
+    /// `policy` is the manifest of a ValidatingAdmissionPolicy and its binding. The real server gets it as it is, so a test
+    /// gives both names of its own and binds them to its namespace: they belong to no namespace, and stay. The embedded
+    /// server has the rule built in and gets `fence`; of the manifest only the names are looked at.
+    ///
+    /// # Errors
+    /// When the manifest is something else or has other names than `fence`, when it is refused, or when it is not in force
+    /// after a minute.
+    pub async fn fence(&self, fence: &Fence, policy: &str) -> Result<()> {
+        let (objects, (namespace, account)) = (fence::read(policy, fence)?, fence::account(fence)?);
+        match self {
+            Self::Embedded(server) => server.fence(fence.clone())?,
+            Self::Real(server) => fence::apply(&server.client()?, &objects).await?,
+        }
+        let writer = self.client_with_token(&self.token(namespace, account).await?)?;
+        fence::wait_until_in_force(&writer, namespace, fence).await
     }
 
     /// An administrator's.

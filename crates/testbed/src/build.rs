@@ -57,6 +57,24 @@ impl Variant {
         build(self, form, profile)
     }
 
+    /// Builds its template without its gate, for a measurement or a demonstration of what the gate prevents. Only the example
+    /// `controller` has that feature, `control`. Blocks.
+    ///
+    /// The executable is not in the folder of [`Variant::build`]. Both have the same name, so there each build would replace
+    /// the other's under whoever starts one more replica of it.
+    ///
+    /// # Errors
+    /// As [`Variant::build`].
+    pub fn build_without_gate(self, profile: Profile) -> Result<PathBuf, BuildError> {
+        let target = target_dir();
+        let mut options = vec![OsString::from("--features"), "control".into(), "--target-dir".into()];
+        options.push(target.join("without-gate").into());
+        // What is on the way to an executable has names of its own, and stays shared: nothing else is built twice.
+        let shared = Value::from(target.to_string_lossy());
+        options.extend([OsString::from("--config"), format!("build.build-dir={shared}").into()]);
+        build_with_cargo(&self.folder().join("Cargo.toml"), &self.full_name(), Form::Template, profile, &options)
+    }
+
     /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
     pub fn missing_toolchain(self) -> Option<String> {
         missing_toolchain(self)
@@ -86,7 +104,7 @@ fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, Buil
     if app.join("go.mod").is_file() {
         build_with_go(&app, &workspace().join("target").join(variant.name()).join(package))
     } else if app.join("Cargo.toml").is_file() {
-        build_with_cargo(&app.join("Cargo.toml"), &package, form, profile)
+        build_with_cargo(&app.join("Cargo.toml"), &package, form, profile, &[])
     } else {
         Err(BuildError::Failed(format!("there is no variant in {}", app.display())))
     }
@@ -105,7 +123,13 @@ pub fn cargo() -> Command {
 }
 
 /// Each variant is a workspace of its own with one package, so the manifest says all.
-fn build_with_cargo(manifest: &Path, package: &str, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
+fn build_with_cargo(
+    manifest: &Path,
+    package: &str,
+    form: Form,
+    profile: Profile,
+    options: &[OsString],
+) -> Result<PathBuf, BuildError> {
     let (kind, target) = match form {
         Form::Template => ("--bin", package.to_owned()),
         // Named after its package: in the one target directory of all variants, equal names would be one file.
@@ -113,12 +137,19 @@ fn build_with_cargo(manifest: &Path, package: &str, form: Form, profile: Profile
     };
     let mut command = cargo();
     command.args(["build", kind, &target, "--message-format=json-render-diagnostics"]);
-    command.arg("--manifest-path").arg(manifest).stderr(Stdio::inherit());
+    command.args(options).arg("--manifest-path").arg(manifest).stderr(Stdio::inherit());
     if profile == Profile::Release {
         command.arg("--release");
     }
     let messages = run(&mut command, "cargo", "https://rustup.rs")?;
     executable(&messages, &target).ok_or_else(|| BuildError::Failed(format!("cargo built no executable {target}")))
+}
+
+/// The one target directory of all variants, unless somebody wants another.
+fn target_dir() -> PathBuf {
+    let named = env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
+    // Relative to where cargo is started.
+    workspace().join(named.unwrap_or_else(|| OsString::from("target")))
 }
 
 fn is_about_a_package(variable: &str) -> bool {

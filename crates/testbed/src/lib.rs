@@ -12,6 +12,7 @@ pub mod assets;
 pub mod build;
 mod client;
 pub mod control_plane;
+pub mod fencing;
 pub mod fleet;
 pub mod guard;
 pub mod history;

@@ -34,8 +34,12 @@ pub struct Row {
     pub leading: Vec<Span>,
     /// When its process was frozen.
     pub frozen: Vec<Span>,
+    /// When it acted.
+    pub acts: Vec<u64>,
     /// When it acted although another one led.
     pub stale: Vec<u64>,
+    /// When the API server refused a write of it, because a later leader had written.
+    pub refused: Vec<u64>,
 }
 
 /// One fault.
@@ -77,11 +81,14 @@ mod tests {
             has_ended: alive.1 < 10,
             leading: leading.iter().copied().map(seconds).collect(),
             frozen: Vec::new(),
+            acts: Vec::new(),
             stale: Vec::new(),
+            refused: Vec::new(),
         };
         let mut rows =
             vec![row(0, (0, 2), &[(0, 2)]), row(1, (0, 10), &[(4, 6), (8, 10)]), row(2, (4, 10), &[(7, 10)])];
         (rows[1].frozen, rows[1].stale) = (vec![seconds((6, 8))], vec![9 * SECOND]);
+        (rows[1].acts, rows[1].refused) = (vec![5 * SECOND, 9 * SECOND], vec![9 * SECOND + SECOND / 2]);
         let mark = |name, span| Mark { name, span: seconds(span) };
         Timeline::new((0, 10 * SECOND), rows, vec![mark("kill", (2, 2)), mark("freeze", (6, 8))])
     }

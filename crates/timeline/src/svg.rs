@@ -27,9 +27,11 @@ text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2328}
 .title{font-size:16px;font-weight:600}
 .back{fill:#ffffff}.grid{stroke:#d1d9e0}.fault{fill:#bf8700;fill-opacity:.16}.mark{stroke:#9a6700}
 .alive{fill:#d1d9e0}.leads{fill:#0969da}.frozen{fill:#8250df}.stale{fill:#cf222e}
+.act{stroke:#ffffff;stroke-opacity:.7}.refused{fill:none;stroke:#cf222e;stroke-width:2}
 @media(prefers-color-scheme:dark){
 text{fill:#e6edf3}.back{fill:#0d1117}.grid{stroke:#30363d}.fault{fill:#d29922;fill-opacity:.22}.mark{stroke:#d29922}
-.alive{fill:#30363d}.leads{fill:#4493f8}.frozen{fill:#ab7df8}.stale{fill:#f85149}}";
+.alive{fill:#30363d}.leads{fill:#4493f8}.frozen{fill:#ab7df8}.stale{fill:#f85149}
+.act{stroke:#0d1117}.refused{stroke:#f85149}}";
 
 /// Draws it.
 pub fn svg(timeline: &Timeline, title: &str) -> String {
@@ -51,7 +53,7 @@ pub fn svg(timeline: &Timeline, title: &str) -> String {
     for (place, row) in timeline.rows.iter().enumerate() {
         draw_row(&mut svg, &scale, TOP + ROW * place as f64, row);
     }
-    legend(&mut svg, height - 16.0);
+    legend(&mut svg, timeline, height - 16.0);
     svg + "</svg>\n"
 }
 
@@ -123,24 +125,57 @@ fn draw_row(svg: &mut String, scale: &Scale, y: f64, row: &Row) {
     for span in &row.leading {
         bar("leads", "leads", *span, top, BAR);
     }
+    for at in &row.acts {
+        let (x, end, at) = (scale.x(*at), top + BAR, scale.seconds(*at));
+        let title = format!("<title>{name} acts, {at:.2} s</title>");
+        writeln!(svg, "<line class=\"act\" x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{end}\">{title}</line>").ok();
+    }
     for at in &row.stale {
         let (x, y, at) = (scale.x(*at), y + ROW / 2.0, scale.seconds(*at));
         let title = format!("{name} acts although another leads, {at:.2} s");
         writeln!(svg, "<circle class=\"stale\" cx=\"{x:.1}\" cy=\"{y}\" r=\"4\"><title>{title}</title></circle>").ok();
     }
+    for at in &row.refused {
+        let (x, y, at) = (scale.x(*at), y + ROW / 2.0, scale.seconds(*at));
+        let title = format!("<title>a write of {name} is refused, {at:.2} s</title>");
+        writeln!(svg, "<path class=\"refused\" d=\"{}\">{title}</path>", cross(x, y)).ok();
+    }
 }
 
-fn legend(svg: &mut String, y: f64) {
-    let entries = [
+/// What is refused is crossed out.
+fn cross(x: f64, y: f64) -> String {
+    let (left, right, above, below) = (x - 4.0, x + 4.0, y - 4.0, y + 4.0);
+    format!("M{left:.1} {above}L{right:.1} {below}M{left:.1} {below}L{right:.1} {above}")
+}
+
+fn legend(svg: &mut String, timeline: &Timeline, y: f64) {
+    let mut entries = vec![
         ("leads", "leads"),
         ("alive", "stands by"),
         ("frozen", "frozen"),
         ("fault", "fault"),
         ("stale", "acts although another leads"),
     ];
+    if timeline.rows.iter().any(|row| !row.acts.is_empty()) {
+        entries.insert(1, ("act", "acts"));
+    }
+    if timeline.rows.iter().any(|row| !row.refused.is_empty()) {
+        entries.push(("refused", "a write is refused"));
+    }
     let mut x = 16.0;
     for (class, text) in entries {
-        writeln!(svg, "<rect class=\"{class}\" x=\"{x}\" y=\"{}\" width=\"14\" height=\"10\"/>", y - 9.0).ok();
+        let (top, middle) = (y - 9.0, x + 7.0);
+        let swatch =
+            |class: &str| format!("<rect class=\"{class}\" x=\"{x}\" y=\"{top}\" width=\"14\" height=\"10\"/>");
+        let drawn = match class {
+            "act" => {
+                let line = format!("x1=\"{middle}\" y1=\"{top}\" x2=\"{middle}\" y2=\"{}\"", top + 10.0);
+                swatch("leads") + &format!("<line class=\"act\" {line}/>")
+            }
+            "refused" => format!("<path class=\"refused\" d=\"{}\"/>", cross(middle, y - 4.0)),
+            class => swatch(class),
+        };
+        writeln!(svg, "{drawn}").ok();
         writeln!(svg, "<text x=\"{}\" y=\"{y}\">{text}</text>", x + 20.0).ok();
         x += 48.0 + CHARACTER * text.len() as f64;
     }
@@ -171,7 +206,9 @@ mod tests {
         for title in [
             "native-1 leads, 4.00 s to 6.00 s",
             "native-1 is frozen, 6.00 s to 8.00 s",
+            "native-1 acts, 5.00 s",
             "native-1 acts although another leads, 9.00 s",
+            "a write of native-1 is refused, 9.50 s",
             "1 kill, at 2.00 s",
             "2 freeze, at 6.00 s",
         ] {

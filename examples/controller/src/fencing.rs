@@ -7,7 +7,7 @@ use backon::{ConstantBuilder, Retryable};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::info;
 
 use crate::mirror::GUARDED;
@@ -15,7 +15,8 @@ use crate::mirror::GUARDED;
 /// What the policy says to a write without an epoch.
 const NO_EPOCH: &str = "a leader must write its epoch";
 /// A policy that was just applied is in force after a second or two.
-const PATIENCE: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_millis(500)).with_max_times(20);
+const PAUSE: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_millis(500)).without_max_times();
+const PATIENCE: Duration = Duration::from_secs(10);
 const BOUND: Duration = Duration::from_secs(5);
 
 /// Sends a write without an epoch as a dry run, which admission sees and nobody stores.
@@ -44,7 +45,8 @@ pub async fn prove(client: Client, namespace: &str, lease: &str) -> Result<()> {
             }
         }
     };
-    once.retry(PATIENCE).await?;
+    let begun = Instant::now();
+    once.retry(PAUSE).when(|_| begun.elapsed() < PATIENCE).await?;
     info!("fencing is in force");
     Ok(())
 }

@@ -26,6 +26,7 @@ mod write;
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 use still_leading_scaffold::{self as scaffold, App, Election, Work};
+use tokio::select;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +53,11 @@ async fn run() -> Result<()> {
         if !app.args.enable_leader_election {
             bail!("--require-fencing needs --enable-leader-election: without an election there is no epoch");
         }
-        fencing::prove(client.clone(), &namespace, &app.args.lease_name).await?;
+        select! {
+            biased;
+            () = app.shutdown() => return Ok(()),
+            proven = fencing::prove(client.clone(), &namespace, &app.args.lease_name) => proven?,
+        }
     }
     let work = work(&app, client, &namespace);
     if !app.args.enable_leader_election {

@@ -17,24 +17,58 @@ pub fn child_name(source: &ConfigMap) -> String {
     format!("{}-mirror", source.name_any())
 }
 
+/// There is an object of the copy's name, which this controller has not made. It is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} exists, and this controller has not made it: it is left alone")]
+pub struct Foreign(String);
+
+/// Whether `child` is a copy of `source`, or of one of the same name before it, or a copy that has lost its owner.
+fn is_copy(source: &ConfigMap, child: &ConfigMap) -> bool {
+    match child.owner_references().iter().find(|owner| owner.controller == Some(true)) {
+        Some(owner) => owner.kind == ConfigMap::kind(&()) && owner.name == source.name_any(),
+        None => child.labels().get(GUARDED).is_some_and(|guarded| guarded == "true"),
+    }
+}
+
 /// What to write so that the copy is as it should be; `None` if it is. What others added to its metadata stays.
 ///
+/// A source that is being deleted needs no copy any more: the garbage collector removes the one that it has.
+///
 /// With `stamp`, a copy that an older epoch wrote is written anew: from then on the API server refuses that older epoch.
-pub fn next(source: &ConfigMap, child: Option<&ConfigMap>, epoch: Option<u64>, stamp: bool) -> Option<ConfigMap> {
+///
+/// # Errors
+/// `child` is no copy.
+pub fn next(
+    source: &ConfigMap,
+    child: Option<&ConfigMap>,
+    epoch: Option<u64>,
+    stamp: bool,
+) -> Result<Option<ConfigMap>, Foreign> {
+    if source.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    if child.is_some_and(|child| !is_copy(source, child)) {
+        return Err(Foreign(child_name(source)));
+    }
     let mut next = child.cloned().unwrap_or_default();
     next.metadata.name = Some(child_name(source));
     next.metadata.namespace = source.namespace();
-    next.metadata.owner_references = source.controller_owner_ref(&()).map(|owner| vec![owner]);
+    if let Some(owner) = source.controller_owner_ref(&()) {
+        // An object has one controller, and may have other owners.
+        let owners = next.owner_references_mut();
+        owners.retain(|other| other.controller != Some(true) && other.uid != owner.uid);
+        owners.insert(0, owner);
+    }
     next.labels_mut().insert(GUARDED.to_owned(), "true".to_owned());
     (next.data, next.binary_data) = (source.data.clone(), source.binary_data.clone());
     let is_stamped = epoch.is_none_or(|epoch| child.and_then(epoch_of).is_some_and(|written| written >= epoch));
     if child == Some(&next) && (is_stamped || !stamp) {
-        return None;
+        return Ok(None);
     }
     if let Some(epoch) = epoch {
         next.metadata.annotations.get_or_insert_with(BTreeMap::new).insert(EPOCH.to_owned(), epoch.to_string());
     }
-    Some(next)
+    Ok(Some(next))
 }
 
 /// The epoch that wrote `child` last.
@@ -44,7 +78,14 @@ fn epoch_of(child: &ConfigMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+    use k8s_openapi::jiff::Timestamp;
+
     use super::*;
+
+    fn next(source: &ConfigMap, child: Option<&ConfigMap>, epoch: Option<u64>, stamp: bool) -> Option<ConfigMap> {
+        super::next(source, child, epoch, stamp).unwrap()
+    }
 
     fn source(value: &str) -> ConfigMap {
         let mut source = ConfigMap::default();
@@ -99,5 +140,46 @@ mod tests {
         edited = child;
         edited.metadata.labels = None;
         assert_eq!(next(&source("a"), Some(&edited), Some(7), false).unwrap().labels()[GUARDED], "true");
+    }
+
+    #[test]
+    fn what_somebody_else_has_made_is_left_alone() {
+        let mut foreign = ConfigMap { data: source("theirs").data, ..ConfigMap::default() };
+        let refused = Err(Foreign("settings-mirror".to_owned()));
+        assert_eq!(super::next(&source("a"), Some(&foreign), Some(7), false), refused, "it has no owner");
+        let mut other = source("a");
+        other.metadata.name = Some("other".to_owned());
+        foreign.owner_references_mut().push(other.controller_owner_ref(&()).unwrap());
+        foreign.labels_mut().insert(GUARDED.to_owned(), "true".to_owned());
+        assert_eq!(super::next(&source("a"), Some(&foreign), Some(7), false), refused, "it has another owner");
+    }
+
+    #[test]
+    fn a_copy_without_its_owner_is_taken_back_also_for_a_source_that_was_made_anew() {
+        let copy = next(&source("a"), None, Some(7), false).unwrap();
+        let mut orphan = copy.clone();
+        orphan.metadata.owner_references = None;
+        assert_eq!(next(&source("a"), Some(&orphan), Some(7), false).unwrap().metadata, copy.metadata);
+        let mut anew = source("a");
+        anew.metadata.uid = Some("uid-2".to_owned());
+        let taken = next(&anew, Some(&copy), Some(7), false).unwrap();
+        assert_eq!(taken.owner_references().iter().map(|owner| owner.uid.as_str()).collect::<Vec<_>>(), ["uid-2"]);
+    }
+
+    #[test]
+    fn other_owners_stay() {
+        let mut copy = next(&source("a"), None, Some(7), false).unwrap();
+        let owner = OwnerReference { uid: "of-somebody-else".to_owned(), ..OwnerReference::default() };
+        copy.owner_references_mut().push(owner.clone());
+        assert_eq!(next(&source("a"), Some(&copy), Some(7), false), None);
+        assert_eq!(next(&source("b"), Some(&copy), Some(7), false).unwrap().owner_references()[1], owner);
+    }
+
+    /// Else the garbage collector removes it, and it comes again.
+    #[test]
+    fn a_source_that_is_being_deleted_gets_no_copy() {
+        let mut source = source("a");
+        source.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert_eq!(next(&source, None, Some(7), true), None);
     }
 }

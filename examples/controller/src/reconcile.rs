@@ -18,6 +18,8 @@ use crate::write::{Error, Writer, Written};
 const RESYNC: Duration = Duration::from_secs(300);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(2);
+/// After a failure that only a person can mend.
+const RETRY_SELDOM: Duration = Duration::from_secs(30);
 /// After a lost race: somebody else wrote the copy between the read and the write.
 const RETRY_CONFLICT: Duration = Duration::from_millis(50);
 
@@ -41,7 +43,7 @@ pub async fn reconcile(source: Arc<ConfigMap>, context: Arc<Context>) -> Result<
     if !context.delay.is_zero() {
         sleep(context.delay).await;
     }
-    let Some(next) = mirror::next(&source, present.as_ref(), context.epoch, context.stamp) else {
+    let Some(next) = mirror::next(&source, present.as_ref(), context.epoch, context.stamp)? else {
         context.reconciles.count(Outcome::Unchanged);
         debug!(%object, action = "unchanged", "reconciled");
         return Ok(Action::requeue(RESYNC));
@@ -68,8 +70,16 @@ pub fn error_policy(_: Arc<ConfigMap>, error: &Error, context: Arc<Context>) -> 
         }
         Error::Kube(error) => {
             context.reconciles.count(Outcome::Failed);
-            let is_conflict = matches!(error, kube::Error::Api(status) if status.code == 409);
-            Action::requeue(if is_conflict { RETRY_CONFLICT } else { RETRY })
+            Action::requeue(match error {
+                kube::Error::Api(status) if status.code == 409 => RETRY_CONFLICT,
+                // A right is missing, or the name is too long, or the copy was made immutable.
+                kube::Error::Api(status) if matches!(status.code, 403 | 422) => RETRY_SELDOM,
+                _ => RETRY,
+            })
+        }
+        Error::Foreign(_) => {
+            context.reconciles.count(Outcome::Failed);
+            Action::requeue(RETRY_SELDOM)
         }
     }
 }

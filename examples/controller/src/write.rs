@@ -5,6 +5,8 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use still_leading::{Gate, NotLeading};
 
+use crate::mirror::Foreign;
+
 /// Writes for one term.
 pub struct Writer {
     client: Client,
@@ -27,7 +29,17 @@ pub enum Error {
     #[error("{0}")]
     Fenced(String),
     #[error(transparent)]
+    Foreign(#[from] Foreign),
+    #[error("{}", said(.0))]
     Kube(#[from] kube::Error),
+}
+
+/// What the API server said, without all the rest of its answer.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
 }
 
 impl Writer {
@@ -37,24 +49,22 @@ impl Writer {
     }
 
     /// Creates `object` if it has no resourceVersion, else replaces exactly that version. `next` in mirror.rs has put
-    /// the epoch on it. To be called within a reconcile that the gate has let through.
+    /// the epoch on it.
     ///
-    /// The term is asked last, right before the request is sent, and not whether a shutdown was asked for: until the Lease is
-    /// released, what has begun may be finished. When the term is over, the gate drops the reconcile and so the request. It may
-    /// have reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later
-    /// leader wrote.
+    /// The term is asked last, right before the request is sent. When the term is over, the request is dropped. It may have
+    /// reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later leader
+    /// wrote.
     pub async fn write(&self, object: &ConfigMap) -> Result<Written, Error> {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PostParams::default();
-        if self.gate.remaining().is_zero() {
-            return Err(NotLeading.into());
-        }
-        let written = if object.metadata.resource_version.is_none() {
-            objects.create(&params, object).await.map(|_| Written::Created)
-        } else {
-            objects.replace(&object.name_any(), &params, object).await.map(|_| Written::Updated)
+        let write = async {
+            if object.metadata.resource_version.is_none() {
+                objects.create(&params, object).await.map(|_| Written::Created)
+            } else {
+                objects.replace(&object.name_any(), &params, object).await.map(|_| Written::Updated)
+            }
         };
-        written.map_err(|error| match error {
+        self.gate.run(write).await?.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 403 && status.message.contains(" fenced: ") => {
                 Error::Fenced(status.message.clone())
             }

@@ -1,30 +1,26 @@
 //! The fence of a scenario: on the real server the policy and binding of `fence.yaml`, on the embedded one its own rule.
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use still_leading_lease_api::Fence;
+use still_leading_testbed::api_server::user_name;
 
 use crate::fixture::Fixture;
 
-pub const LABEL: &str = "still-leading.dev/guarded";
-pub const ANNOTATION: &str = "still-leading.dev/epoch";
-
-pub fn policy(fixture: &Fixture) -> String {
-    format!("{}.fence", fixture.namespace)
+/// Around what `user` writes.
+pub fn around(fixture: &Fixture, user: &str) -> Fence {
+    Fence {
+        policy: format!("{}.fence", fixture.namespace),
+        binding: format!("{}.binding", fixture.namespace),
+        user: user_name(&fixture.namespace, user),
+        label: "still-leading.dev/guarded".to_owned(),
+        annotation: "still-leading.dev/epoch".to_owned(),
+    }
 }
 
-pub fn binding(fixture: &Fixture) -> String {
-    format!("{}.binding", fixture.namespace)
-}
-
-pub fn manifests(
-    fixture: &Fixture,
-    user: &str,
-) -> Result<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)> {
-    let filled = include_str!("fence.yaml")
-        .replace("{policy}", &policy(fixture))
-        .replace("{binding}", &binding(fixture))
+/// The same as a manifest.
+pub fn manifest(fixture: &Fixture, fence: &Fence) -> String {
+    include_str!("fence.yaml")
+        .replace("{policy}", &fence.policy)
+        .replace("{binding}", &fence.binding)
         .replace("{ns}", &fixture.namespace)
-        .replace("{user}", user);
-    let (policy, binding) = filled.split_once("---\n").context("fence.yaml is two documents")?;
-    Ok((serde_saphyr::from_str(policy)?, serde_saphyr::from_str(binding)?))
+        .replace("{user}", &fence.user)
 }

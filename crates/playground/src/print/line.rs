@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use still_leading_testbed::Event;
-use still_leading_testbed::history::judge::is_act;
+use still_leading_testbed::history::judge::{is_act, refusal};
 
 use super::style::{colour_of, painted, wrap};
 
@@ -42,10 +42,11 @@ impl Repeats {
     /// Whether it is a warning that its replica has uttered before.
     pub fn has(&mut self, event: &Event) -> bool {
         let uttered = self.0.entry(event.replica.clone()).or_default();
-        if warning(event).is_some() {
+        // A refused write is what somebody with a fence looks out for.
+        if warning(event).is_some() && refusal(event).is_none() {
             return !uttered.insert(event.message.clone());
         }
-        if !is_act(event) {
+        if !is_act(event) && refusal(event).is_none() {
             uttered.clear();
         }
         false

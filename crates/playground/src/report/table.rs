@@ -38,13 +38,14 @@ fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
         }
     };
     let after_thaw = outcome.after_thaw.map(|acts| format!(", {} after the thaw", counted(acts)));
+    let refused = (outcome.refused > 0).then(|| format!(", {} refused", outcome.refused));
     [
         (place + 1).to_string(),
         fault.name().to_owned(),
         outcome.before.clone(),
         outcome.after.clone().unwrap_or_else(|| "nobody".to_owned()),
         seconds(outcome.gap),
-        at_once + &after_thaw.unwrap_or_default(),
+        at_once + &after_thaw.unwrap_or_default() + &refused.unwrap_or_default(),
     ]
 }
 
@@ -85,6 +86,7 @@ mod tests {
             stale,
             overlap: Duration::ZERO,
             after_thaw,
+            refused: 0,
         }
     }
 
@@ -106,6 +108,13 @@ mod tests {
 2  freeze  native-0    native-1   4.98 s      YES: 2 acts in 1.90 s, 2 acts after the thaw
 ";
         assert_eq!(table(&rows(), 100), expected);
+    }
+
+    #[test]
+    fn what_a_fence_refused_is_counted() {
+        let refused = Outcome { refused: 7, ..outcome(None, Some(0)) };
+        let text = table(&[(Fault::Freeze, refused)], 100);
+        assert!(text.ends_with("no, no act after the thaw, 7 refused\n"), "{text}");
     }
 
     #[test]

@@ -182,3 +182,23 @@ fn stale_acts_of_two_replicas_are_not_told_as_those_of_one() {
     let line = judged(&events, &episode(CUT, 1.5, None), 6.0).line(CUT);
     assert!(line.contains("TWO ACTED AT ONCE: a and b acted twice within 3 s although another one led"), "{line}");
 }
+
+#[test]
+fn what_a_fence_refused_is_counted_and_is_no_act() {
+    let refused = |at: f64| {
+        let error = Value::from("forbidden: ... denied request: fenced: epoch 1 is over, 2 has written since");
+        Event { fields: Map::from_iter([("error".to_owned(), error)]), ..event(at, "a", "reconcile failed") }
+    };
+    let events = [
+        event(1.0, "a", "leading"),
+        signal(2.0, "SIGSTOP", "a"),
+        event(6.0, "b", "leading"),
+        signal(8.0, "SIGCONT", "a"),
+        refused(8.1),
+        refused(8.2),
+        refused(9.5),
+    ];
+    let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 9.0);
+    assert_eq!((&outcome.stale, outcome.after_thaw, outcome.refused), (&None, Some(0), 2));
+    assert!(outcome.line(Fault::Freeze).ends_with("; the fence refused 2 writes"), "{outcome:?}");
+}

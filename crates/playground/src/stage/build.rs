@@ -15,11 +15,16 @@ use crate::print::progress;
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Builds a variant on a thread of its own, so that Ctrl-C is heard meanwhile.
-pub async fn build(variant: Variant) -> Result<PathBuf> {
-    progress(&format!("building {variant}, which takes some minutes the first time"));
+pub async fn build(variant: Variant, has_gate: bool) -> Result<PathBuf> {
+    let what = if has_gate { variant.to_string() } else { format!("{variant} without its gate") };
+    progress(&format!("building {what}, which takes some minutes the first time"));
     let (done, built) = oneshot::channel();
     // Unheard when the demo has been ended.
-    let thread = thread::spawn(move || drop(done.send(variant.build(Profile::Debug))));
+    let run = move || match has_gate {
+        true => variant.build(Profile::Debug),
+        false => variant.build_without_gate(Profile::Debug),
+    };
+    let thread = thread::spawn(move || drop(done.send(run())));
     let _building = Building(Some(thread));
     tokio::pin!(built);
     let start = Instant::now();

@@ -28,11 +28,14 @@ struct Glyphs {
     frozen: char,
     ended: char,
     stale: char,
+    refused: char,
     lasts: char,
 }
 
-const UTF8: Glyphs = Glyphs { leads: '▇', stands_by: '·', frozen: '░', ended: '×', stale: '!', lasts: '─' };
-const ASCII: Glyphs = Glyphs { leads: '#', stands_by: '.', frozen: '~', ended: 'x', stale: '!', lasts: '-' };
+const UTF8: Glyphs =
+    Glyphs { leads: '▇', stands_by: '·', frozen: '░', ended: '×', stale: '!', refused: 'R', lasts: '─' };
+const ASCII: Glyphs =
+    Glyphs { leads: '#', stands_by: '.', frozen: '~', ended: 'x', stale: '!', refused: 'R', lasts: '-' };
 
 /// Draws it, in lines of at most `look.width` columns if that can be.
 pub fn text(timeline: &Timeline, look: Look) -> String {
@@ -54,7 +57,7 @@ pub fn text(timeline: &Timeline, look: Look) -> String {
     if !timeline.faults.is_empty() {
         text += &line("fault", &marks(&timeline.faults, &scale, &glyphs));
     }
-    for line in wrap(&legend(&glyphs), Some(look.width), 2) {
+    for line in wrap(&legend(timeline, &glyphs), Some(look.width), 2) {
         text += &(line + "\n");
     }
     text
@@ -69,9 +72,14 @@ fn labels(timeline: &Timeline, width: usize) -> Vec<String> {
     timeline.rows.iter().map(|row| format!("{:5}", label(row))).collect()
 }
 
-fn legend(glyphs: &Glyphs) -> String {
-    let Glyphs { leads, stands_by, frozen, ended, stale, .. } = glyphs;
-    format!("{leads} leads  {stands_by} stands by  {frozen} frozen  {ended} ended  {stale} acts although another leads")
+fn legend(timeline: &Timeline, glyphs: &Glyphs) -> String {
+    let Glyphs { leads, stands_by, frozen, ended, stale, refused, .. } = glyphs;
+    let is_refused = timeline.rows.iter().any(|row| !row.refused.is_empty());
+    let refused = if is_refused { format!("  {refused} a write is refused") } else { String::new() };
+    format!(
+        "{leads} leads  {stands_by} stands by  {frozen} frozen  {ended} ended  \
+         {stale} acts although another leads{refused}"
+    )
 }
 
 /// From times to columns.
@@ -117,6 +125,9 @@ fn cells(row: &Row, scale: &Scale, glyphs: &Glyphs) -> String {
     if row.has_ended {
         chart[scale.column(row.alive.1)] = glyphs.ended;
     }
+    for at in &row.refused {
+        chart[scale.column(*at)] = glyphs.refused;
+    }
     for at in &row.stale {
         chart[scale.column(*at)] = glyphs.stale;
     }
@@ -155,11 +166,11 @@ mod tests {
         let expected = "
          0s      2s      4s      6s      8s
 native-0 ########x
-native-1 ................########~~~~~~~~####!###
+native-1 ................########~~~~~~~~####!#R#
 native-2                 ............############
 fault            1               2--------
 # leads  . stands by  ~ frozen  x ended  ! acts
-  although another leads
+  although another leads  R a write is refused
 ";
         assert_eq!(text(&story(), PLAIN), expected[1..]);
     }

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         Trial::test("the_quick_story_ends_well_and_says_what_happened", quick_story),
+        Trial::test("controller::a_thawed_leader_writes_nothing_and_the_fence_refuses_nothing", controller),
         Trial::test("on_a_terminal_keys_act_on_the_leader_and_forty_columns_are_enough", keys),
         Trial::test("no_color_is_heard_and_nine_columns_are_no_panic", no_colour),
         Trial::test("ctrl_c_ends_everything_with_code_130", interrupt),
@@ -76,6 +77,40 @@ fn quick_story() -> Tried {
     check!(!said.contains('\x1b'), "there are colours although nobody sees them\n{said}");
     let svg = std::fs::read_to_string(svg)?;
     check!(svg.starts_with("<svg") && svg.contains("native-0 leads"), "this is no timeline: {svg}");
+    Ok(())
+}
+
+fn controller() -> Tried {
+    let dir = tempfile::tempdir()?;
+    let svg = dir.path().join("demo.svg");
+    let mut demo = Demo::start(&[
+        "controller",
+        "--fencing",
+        "--story",
+        "freeze",
+        "--tick",
+        "500ms",
+        "--svg",
+        &svg.to_string_lossy(),
+    ])?;
+    let code = demo.wait(LONG)?;
+    let (said, errors) = demo.said()?;
+    check!(code == Some(0), "it ended with {code:?}\n{said}\n{errors}");
+    for line in [
+        "=== controller: 3 replicas compete for one Lease; its holder leads, and copies ConfigMaps",
+        "    fencing is in force",
+        // The first leader, and the next one, which writes each copy anew.
+        "reconciled created=10",
+        "=== 1/1 freeze: SIGSTOP to controller-",
+        "reconciled action=updated",
+        "made no stale act after the thaw",
+        "==> somebody led after 1 of 1 faults; two never acted at once",
+    ] {
+        check!(said.contains(line), "{line:?} is missing in\n{said}\n{errors}");
+    }
+    check!(!said.contains("refused"), "the gate did not ask first\n{said}");
+    let svg = std::fs::read_to_string(svg)?;
+    check!(svg.contains("<title>controller with fencing: ") && svg.contains(" acts, "), "no acts are shown: {svg}");
     Ok(())
 }
 
@@ -145,11 +180,16 @@ fn refused_by_a_replica() -> Tried {
 }
 
 fn bad_command_line() -> Tried {
-    let mut demo = Demo::start(&["nativ"])?;
-    let code = demo.wait(SOON)?;
-    let (said, errors) = demo.said()?;
-    let is_one_line = errors.lines().count() == 1 && said.is_empty();
-    check!(code == Some(2) && is_one_line && errors.contains("the variants are native,"), "{code:?}\n{said}\n{errors}");
+    for (arguments, why) in [
+        (&["nativ"][..], "the variants are native,"),
+        (&["client-go", "--fencing"], "--fencing is for the example controller only, not for client-go"),
+    ] {
+        let mut demo = Demo::start(arguments)?;
+        let code = demo.wait(SOON)?;
+        let (said, errors) = demo.said()?;
+        let is_one_line = errors.lines().count() == 1 && said.is_empty();
+        check!(code == Some(2) && is_one_line && errors.contains(why), "{code:?}\n{said}\n{errors}");
+    }
     Ok(())
 }
 

@@ -27,6 +27,7 @@ pub const KINDS: [&str; 2] = ["ValidatingAdmissionPolicy", "ValidatingAdmissionP
 const GUARDED: &str = "still-leading.dev/guarded";
 const EPOCH: &str = "still-leading.dev/epoch";
 const NO_EPOCH: &str = "a leader must write its epoch (annotation still-leading.dev/epoch)";
+const KEEPS_ITS_LABEL: &str = "a guarded object keeps its label (still-leading.dev/guarded)";
 const FENCED: &str = "fenced: epoch 1500 is over, 1600 has written since";
 
 const PAGE: &str = "fencing.md";
@@ -206,6 +207,8 @@ impl Place<'_> {
         }
         let bare = self.patch(json!({"metadata": {"labels": {GUARDED: null}, "annotations": {EPOCH: null}}})).await;
         ensure!(refusal(&bare)?.ends_with(NO_EPOCH), "{bare:?}");
+        let rides = self.patch(json!({"metadata": {"labels": {GUARDED: null}}})).await;
+        ensure!(refusal(&rides)?.ends_with(KEEPS_ITS_LABEL), "{rides:?}");
         ensure!(self.person.get("child").await? == before, "a refused write has changed something");
         Ok(())
     }

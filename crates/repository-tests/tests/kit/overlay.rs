@@ -21,8 +21,10 @@ const COMPONENTS: Components = &[
 const OF_A_VARIANT: usize = 3;
 
 /// Rights of the example in its namespace that no name can bound, with their reasons in its `role.yaml`.
-const CONTROLLER: [(&str, &str, &[&str]); 2] =
-    [("configmaps", "", &["get", "list", "watch", "create", "update"]), ("events", "events.k8s.io", &["create", "patch"])];
+const CONTROLLER: [(&str, &str, &[&str]); 2] = [
+    ("configmaps", "", &["get", "list", "watch", "create", "update"]),
+    ("events", "events.k8s.io", &["create", "patch"]),
+];
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use still_leading::{Config, End, LeadError, Lost, Term};
+use still_leading::{Config, End, Gate, LeadError, Lost, Term};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -163,4 +163,56 @@ pub async fn dropping_the_future_aborts_the_work_and_releases_the_lease_after_it
     let released = tokio::task::spawn_blocking(move || api.wait_for_holder(str::is_empty));
     released.await.unwrap();
     assert!(!running.load(Ordering::SeqCst), "the work had ended first");
+}
+
+/// How work ends while an act that it has begun blocks its thread, in a task of its own as those of a `Controller`.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Returns,
+    Panics,
+    IsDropped,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 3)]
+pub async fn acts_of_every_gate_of_a_term_are_waited_for_before_the_release() {
+    for way in [Way::Returns, Way::Panics, Way::IsDropped] {
+        let api = ApiServer::start();
+        let elector = api.elector_with("acts", |config| config.lease_duration = Duration::from_secs(4));
+        let (begun, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (of_act, of_work) = (Arc::clone(&ended), Arc::clone(&begun));
+        let leading = elector.lead(pending(), move |term| {
+            let (ended, begun) = (Arc::clone(&of_act), Arc::clone(&of_work));
+            async move {
+                let (gate, told) = (Gate::from(term), Arc::clone(&begun));
+                tokio::spawn(async move {
+                    let act = async {
+                        told.store(true, Ordering::SeqCst);
+                        block(Duration::from_millis(700));
+                        ended.store(true, Ordering::SeqCst);
+                    };
+                    gate.run(act).await
+                });
+                while !begun.load(Ordering::SeqCst) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                match way {
+                    Way::Returns => {}
+                    Way::Panics => panic!("a bug"),
+                    Way::IsDropped => pending().await,
+                }
+            }
+        });
+        let has_begun = async {
+            while !begun.load(Ordering::SeqCst) || !matches!(way, Way::IsDropped) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            _ = leading => {}
+            () = has_begun => {}
+        }
+        let api = tokio::task::spawn_blocking(move || api.wait_for_holder(str::is_empty));
+        api.await.unwrap();
+        assert!(ended.load(Ordering::SeqCst), "{way:?}: an act ran on after the release");
+    }
 }

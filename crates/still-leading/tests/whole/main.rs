@@ -40,6 +40,7 @@ fn side_by_side() {
         lead::work_that_overstays_keeps_the_lease_and_is_an_error,
         lead::work_that_blocks_every_thread_of_the_application_costs_no_term,
         lead::dropping_the_future_aborts_the_work_and_releases_the_lease_after_its_end,
+        lead::acts_of_every_gate_of_a_term_are_waited_for_before_the_release,
         process::sigterm_releases_the_lease_and_ends_the_process_in_order,
         process::sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are_free,
         process::work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and_keeps_the_lease,

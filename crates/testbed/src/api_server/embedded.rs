@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 use kube::api::DynamicObject;
 use serde_json::Value;
-use still_leading_lease_api::{Access, Options, PolicyRule, Server, Store, User};
+use still_leading_lease_api::{Access, Fence, Options, PolicyRule, Server, Store, User};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::client::{client_of, random_hex};
@@ -78,6 +78,11 @@ impl Embedded {
         let client = client_of(self.address, &self.authority, &self.token)?;
         manifests::apply(&client, &stored, namespace).await?;
         lock(&self.granted).insert(user_name(namespace, account), rules_of(objects, account)?);
+        Ok(())
+    }
+
+    pub(super) fn fence(&self, fence: Fence) -> Result<()> {
+        lock(&self.server).as_ref().context("the API server does not run")?.fence(fence);
         Ok(())
     }
 

@@ -10,7 +10,7 @@
 
 mod terms;
 
-pub use terms::{Act, Frozen, Leading, Term, acts, frozen, is_act, leading, terms};
+pub use terms::{Act, Frozen, Leading, Term, acts, frozen, is_act, leading, refusal, terms};
 
 use std::fmt;
 use std::time::Duration;

@@ -45,9 +45,9 @@ pub async fn an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_dea
 }
 
 pub async fn a_count_of_transitions_at_its_end_hinders_nobody(fixture: Fixture) -> Result<()> {
-    /// More than twice what the slowest takes, which lets the Lease expire and waits some more. Half of the variants are
-    /// waited for in vain.
-    const SUCCESSOR_BOUND: Duration = Duration::from_secs(40);
+    /// Longer than the slowest takes, which lets the Lease expire and waits some more, and no longer: half of the variants
+    /// are waited for in vain.
+    const SUCCESSOR_BOUND: Duration = Duration::from_secs(25);
     let (fleet, old) = fixture.led_fleet().await?;
     write(&fleet, json!({"leaseTransitions": i32::MAX})).await?;
     let asked = fleet.replica(old).terminate()?;

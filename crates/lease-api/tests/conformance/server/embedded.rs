@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use still_leading_lease_api::{Access, Fence, Limits, Options, Server, Store, User};
+use still_leading_lease_api::{Access, Limits, Options, Server, Store, User};
 use still_leading_testbed::api_server::{client, user_name};
 use still_leading_testbed::manifests::create_namespace;
 
@@ -43,13 +43,7 @@ impl Embedded {
     }
 
     pub fn fence(&self, fixture: &Fixture, user: &str) {
-        self.server.fence(Fence {
-            policy: fence::policy(fixture),
-            binding: fence::binding(fixture),
-            user: user_name(&fixture.namespace, user),
-            label: fence::LABEL.to_owned(),
-            annotation: fence::ANNOTATION.to_owned(),
-        });
+        self.server.fence(fence::around(fixture, user));
     }
 }
 

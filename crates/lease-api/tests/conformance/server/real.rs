@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
@@ -13,8 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::json;
-use still_leading_testbed::api_server::{client, service_account_token, user_name, wait_until_allowed};
+use still_leading_testbed::api_server::{client, service_account_token, wait_until_allowed};
 use still_leading_testbed::manifests::create_namespace;
 use still_leading_testbed::{ApiServer, ServerKind};
 use tokio::time::{Instant, sleep};
@@ -25,7 +24,6 @@ use crate::fence;
 use crate::fixture::{Fixture, Users};
 
 const CACHED_BOUND: Duration = Duration::from_secs(30);
-const FENCE_BOUND: Duration = Duration::from_secs(60);
 
 pub struct Real {
     server: ApiServer,
@@ -70,24 +68,10 @@ impl Real {
         Ok(Fixture { namespace, address, clients })
     }
 
-    /// Applies the policy, and waits until it refuses something: that takes the server up to two seconds.
+    /// Takes up to two seconds.
     pub async fn fence(&self, fixture: &Fixture, user: &str) -> Result<()> {
-        let admin = self.server.client()?;
-        let (policy, binding) = fence::manifests(fixture, &user_name(&fixture.namespace, user))?;
-        Api::all(admin.clone()).create(&PostParams::default(), &policy).await?;
-        Api::all(admin).create(&PostParams::default(), &binding).await?;
-        let maps: Api<ConfigMap> = Api::namespaced(fixture.client(user)?.clone(), &fixture.namespace);
-        let probe = serde_json::from_value(json!({"metadata": {"name": "probe", "labels": {fence::LABEL: "true"}}}))?;
-        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let deadline = Instant::now() + FENCE_BOUND;
-        loop {
-            match maps.create(&dry_run, &probe).await {
-                Err(kube::Error::Api(status)) if status.message.contains("ValidatingAdmissionPolicy") => return Ok(()),
-                Ok(_) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
-                Ok(_) => bail!("the policy does not come into force"),
-                Err(error) => return Err(error).context("waiting for the policy"),
-            }
-        }
+        let fence = fence::around(fixture, user);
+        self.server.fence(&fence, &fence::manifest(fixture, &fence)).await
     }
 }
 

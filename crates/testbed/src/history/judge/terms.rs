@@ -8,6 +8,8 @@ const STOPPED: &str = "stopped leading";
 const STILL_LEADING: &str = "still leading";
 const RECONCILED: &str = "reconciled";
 const UNCHANGED: &str = "unchanged";
+const FAILED: &str = "reconcile failed";
+const FENCED: &str = "fenced: ";
 
 /// One unbroken spell of leadership of a replica, by its own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,12 @@ pub fn terms(events: &[Event]) -> Vec<Term> {
 pub fn is_act(event: &Event) -> bool {
     let wrote = || event.fields.get("action").and_then(|it| it.as_str()).is_some_and(|action| action != UNCHANGED);
     event.message == STILL_LEADING || (event.message == RECONCILED && wrote())
+}
+
+/// Why the API server refused a write of an older leader: what its fence said, from `fenced: ` on. None of other events.
+pub fn refusal(event: &Event) -> Option<&str> {
+    let error = event.fields.get("error").filter(|_| event.message == FAILED)?.as_str()?;
+    error.find(FENCED).map(|place| &error[place..])
 }
 
 /// Returns the acts in the order of their times.

@@ -301,3 +301,18 @@ fn a_doubt_names_the_replica_and_what_is_missing() {
     assert_eq!(said(Reason::NoEndLogged), "a did not log the end of its term");
     assert!(said(Reason::LaterTermOver).starts_with("a acted after another term"));
 }
+
+#[test]
+fn only_a_write_that_a_fence_refused_is_a_refusal() {
+    let failed = |message: &str, error: &str| {
+        let fields = Map::from_iter([("error".to_owned(), Value::from(error))]);
+        Event { at: 1, replica: "a".to_owned(), message: message.to_owned(), fields }
+    };
+    let why = "fenced: epoch 1 is over, 2 has written since";
+    let fenced = failed("reconcile failed", &format!("configmaps \"x\" is forbidden: ... denied request: {why}"));
+    assert_eq!(refusal(&fenced), Some(why));
+    assert!(!is_act(&fenced));
+    assert_eq!(refusal(&failed("reconcile failed", "the object has been modified")), None);
+    assert_eq!(refusal(&failed("failed to update lease", why)), None);
+    assert_eq!(refusal(&events(&["1 a reconcile failed"])[0]), None);
+}

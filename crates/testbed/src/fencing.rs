@@ -1,0 +1,33 @@
+//! The policy of `deploy/components/fencing` for one account, as the component's kustomization names it.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::api_server::{Fence, user_name};
+use crate::assets::workspace;
+
+/// What copies of the example `controller` carry, and the policy looks for.
+const GUARDED: &str = "still-leading.dev/guarded";
+/// Where the example writes its epoch.
+const EPOCH: &str = "still-leading.dev/epoch";
+
+/// The fence around `account` in `namespace`, and its manifest, for [`ApiServer::fence`](crate::ApiServer::fence).
+///
+/// # Errors
+/// The component is not where it should be.
+pub fn component(account: &str, namespace: &str) -> Result<(Fence, String)> {
+    let name = format!("{account}.{namespace}");
+    let read = |file: &str| {
+        let path = workspace().join("deploy/components/fencing").join(file);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let of_namespace = "kubernetes.io/metadata.name: ";
+    let manifest = [read("policy.yaml")?, read("binding.yaml")?].join("---\n");
+    let manifest = manifest
+        .replace("still-leading.still-leading", &name)
+        .replace("'still-leading'", &format!("'{account}'"))
+        .replace(&format!("{of_namespace}still-leading"), &format!("{of_namespace}{namespace}"));
+    let [policy, label, annotation] = [&name, GUARDED, EPOCH].map(str::to_owned);
+    Ok((Fence { policy, binding: name, user: user_name(namespace, account), label, annotation }, manifest))
+}
