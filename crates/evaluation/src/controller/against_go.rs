@@ -20,8 +20,13 @@ const SOURCES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a thawed leader is looked at: longer than the renew deadline.
 const AFTER: Duration = Duration::from_secs(6);
-/// So many reconciles run at once, with more waiting than they can keep up with.
+/// So many reconciles run at once, of 300 ms each.
 const CONCURRENCY: usize = 4;
+/// More than they can keep up with, and few enough that each changes several times meanwhile: so each reconcile that is in
+/// flight has something to write.
+const SOURCES_OF_DRAIN: usize = 12;
+/// Until a new leader has looked at all of these.
+const BUSY: Duration = Duration::from_millis(1500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
@@ -48,12 +53,20 @@ async fn series(lab: Lab<'_>, language: Language, trouble: Trouble) -> Result<Ve
         Language::Go => (Variant::ControllerGo, &lab.programs.go),
     };
     let args: &[&str] = if trouble == Trouble::Drain { &["--delay", "300ms"] } else { &[] };
-    let mut stage = Stage::start(lab, Setup { variant, program, sources: SOURCES, fenced: false, args }).await?;
+    let sources = if trouble == Trouble::Drain { SOURCES_OF_DRAIN } else { SOURCES };
+    let mut stage = Stage::start(lab, Setup { variant, program, sources, fenced: false, args }).await?;
     let mut done = Vec::new();
     for trial in 0..lab.trials {
         let leader = stage.leader(None).await?;
-        let kind = if trouble == Trouble::Freeze { Kind::ChangesAndNew } else { Kind::Changes };
-        let editing = Editing::start(stage.objects.clone(), SOURCES, kind, PAUSE);
+        let kind = match trouble {
+            Trouble::Freeze => Kind::ChangesAndNew,
+            Trouble::Drain => Kind::AllAtOnce,
+            Trouble::Term | Trouble::Kill => Kind::Changes,
+        };
+        let editing = Editing::start(stage.objects.clone(), sources, kind, PAUSE);
+        if trouble == Trouble::Drain {
+            sleep(BUSY).await;
+        }
         // Not in step with the polls of a standby.
         sleep(TIMINGS.retry_period.mul_f64(2.0 + phase(trial))).await;
         let what = inflict(&stage, trouble, &leader).await?;

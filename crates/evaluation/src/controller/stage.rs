@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
+use still_leading_testbed::api_server::Fence;
+use still_leading_testbed::fencing::component;
 use still_leading_testbed::proxy::Request;
 use still_leading_testbed::{ApiServer, Fleet, FleetOptions, Timings, Variant, Verb, manifests};
 use tokio::time::{Instant, sleep};
@@ -41,7 +43,7 @@ pub(super) struct Stage<'a> {
     /// The sources at the start.
     pub(super) sources: usize,
     watch: Watch,
-    fenced: bool,
+    fence: Option<Fence>,
 }
 
 /// A term and the replica that has it.
@@ -66,9 +68,14 @@ impl<'a> Stage<'a> {
         let mut fleet = Fleet::start(lab.server, options).await?;
         let objects: Api<ConfigMap> = Api::namespaced(fleet.client().clone(), fleet.namespace());
         let watch = Watch::start(objects.clone());
-        if setup.fenced {
-            fencing::install(fleet.client(), fleet.lease_name(), fleet.namespace()).await?;
-        }
+        let fence = match setup.fenced {
+            true => {
+                let (fence, manifest) = component(fleet.lease_name(), fleet.namespace())?;
+                lab.server.fence(&fence, &manifest).await?;
+                Some(fence)
+            }
+            false => None,
+        };
         let (params, made) = (PostParams::default(), &objects);
         let creating = (0..setup.sources).map(|number| {
             let params = &params;
@@ -80,7 +87,7 @@ impl<'a> Stage<'a> {
             live.push(fleet.start_replica(lab.server).await?);
         }
         let stage =
-            Self { server: lab.server, fleet, objects, live, sources: setup.sources, watch, fenced: setup.fenced };
+            Self { server: lab.server, fleet, objects, live, sources: setup.sources, watch, fence };
         stage.leader(None).await?;
         stage.settled().await?;
         for index in &stage.live {
@@ -110,6 +117,8 @@ impl<'a> Stage<'a> {
         loop {
             let term = self.terms().pop().filter(|term| term.epoch > after && term.ended.is_none());
             if let Some(term) = term {
+                // The watch may be faster than the answer to the write, by which the holder is known.
+                sleep(LOOK * 5).await;
                 let index = self.holder().context("nobody has written the Lease")?;
                 return Ok(Leader { index, term });
             }
@@ -143,7 +152,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn wrong(&self) -> Vec<String> {
-        let epoch = self.fenced.then(|| self.terms().last().map_or(u64::MAX, |term| term.epoch));
+        let epoch = self.fence.is_some().then(|| self.terms().last().map_or(u64::MAX, |term| term.epoch));
         judge::wrong(&self.watch.seen(), epoch)
     }
 
@@ -196,8 +205,8 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) async fn end(self) {
-        if self.fenced {
-            fencing::remove(self.fleet.client(), self.fleet.lease_name(), self.fleet.namespace()).await;
+        if let Some(fence) = &self.fence {
+            fencing::remove(self.fleet.client(), fence).await;
         }
         self.fleet.stop().await;
     }
