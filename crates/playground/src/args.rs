@@ -15,15 +15,17 @@ use crate::faults::{Fault, UnknownFault};
 use crate::keys::KEYS;
 
 const EXAMPLE: &str = "\
-Example: controller, a kube-rs Controller that copies labelled ConfigMaps. Only its leader writes. The demo makes the \
-ConfigMaps and changes them. To see what an old leader can do, and what stops it, compare controller, \
-controller --without-gate, and controller --without-gate --fencing, each with --story freeze.";
+Example: controller, a kube-rs Controller that copies labelled ConfigMaps, and only on the leader. The demo makes the \
+ConfigMaps and changes them. What stops an old leader, side by side:
+  cargo demo controller --story freeze: its gate does, so it writes nothing after the thaw
+  cargo demo controller --story freeze --without-gate: only the end of its process does, and until then it may write beside the next leader
+  cargo demo controller --story freeze --without-gate --fencing: the API server refuses what it writes until then";
 
 const EXIT_CODES: &str = "\
 Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no replica acted after the \
 end of its term; 1 when nobody led, or the demo could not run; 3 when somebody led after each fault, but a replica \
 acted after the end of its term: then two may have acted at once. Some variants do that by design: the README of \
-client-go says when. Without a story, or when you quit one: 0. Always: 2 for a bad command line, 130 after Ctrl-C, 141 \
+client-go says when. The example without its gate may. Without a story, or when you quit one: 0. Always: 2 for a bad command line, 130 after Ctrl-C, 141 \
 when nobody reads the output any more.";
 
 /// Three replicas on this machine, one leader, and what happens when it is stopped, killed, frozen or cut off.
@@ -75,7 +77,7 @@ pub struct Args {
     #[arg(long)]
     pub fencing: bool,
 
-    /// Only controller: build it without its gate, so that a thawed leader goes on writing
+    /// Only controller: build it without its gate, so that a thawed leader may write until its process ends
     #[arg(long)]
     pub without_gate: bool,
 
@@ -280,7 +282,7 @@ mod tests {
             assert!(help.contains(&format!("  {}: ", fault.name())), "{} is missing in\n{help}", fault.name());
         }
         assert!(help.contains("Variants: native, ") && help.contains("q quits"), "{help}");
-        assert!(help.contains("Example: controller, ") && help.contains("--without-gate --fencing"), "{help}");
+        assert!(help.contains("Example: controller, ") && help.contains("--without-gate --fencing: "), "{help}");
         assert!(help.contains("Exit codes") && help.contains("Usage: cargo demo"), "{help}");
     }
 }

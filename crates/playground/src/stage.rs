@@ -2,7 +2,6 @@
 //! would.
 
 mod build;
-mod fence;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
-use still_leading_testbed::{ApiServer, Assets, Event, Fleet, FleetOptions, ServerKind, Timings, Variant};
+use still_leading_testbed::{ApiServer, Assets, Event, Fleet, FleetOptions, ServerKind, Timings, Variant, fencing};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -80,7 +79,8 @@ impl Stage {
         output.begin();
         let mut fleet = Fleet::start(&server, options).await?;
         if args.fencing {
-            fence::put_up(&server, fleet.namespace(), fleet.lease_name()).await.context("putting up the fence")?;
+            let (fence, policy) = fencing::component(fleet.lease_name(), fleet.namespace())?;
+            server.fence(&fence, &policy).await.context("putting up the fence")?;
         }
         introduce(output, args, &fleet, &server)?;
         let sources = match variant.is_example() {

@@ -31,3 +31,25 @@ pub fn component(account: &str, namespace: &str) -> Result<(Fence, String)> {
     let [policy, label, annotation] = [&name, GUARDED, EPOCH].map(str::to_owned);
     Ok((Fence { policy, binding: name, user: user_name(namespace, account), label, annotation }, manifest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_policy_is_given_the_names_of_the_account_and_its_namespace() {
+        let (fence, manifest) = component("app", "ns").unwrap();
+        assert_eq!((fence.policy.as_str(), fence.user.as_str()), ("app.ns", "system:serviceaccount:ns:app"));
+        for part in [
+            "  name: app.ns\n",
+            "  policyName: app.ns\n",
+            "request.namespace + ':' + 'app'\n",
+            "      kubernetes.io/metadata.name: ns\n",
+            GUARDED,
+            EPOCH,
+        ] {
+            assert!(manifest.contains(part), "{part:?} is missing in\n{manifest}");
+        }
+        assert!(!manifest.replace(GUARDED, "").replace(EPOCH, "").contains("still-leading"), "{manifest}");
+    }
+}

@@ -50,7 +50,46 @@ impl Reconciles {
         Self(family)
     }
 
-    pub fn count(&self, outcome: Outcome) {
-        self.0.get_or_create(&Label { result: outcome.name() }).inc();
+    /// A reconcile begins. It counts when it ends; one that is dropped before has lost its term.
+    pub fn begin(&self) -> Counted<'_> {
+        Counted { reconciles: self, outcome: Outcome::NotLeading }
+    }
+}
+
+/// A reconcile that runs.
+pub struct Counted<'a> {
+    reconciles: &'a Reconciles,
+    outcome: Outcome,
+}
+
+impl Counted<'_> {
+    pub fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.reconciles.0.get_or_create(&Label { result: self.outcome.name() }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use still_leading_scaffold::Status;
+
+    use super::*;
+
+    #[test]
+    fn each_reconcile_counts_once_and_one_that_is_dropped_has_lost_its_term() {
+        let metrics = Metrics::new("my-lease");
+        let reconciles = Reconciles::new(&metrics);
+        reconciles.begin().end(Outcome::Written);
+        drop(reconciles.begin());
+        let text = metrics.render(&Status::default());
+        for (result, times) in [("written", 1), ("not_leading", 1), ("refused", 0)] {
+            let line = format!("controller_reconciles_total{{name=\"my-lease\",result=\"{result}\"}} {times}");
+            assert!(text.contains(&line), "{line} is missing in\n{text}");
+        }
     }
 }

@@ -34,52 +34,48 @@ pub struct Context {
     pub reconciles: Reconciles,
 }
 
-/// Makes the copy of `source` what it should be. Runs inside the gate: it begins only while the term lasts, and is dropped when
-/// the term is over.
+/// Makes the copy of `source` what it should be, and counts how that ended. Runs inside the gate: it begins only while the term
+/// lasts, and is dropped when the term is over.
 pub async fn reconcile(source: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {
-    let (object, child) = (ObjectRef::from_obj(&*source), mirror::child_name(&source));
+    let counted = context.reconciles.begin();
+    let end = copy(&source, &context).await;
+    counted.end(match &end {
+        Ok(outcome) => *outcome,
+        Err(Error::NotLeading(_)) => Outcome::NotLeading,
+        Err(Error::Fenced(_)) => Outcome::Refused,
+        Err(Error::Foreign(_) | Error::Kube(_)) => Outcome::Failed,
+    });
+    end.map(|_| Action::requeue(RESYNC))
+}
+
+async fn copy(source: &ConfigMap, context: &Context) -> Result<Outcome, Error> {
+    let (object, child) = (ObjectRef::from_obj(source), mirror::child_name(source));
     let children: Api<ConfigMap> = Api::namespaced(context.client.clone(), &source.namespace().unwrap_or_default());
     let present = children.get_opt(&child).await?;
     if !context.delay.is_zero() {
         sleep(context.delay).await;
     }
-    let Some(next) = mirror::next(&source, present.as_ref(), context.epoch, context.stamp)? else {
-        context.reconciles.count(Outcome::Unchanged);
+    let Some(next) = mirror::next(source, present.as_ref(), context.epoch, context.stamp)? else {
         debug!(%object, action = "unchanged", "reconciled");
-        return Ok(Action::requeue(RESYNC));
+        return Ok(Outcome::Unchanged);
     };
     let action = match context.writer.write(&next).await? {
         Written::Created => "created",
         Written::Updated => "updated",
     };
-    context.reconciles.count(Outcome::Written);
     info!(%object, action, epoch = context.epoch, "reconciled");
-    Ok(Action::requeue(RESYNC))
+    Ok(Outcome::Written)
 }
 
 /// What follows from a failure. The library logs it.
-pub fn error_policy(_: Arc<ConfigMap>, error: &Error, context: Arc<Context>) -> Action {
+pub fn error_policy(_: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
     match error {
-        Error::NotLeading(_) => {
-            context.reconciles.count(Outcome::NotLeading);
-            Action::await_change()
-        }
-        Error::Fenced(_) => {
-            context.reconciles.count(Outcome::Refused);
-            Action::requeue(RETRY)
-        }
-        Error::Kube(error) => {
-            context.reconciles.count(Outcome::Failed);
-            Action::requeue(match error {
-                kube::Error::Api(status) if status.code == 409 => RETRY_CONFLICT,
-                // A right is missing, or the name is too long, or the copy was made immutable.
-                kube::Error::Api(status) if matches!(status.code, 403 | 422) => RETRY_SELDOM,
-                _ => RETRY,
-            })
-        }
-        Error::Foreign(_) => {
-            context.reconciles.count(Outcome::Failed);
-            Action::requeue(RETRY_SELDOM)
-        }
+        Error::NotLeading(_) => Action::await_change(),
+        Error::Fenced(_) => Action::requeue(RETRY),
+        Error::Kube(kube::Error::Api(status)) if status.code == 409 => Action::requeue(RETRY_CONFLICT),
+        // A right is missing, or the name is too long, or the copy was made immutable.
+        Error::Kube(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => Action::requeue(RETRY_SELDOM),
+        Error::Kube(_) => Action::requeue(RETRY),
+        Error::Foreign(_) => Action::requeue(RETRY_SELDOM),
     }
 }

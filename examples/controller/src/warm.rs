@@ -7,12 +7,15 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{self, applier};
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, reflector::reflector, watcher};
 use kube::{Api, ResourceExt};
 use still_leading::Gate;
@@ -25,6 +28,13 @@ use crate::reconcile::{Context, error_policy, reconcile};
 
 /// A leader that falls behind by more changes than this looks at everything again.
 const CHANGES: usize = 1024;
+
+/// A new leader must not work on old caches for as long as kube's own backoff may wait, 30 s and more.
+fn backoff() -> ExponentialBackoff {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(5);
+    ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(LONGEST).with_jitter().without_max_times().into()
+}
 
 /// The sources as this replica knows them, and what changes.
 #[derive(Clone)]
@@ -41,11 +51,11 @@ impl Caches {
     ) -> Self {
         let (store, writer) = reflector::store();
         let (changes, _) = broadcast::channel(CHANGES);
-        let sources = reflector(writer, watcher(sources, of_sources).default_backoff())
+        let sources = reflector(writer, watcher(sources, of_sources).backoff(backoff()))
             .touched_objects()
             .map(|source| source.map(|source| Some(ObjectRef::from_obj(&source))));
         let children = watcher(children, of_children)
-            .default_backoff()
+            .backoff(backoff())
             .touched_objects()
             .map(|child| child.map(|child| source_of(&child)));
         let tell = changes.clone();

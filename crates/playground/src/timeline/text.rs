@@ -33,9 +33,9 @@ struct Glyphs {
 }
 
 const UTF8: Glyphs =
-    Glyphs { leads: '▇', stands_by: '·', frozen: '░', ended: '×', stale: '!', refused: 'R', lasts: '─' };
+    Glyphs { leads: '▇', stands_by: '·', frozen: '░', ended: '×', stale: '!', refused: 'F', lasts: '─' };
 const ASCII: Glyphs =
-    Glyphs { leads: '#', stands_by: '.', frozen: '~', ended: 'x', stale: '!', refused: 'R', lasts: '-' };
+    Glyphs { leads: '#', stands_by: '.', frozen: '~', ended: 'x', stale: '!', refused: 'F', lasts: '-' };
 
 /// Draws it, in lines of at most `look.width` columns if that can be.
 pub fn text(timeline: &Timeline, look: Look) -> String {
@@ -75,7 +75,7 @@ fn labels(timeline: &Timeline, width: usize) -> Vec<String> {
 fn legend(timeline: &Timeline, glyphs: &Glyphs) -> String {
     let Glyphs { leads, stands_by, frozen, ended, stale, refused, .. } = glyphs;
     let is_refused = timeline.rows.iter().any(|row| !row.refused.is_empty());
-    let refused = if is_refused { format!("  {refused} a write is refused") } else { String::new() };
+    let refused = if is_refused { format!("  {refused} fenced") } else { String::new() };
     format!(
         "{leads} leads  {stands_by} stands by  {frozen} frozen  {ended} ended  \
          {stale} acts although another leads{refused}"
@@ -166,11 +166,11 @@ mod tests {
         let expected = "
          0s      2s      4s      6s      8s
 native-0 ########x
-native-1 ................########~~~~~~~~####!#R#
+native-1 ................########~~~~~~~~####!#F#
 native-2                 ............############
 fault            1               2--------
 # leads  . stands by  ~ frozen  x ended  ! acts
-  although another leads  R a write is refused
+  although another leads  F fenced
 ";
         assert_eq!(text(&story(), PLAIN), expected[1..]);
     }

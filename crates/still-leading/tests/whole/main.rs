@@ -44,6 +44,7 @@ fn side_by_side() {
         process::sigterm_releases_the_lease_and_ends_the_process_in_order,
         process::sigterm_while_every_thread_is_blocked_ends_the_process_in_order_once_they_are_free,
         process::work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound_and_keeps_the_lease,
+        process::a_reconcile_that_blocks_for_ever_ends_with_the_process_by_its_bound_with_a_reason,
         process::a_second_signal_ends_the_process_at_once,
         process::a_full_pipe_on_standard_output_costs_neither_the_term_nor_the_shutdown,
         readme::the_program_of_the_readme_is_the_example_and_short,

@@ -1,14 +1,20 @@
 //! Whole processes: signals, a full pipe on standard output, work that cannot be stopped.
 
+use std::convert::Infallible;
 use std::env;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{ApiServer, BOUND, wait_until};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::watcher;
+use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
-use still_leading::{Config, Elector, OnOverstay, Term, shutdown_signal};
+use still_leading::{Config, Elector, OnOverstay, Term, controller, shutdown_signal};
 
 const ROLE: &str = "STILL_LEADING_TEST_CHILD";
 const URL: &str = "STILL_LEADING_TEST_URL";
@@ -22,7 +28,7 @@ pub fn child() {
     tracing_subscriber::fmt().with_ansi(false).init();
     let end = runtime.block_on(async move {
         let mut config = Config { on_overstay: OnOverstay::ExitProcess, ..crate::common::short("child") };
-        if role == "stays" {
+        if role == "stays" || role == "reconciles" {
             config.drain_timeout = Duration::from_secs(1);
         }
         Elector::new(crate::common::config(&url), config).unwrap().lead(shutdown_signal(), work(role)).await
@@ -47,6 +53,20 @@ fn work(role: String) -> impl Fn(Term) -> std::pin::Pin<Box<dyn Future<Output = 
                 tokio::spawn(async { thread::sleep(Duration::from_secs(3600)) });
             }
             thread::sleep(Duration::from_secs(3600));
+        }),
+        // A Controller whose reconciles block their threads and do not end.
+        "reconciles" => Box::pin(async {
+            let config = crate::common::config(&env::var(URL).unwrap());
+            let objects: Api<Namespace> = Api::all(Client::try_from(config).unwrap());
+            let reconcile = |_, _| async {
+                println!("a reconcile blocks");
+                thread::sleep(Duration::from_secs(3600));
+                Ok::<_, Infallible>(Action::await_change())
+            };
+            let retry = |_, _: &Infallible, _| Action::await_change();
+            controller::run(term, Controller::new(objects, watcher::Config::default()), reconcile, retry, Arc::new(()))
+                .await
+                .unwrap();
         }),
         // Writes more to standard output than a pipe holds.
         "talks" => Box::pin(async move {
@@ -126,6 +146,20 @@ pub fn work_that_blocks_every_thread_for_ever_ends_with_the_process_by_its_bound
     assert_eq!(status.code(), Some(1));
     assert!(took < Duration::from_secs(30), "{took:?}");
     assert!(api.holder().unwrap().starts_with("child_"), "the work may still have run");
+}
+
+pub fn a_reconcile_that_blocks_for_ever_ends_with_the_process_by_its_bound_with_a_reason() {
+    let api = ApiServer::start();
+    let mut process = Process::start("reconciles", &api, Stdio::piped());
+    let mut said = BufReader::new(process.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line == "a reconcile blocks"));
+    process.signal(Signal::TERM);
+    let (status, took) = process.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let reason = "the work did not stop within 1s (shutting down)";
+    assert!(said.any(|line| line.contains(reason)), "the log does not say why");
+    assert!(api.holder().unwrap().starts_with("child_"), "the reconcile may still have run");
 }
 
 pub fn a_second_signal_ends_the_process_at_once() {
