@@ -78,14 +78,13 @@ fn gate(term: Term, cancelled: CancellationToken) -> Gate {
     Gate::new(move || term.remaining(), cancelled)
 }
 
-/// One that is never closed.
+/// One that is never closed: here the term is never over either, see main.rs.
 #[cfg(feature = "control")]
-fn gate(_: Term, _: CancellationToken) -> Gate {
-    Gate::new(|| std::time::Duration::MAX, CancellationToken::new())
+fn gate(term: Term, _: CancellationToken) -> Gate {
+    Gate::new(move || term.remaining(), CancellationToken::new())
 }
 
-/// Returns at the end of the term, and lets `reconciling` go on. Nobody waits for it: the process would be ended otherwise,
-/// right after the end of the term.
+/// Returns at the end of the term, and lets `reconciling` go on. Nobody waits for it, or the process would be ended.
 #[cfg(feature = "control")]
 async fn outlive(
     reconciling: impl Future<Output = Result<()>> + Send + 'static,

@@ -86,14 +86,14 @@ async fn inflict(stage: &Stage<'_>, trouble: Trouble, leader: &Leader) -> Result
     let replica = stage.fleet.replica(leader.index);
     Ok(match trouble {
         Trouble::Term => {
-            let first_write_ms = first_write(stage, leader, replica.terminate()?).await?;
+            let (acquired_ms, first_write_ms) = first_write(stage, leader, replica.terminate()?).await?;
             replica.wait(BOUND).await?;
-            What::Term { first_write_ms }
+            What::Term { acquired_ms, first_write_ms }
         }
         Trouble::Kill => {
-            let first_write_ms = first_write(stage, leader, replica.kill()?).await?;
+            let (acquired_ms, first_write_ms) = first_write(stage, leader, replica.kill()?).await?;
             replica.wait(BOUND).await?;
-            What::Kill { first_write_ms }
+            What::Kill { acquired_ms, first_write_ms }
         }
         Trouble::Freeze => {
             replica.stop()?;
@@ -108,7 +108,7 @@ async fn inflict(stage: &Stage<'_>, trouble: Trouble, leader: &Leader) -> Result
         }
         Trouble::Drain => {
             let signalled = replica.terminate()?;
-            let first_write_ms = first_write(stage, leader, signalled).await?;
+            let (_, first_write_ms) = first_write(stage, leader, signalled).await?;
             replica.wait(BOUND).await?;
             let released = release(stage, leader, signalled)?;
             let writes = stage.writes(leader.index);
@@ -119,15 +119,15 @@ async fn inflict(stage: &Stage<'_>, trouble: Trouble, leader: &Leader) -> Result
     })
 }
 
-/// Waits for the first write by another replica, and returns how long it was after the signal.
-async fn first_write(stage: &Stage<'_>, leader: &Leader, signalled: u64) -> Result<f64> {
-    stage.leader(Some(&leader.term)).await?;
+/// Waits for the first write by another replica, and returns how long after the signal that had the Lease and wrote.
+async fn first_write(stage: &Stage<'_>, leader: &Leader, signalled: u64) -> Result<(f64, f64)> {
+    let acquired = stage.leader(Some(&leader.term)).await?.term.at;
     let deadline = Instant::now() + BOUND;
     loop {
         let others = stage.live.iter().filter(|index| **index != leader.index);
         let writes = others.flat_map(|index| stage.writes(*index)).filter(|it| it.at > signalled && it.succeeded());
         if let Some(at) = writes.map(|it| it.at).min() {
-            return Ok(millis(signalled, at));
+            return Ok((millis(signalled, acquired), millis(signalled, at)));
         }
         anyhow::ensure!(Instant::now() < deadline, "the successor writes nothing");
         sleep(Duration::from_millis(50)).await;

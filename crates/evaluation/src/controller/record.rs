@@ -207,12 +207,16 @@ pub struct AgainstGo {
 pub enum What {
     /// SIGTERM: from the signal to the successor's first write of a copy.
     Term {
-        /// How long.
+        /// Until the successor has the Lease.
+        acquired_ms: f64,
+        /// Until its first write.
         first_write_ms: f64,
     },
     /// SIGKILL: the same.
     Kill {
-        /// How long.
+        /// Until the successor has the Lease.
+        acquired_ms: f64,
+        /// Until its first write.
         first_write_ms: f64,
     },
     /// A freeze for twice the lease duration: what the thawed leader wrote after its successor had the Lease.

@@ -86,8 +86,7 @@ impl<'a> Stage<'a> {
         for _ in 0..3 {
             live.push(fleet.start_replica(lab.server).await?);
         }
-        let stage =
-            Self { server: lab.server, fleet, objects, live, sources: setup.sources, watch, fence };
+        let stage = Self { server: lab.server, fleet, objects, live, sources: setup.sources, watch, fence };
         stage.leader(None).await?;
         stage.settled().await?;
         for index in &stage.live {

@@ -190,16 +190,30 @@ fn against_go(trials: &[AgainstGo]) -> String {
     };
     let rows = [
         row(
+            "SIGTERM until the successor has the Lease, ms",
+            &times(|it| match it {
+                What::Term { acquired_ms, .. } => Some(*acquired_ms),
+                _ => None,
+            }),
+        ),
+        row(
             "SIGTERM to the successor's first write, ms",
             &times(|it| match it {
-                What::Term { first_write_ms } => Some(*first_write_ms),
+                What::Term { first_write_ms, .. } => Some(*first_write_ms),
+                _ => None,
+            }),
+        ),
+        row(
+            "SIGKILL until the successor has the Lease, ms",
+            &times(|it| match it {
+                What::Kill { acquired_ms, .. } => Some(*acquired_ms),
                 _ => None,
             }),
         ),
         row(
             "SIGKILL to the successor's first write, ms",
             &times(|it| match it {
-                What::Kill { first_write_ms } => Some(*first_write_ms),
+                What::Kill { first_write_ms, .. } => Some(*first_write_ms),
                 _ => None,
             }),
         ),
@@ -270,9 +284,10 @@ mod tests {
 
     #[test]
     fn both_languages_have_a_column_and_what_was_not_tried_a_dash() {
-        let trial = |language, first_write_ms| AgainstGo { language, what: What::Kill { first_write_ms } };
+        let trial =
+            |language, first_write_ms| AgainstGo { language, what: What::Kill { acquired_ms: 1.0, first_write_ms } };
         let table = against_go(&[trial(Language::Rust, 10.0), trial(Language::Go, 30.0), trial(Language::Go, 50.0)]);
-        let row = table.lines().find(|line| line.contains("SIGKILL")).unwrap();
+        let row = table.lines().find(|line| line.contains("SIGKILL to")).unwrap();
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         assert_eq!(cells[2..4], ["10 (10–10), n = 1", "40 (30–50), n = 2"]);
         let row = table.lines().find(|line| line.contains("stale writes")).unwrap();
