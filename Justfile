@@ -33,6 +33,11 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
+# Half an hour on two cores, release builds included; docs/controller-measured.md says what it is about.
+# The example controller under faults, and the same in Go: the record in docs/runs/ and the tables of its page
+controller *ARGS: control-plane
+    cargo run --quiet --release --package still-leading-evaluation --bin controller -- {{ ARGS }}
+
 # Four minutes a variant, and as many to build it the first time; --help says what is done, and to which cluster.
 # Deploy variants on the current cluster, break what can break there, and take them away again
 e2e *VARIANTS:

@@ -7,6 +7,7 @@
 
 pub mod artefact;
 pub mod comparison;
+pub mod controller;
 pub mod e2e;
 pub mod footprint;
 pub mod handover;

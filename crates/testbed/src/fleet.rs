@@ -24,6 +24,7 @@ use crate::history::judge::{leader_at, leading, terms};
 use crate::history::{Event, History, now};
 use crate::proxy::Proxy;
 use crate::replica::{Launch, Replica};
+use crate::variant::Variant;
 use lease_watch::LeaseWatch;
 
 /// Replicas of one variant on an API server. Dropping it kills them.
@@ -214,18 +215,30 @@ impl Fleet {
     }
 
     fn args(&self, name: &str) -> Vec<String> {
-        let FleetOptions { timings, tick, args, .. } = &self.options;
+        let FleetOptions { variant, timings, tick, args, .. } = &self.options;
         let flags = [
-            ("--log-format", "json".to_owned()),
-            ("--listen", "127.0.0.1:0".to_owned()),
             ("--lease-name", self.setup.name.clone()),
-            ("--identity", name.to_owned()),
             ("--lease-duration", in_flag(timings.lease_duration)),
             ("--renew-deadline", in_flag(timings.renew_deadline)),
             ("--retry-period", in_flag(timings.retry_period)),
         ];
-        let tick = (!self.options.variant.is_example()).then(|| ("--tick", in_flag(*tick)));
-        let flags = flags.into_iter().chain(tick).flat_map(|(flag, value)| [flag.to_owned(), value]);
+        let of_its_own = match variant {
+            // It has no flag for its identity or its log, and takes no namespace from a kubeconfig. Two replicas could not
+            // listen on one address, and it does not say on which of the kernel's choice it does.
+            Variant::ControllerGo => vec![
+                ("--lease-namespace", self.setup.namespace.clone()),
+                ("--listen", "0".to_owned()),
+                ("--metrics", "0".to_owned()),
+            ],
+            _ => vec![
+                ("--log-format", "json".to_owned()),
+                ("--listen", "127.0.0.1:0".to_owned()),
+                ("--identity", name.to_owned()),
+            ],
+        };
+        let tick = (!variant.is_example()).then(|| ("--tick", in_flag(*tick)));
+        let flags = flags.into_iter().chain(of_its_own).chain(tick);
+        let flags = flags.flat_map(|(flag, value)| [flag.to_owned(), value]);
         ["--enable-leader-election".to_owned()].into_iter().chain(flags).chain(args.iter().cloned()).collect()
     }
 }

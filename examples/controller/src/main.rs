@@ -105,7 +105,14 @@ fn work(app: &App<Flags>, client: Client, namespace: &str) -> Work {
 
 /// What the application needs to know of what the elector publishes.
 fn view(status: &Status) -> scaffold::Status {
-    let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
+    let of = |term: Term| {
+        let epoch = term.epoch();
+        let remaining = move || term.remaining();
+        // Never over by the clock: the process would be ended right after the end of a term that nobody had noticed.
+        #[cfg(feature = "control")]
+        let remaining = move || remaining().max(std::time::Duration::MAX);
+        scaffold::Term::new(epoch, remaining)
+    };
     scaffold::Status {
         ready: status.synced,
         leader: status.leader.clone(),

@@ -41,6 +41,8 @@ impl Controlling {
     /// The controller ended by itself.
     pub async fn run(self, term: Term, cancelled: CancellationToken) -> Result<()> {
         let epoch = term.epoch();
+        #[cfg(feature = "control")]
+        let ended = cancelled.clone();
         let gate = gate(term, cancelled);
         let context = Arc::new(Context {
             client: self.client.clone(),
@@ -48,9 +50,16 @@ impl Controlling {
             epoch,
             stamp: self.flags.require_fencing,
             delay: self.flags.delay,
-            reconciles: self.reconciles,
+            reconciles: self.reconciles.clone(),
         });
         let config = controller::Config::default().concurrency(self.flags.concurrency);
+        let reconciling = self.reconcile(gate, context, config);
+        #[cfg(feature = "control")]
+        let reconciling = outlive(reconciling, ended);
+        reconciling.await
+    }
+
+    async fn reconcile(self, gate: Gate, context: Arc<Context>, config: controller::Config) -> Result<()> {
         if let Some(caches) = self.caches {
             return caches.reconcile(&gate, context, config).await;
         }
@@ -69,10 +78,21 @@ fn gate(term: Term, cancelled: CancellationToken) -> Gate {
     Gate::new(move || term.remaining(), cancelled)
 }
 
-/// One that is never closed.
+/// One that is never closed: here the term is never over either, see main.rs.
 #[cfg(feature = "control")]
-fn gate(_: Term, _: CancellationToken) -> Gate {
-    Gate::new(|| std::time::Duration::MAX, CancellationToken::new())
+fn gate(term: Term, _: CancellationToken) -> Gate {
+    Gate::new(move || term.remaining(), CancellationToken::new())
+}
+
+/// Returns at the end of the term, and lets `reconciling` go on. Nobody waits for it, or the process would be ended.
+#[cfg(feature = "control")]
+async fn outlive(
+    reconciling: impl Future<Output = Result<()>> + Send + 'static,
+    ended: CancellationToken,
+) -> Result<()> {
+    drop(tokio::spawn(reconciling));
+    ended.cancelled().await;
+    Ok(())
 }
 
 /// The ConfigMaps that are copied.

@@ -1,0 +1,152 @@
+//! Measures the example `controller` under faults, records it under `docs/runs/`, and writes the tables of
+//! `docs/controller-measured.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use still_leading_evaluation::artefact::measured;
+use still_leading_evaluation::comparison::markers;
+use still_leading_evaluation::controller::record::RECORD;
+use still_leading_evaluation::controller::{AT_A_TIME, Lab, Part, Programs, Record, Trial, measure, tables};
+use still_leading_testbed::guard::TempDir;
+use still_leading_testbed::{ApiServer, Assets, Profile, ServerKind, Variant, cargo, workspace};
+
+const PAGE: &str = "docs/controller-measured.md";
+
+/// Measures examples/controller, and examples/controller-go beside it, on a real kube-apiserver: three replicas, 5/3/0.5 s,
+/// release builds. Half an hour on two cores
+#[derive(Debug, Parser)]
+#[command(name = "controller", max_term_width = 120)]
+struct Args {
+    /// Parts to measure; the records of the others stay [default: all]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    only: Vec<Part>,
+
+    /// Trials of each kind; half as many of those with 5,000 objects
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    trials: usize,
+
+    /// Where the record is [default: docs/runs/controller.json of this repository]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Measure nothing: write the tables from the record
+    #[arg(long, conflicts_with_all = ["only", "trials"])]
+    tables: bool,
+
+    /// Measure nothing: fail if the page has other tables than those of the record
+    #[arg(long, conflicts_with_all = ["only", "trials", "tables"])]
+    check: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let path = args.output.clone().unwrap_or_else(|| workspace().join(RECORD));
+    if args.check {
+        return check(&Record::read(&path)?);
+    }
+    let mut record = Record::read(&path)?;
+    if !args.tables {
+        record = run(&args, &path, record).await?;
+    }
+    let tables = tables(&record);
+    for (name, table) in &tables {
+        println!("{name}\n{table}");
+    }
+    if args.output.is_none() {
+        let filled = markers::fill(&read_page()?, &tables).context(PAGE)?;
+        fs::write(workspace().join(PAGE), filled).with_context(|| format!("writing {PAGE}"))?;
+    }
+    Ok(())
+}
+
+async fn run(args: &Args, path: &Path, record: Record) -> Result<Record> {
+    Assets::find()?;
+    let dir = TempDir::new("still-leading-controller-")?;
+    let programs = build(&dir)?;
+    eprintln!("starting etcd and kube-apiserver");
+    let server = ApiServer::start(ServerKind::Real).await?;
+    let kubernetes = server.client()?.apiserver_version().await?.git_version;
+    let all = [Part::Safety, Part::Fence, Part::Takeover, Part::Graceful, Part::AgainstGo];
+    let parts = if args.only.is_empty() { &all[..] } else { &args.only };
+    let record = Mutex::new(record);
+    let lock = || record.lock().map_err(|_| anyhow::anyhow!("a trial has panicked"));
+    for part in parts {
+        let word = serde_json::to_value(part)?;
+        let command = format!("just controller --only {} --trials {}", word.as_str().unwrap_or_default(), args.trials);
+        let measured = measured(command, *part == Part::AgainstGo, Some(kubernetes.clone()))?;
+        lock()?.begin(*part, measured, commit()?, AT_A_TIME);
+        let note = |trial: Trial| {
+            let Ok(mut record) = record.lock() else { return };
+            record.add(*part, trial);
+            // At once: a later trial may be interrupted.
+            if let Err(error) = record.write(path) {
+                eprintln!("{error:#}");
+            }
+        };
+        measure(Lab { server: &server, programs: &programs, trials: args.trials }, *part, &note).await;
+    }
+    eprintln!("wrote {}", path.display());
+    record.into_inner().map_err(|_| anyhow::anyhow!("a trial has panicked"))
+}
+
+/// The two builds of the example have one path, so both are copied.
+fn build(dir: &TempDir) -> Result<Programs> {
+    let name = Variant::Controller.full_name();
+    eprintln!("building {name} without its gate");
+    let mut command = cargo();
+    command.args(["build", "--release", "--features", "control", "--message-format=short", "--manifest-path"]);
+    ensure!(
+        command.arg(Variant::Controller.folder().join("Cargo.toml")).status()?.success(),
+        "building {name} without its gate"
+    );
+    // The other build says where both are. It takes the place of the first one, so that goes first.
+    let place = release_folder()?.join(&name);
+    let keep = |from: &Path, called: &str| -> Result<PathBuf> {
+        dir.copy_in(from, Path::new(called))?;
+        Ok(dir.path().join(called))
+    };
+    let without_gate = keep(&place, "without-gate")?;
+    eprintln!("building {name}");
+    let built = Variant::Controller.build(Profile::Release).with_context(|| format!("building {name}"))?;
+    ensure!(built == place, "{name} is built to {}, not to {}", built.display(), place.display());
+    let controller = keep(&built, "controller")?;
+    ensure!(fs::read(&controller)? != fs::read(&without_gate)?, "the gate makes no difference to the executable");
+    eprintln!("building {}", Variant::ControllerGo);
+    let go = Variant::ControllerGo.build(Profile::Release).context("building the controller in Go")?;
+    Ok(Programs { controller, without_gate, go })
+}
+
+/// Where cargo leaves release builds.
+fn release_folder() -> Result<PathBuf> {
+    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(Path::new(target).join("release"))
+}
+
+fn commit() -> Result<String> {
+    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(workspace()).output()?;
+    ensure!(output.status.success(), "this is no git repository");
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn read_page() -> Result<String> {
+    fs::read_to_string(workspace().join(PAGE)).with_context(|| format!("reading {PAGE}"))
+}
+
+fn check(record: &Record) -> Result<()> {
+    let drifted = markers::drift(&read_page()?, &tables(record)).context(PAGE)?;
+    for (name, difference) in &drifted {
+        eprintln!("{PAGE}, table `{name}`, is not what {RECORD} says:\n{difference}");
+    }
+    if !drifted.is_empty() {
+        bail!("run `just controller --tables`");
+    }
+    Ok(())
+}
