@@ -56,8 +56,10 @@ func (c *config) flags() *pflag.FlagSet {
 			"Keep it below the pod's terminationGracePeriodSeconds, with room for the release. The end of\n"+
 			"the term ends the wait earlier.")
 	flags.DurationVar(&c.tick, "tick", 5*time.Second, "How often the leader acts")
-	flags.StringVar(&c.listen, "listen", "0.0.0.0:8080",
-		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose,\nempty serves nothing")
+	flags.StringVar(&c.listen, "listen", "[::]:8080",
+		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose,\n"+
+			"empty serves nothing. [::] is all addresses, of IPv4 and of IPv6; of IPv4 alone on a machine\n"+
+			"without IPv6")
 	flags.StringVar(&c.logFormat, "log-format", "text", "Form of the log lines on standard output: text or json")
 	return flags
 }
@@ -152,7 +154,7 @@ func (c *config) check() error {
 	}
 	if c.listen != "" {
 		if _, err := netip.ParseAddrPort(c.listen); err != nil {
-			return fmt.Errorf("--listen %q is no address; give IP:PORT such as 0.0.0.0:8080, or nothing at all", c.listen)
+			return fmt.Errorf("--listen %q is no address; give IP:PORT such as [::]:8080, or nothing at all", c.listen)
 		}
 	}
 	if len(validation.IsDNS1123Subdomain(c.leaseName)) > 0 {

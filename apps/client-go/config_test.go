@@ -26,7 +26,7 @@ func TestTheDefaultsAreThoseOfClientGo(t *testing.T) {
 	}
 	want := config{
 		leaseName: "still-leading-client-go", leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second,
-		retryPeriod: 2 * time.Second, drainTimeout: 20 * time.Second, tick: 5 * time.Second, listen: "0.0.0.0:8080", logFormat: "text",
+		retryPeriod: 2 * time.Second, drainTimeout: 20 * time.Second, tick: 5 * time.Second, listen: "[::]:8080", logFormat: "text",
 	}
 	if *c != want {
 		t.Errorf("got %+v, want %+v", *c, want)
@@ -82,7 +82,7 @@ func TestWhatCannotBeUsedIsRefusedWithWhatToDo(t *testing.T) {
 		{"--tick", "--tick needs a value; give a number with its unit, such as 5s"},
 		{"--enable-leader-election=maybe", `--enable-leader-election: "maybe" is no bool; give true or false`},
 		{"--enable-leader-election true", `unexpected argument "true"; give flags only, --help explains them`},
-		{"--listen everywhere", `--listen "everywhere" is no address; give IP:PORT such as 0.0.0.0:8080, or nothing at all`},
+		{"--listen everywhere", `--listen "everywhere" is no address; give IP:PORT such as [::]:8080, or nothing at all`},
 		{"--log-format xml", `--log-format "xml" is unknown; give text or json`},
 		{"--lease-name UPPER_case", `--lease-name "UPPER_case": expected a DNS-1123 subdomain: ` +
 			"lower case letters, digits, '-' and '.', at most 253 characters"},
@@ -131,7 +131,7 @@ func TestHelpGoesToStdoutAndExplainsEachFlagWithItsVariableAndDefault(t *testing
 		"--lease-name NAME\n", "[LEASE_NAME, default: still-leading-client-go]",
 		"--lease-namespace NAME\n", "[POD_NAMESPACE, default: the pod's", "--identity NAME\n", "[POD_NAME, default: the host name]",
 		"--lease-duration DURATION\n", "[LEASE_DURATION, default: 15s]", "[RENEW_DEADLINE, default: 10s]",
-		"[RETRY_PERIOD, default: 2s]", "[DRAIN_TIMEOUT, default: 20s]", "[TICK, default: 5s]", "--listen ADDRESS\n", "[LISTEN, default: 0.0.0.0:8080]",
+		"[RETRY_PERIOD, default: 2s]", "[DRAIN_TIMEOUT, default: 20s]", "[TICK, default: 5s]", "--listen ADDRESS\n", "[LISTEN, default: [::]:8080]",
 		"--log-format FORMAT\n", "[LOG_FORMAT, default: text]", "Exit codes",
 	} {
 		if !strings.Contains(stdout.String(), part) {

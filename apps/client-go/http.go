@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +26,7 @@ type status interface {
 
 // serveHTTP answers for as long as the process lives, and tells where: port 0 lets the kernel choose.
 func serveHTTP(listen string, handler http.Handler, log *slog.Logger) error {
-	listener, err := net.Listen("tcp", listen)
+	listener, err := listenAt(listen, net.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w); choose another address with --listen", listen, err)
 	}
@@ -35,6 +38,23 @@ func serveHTTP(listen string, handler http.Handler, log *slog.Logger) error {
 	}
 	go func() { log.Error("http ended", "error", server.Serve(listener)) }()
 	return nil
+}
+
+// listenAt listens at an address. All addresses of IPv6 are those of IPv4 as well, and those of IPv4 alone where a machine has
+// no IPv6.
+func listenAt(address string, listen func(network, address string) (net.Listener, error)) (net.Listener, error) {
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if parsed.Addr().Is4() {
+		return listen("tcp4", address) // By "tcp" the net package takes 0.0.0.0 for both families.
+	}
+	listener, err := listen("tcp", address)
+	if parsed.Addr().IsUnspecified() && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+		return listen("tcp4", fmt.Sprintf("0.0.0.0:%d", parsed.Port()))
+	}
+	return listener, err
 }
 
 func routes(identity string, s status, registry *prometheus.Registry) http.Handler {

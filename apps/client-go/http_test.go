@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,9 +49,10 @@ func TestLeaderTellsWhatClientGoTellsAndNullForTheRest(t *testing.T) {
 		`{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":null,"valid_for_s":null}`)
 }
 
-func TestMetricsAreClientGosTwoAndNothingElse(t *testing.T) {
+func TestMetricsAreClientGosTwoAndWhetherThereIsAnElection(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	metrics := newLeaderMetrics(registry, "lease")
+	reportEnabled(registry, "lease", true)
 	metrics.NewLeaderMetric().On("lease")
 	metrics.NewLeaderMetric().SlowpathExercised("lease")
 	server := httptest.NewServer(routes("pod-0_1", fixedStatus{}, registry))
@@ -66,9 +69,55 @@ func TestMetricsAreClientGosTwoAndNothingElse(t *testing.T) {
 			samples = append(samples, strings.TrimSpace(line))
 		}
 	}
-	want := `leader_election_master_status{name="lease"} 1|leader_election_slowpath_total{name="lease"} 1`
+	want := `leader_election_enabled{name="lease"} 1|leader_election_master_status{name="lease"} 1|leader_election_slowpath_total{name="lease"} 1`
 	if got := strings.Join(samples, "|"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	metrics.Off("lease")
+}
+
+func expectReached(t *testing.T, listener net.Listener, address string) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	connection, err := net.Dial("tcp", net.JoinHostPort(address, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection.Close()
+}
+
+func TestBothFamiliesAreServedWhereThereAreBoth(t *testing.T) {
+	if probe, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("this machine has no IPv6")
+	} else {
+		probe.Close()
+	}
+	listener, err := listenAt("[::]:0", net.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	expectReached(t, listener, "127.0.0.1")
+	expectReached(t, listener, "::1")
+}
+
+// onlyIPv4 is what a machine without IPv6 does.
+func onlyIPv4(network, address string) (net.Listener, error) {
+	if network != "tcp4" {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: syscall.EAFNOSUPPORT}
+	}
+	return net.Listen(network, address)
+}
+
+func TestIPv4AloneIsServedWhereThereIsNoIPv6(t *testing.T) {
+	listener, err := listenAt("[::]:0", onlyIPv4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	expectReached(t, listener, "127.0.0.1")
+	// Who names an address wants that one.
+	if _, err := listenAt("[::1]:0", onlyIPv4); !errors.Is(err, syscall.EAFNOSUPPORT) {
+		t.Errorf("error %v", err)
+	}
 }

@@ -64,6 +64,7 @@ func lead(
 		status
 		Run(context.Context) error
 	}
+	reportEnabled(registry, cfg.leaseName, bool(cfg.enableLeaderElection))
 	if cfg.enableLeaderElection {
 		kube, namespace, err := loadKube()
 		if err != nil {
@@ -83,7 +84,8 @@ func lead(
 			return err
 		}
 	} else {
-		replica = &forLife{identity: identity, drain: cfg.drainTimeout, work: work, log: log}
+		_, inPod := os.LookupEnv("KUBERNETES_SERVICE_HOST")
+		replica = &forLife{identity: identity, drain: cfg.drainTimeout, work: work, log: log, inPod: inPod}
 	}
 	if cfg.listen != "" {
 		if err := serveHTTP(cfg.listen, routes(identity, replica, registry), log); err != nil {

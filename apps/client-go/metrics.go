@@ -12,6 +12,19 @@ type leaderMetrics struct {
 	slowpath     *prometheus.CounterVec
 }
 
+// reportEnabled tells whether there is an election at all, since the two are missing when there is none.
+func reportEnabled(registry *prometheus.Registry, leaseName string, enabled bool) {
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "leader_election_enabled",
+		Help: "1 if this replica takes part in an election, 0 if it leads whatever others do. name is the Lease's name.",
+	}, []string{"name"})
+	registry.MustRegister(gauge)
+	gauge.WithLabelValues(leaseName)
+	if enabled {
+		gauge.WithLabelValues(leaseName).Set(1)
+	}
+}
+
 func newLeaderMetrics(registry *prometheus.Registry, leaseName string) *leaderMetrics {
 	m := &leaderMetrics{
 		masterStatus: prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -41,12 +41,18 @@ type forLife struct {
 	drain    time.Duration
 	work     func(context.Context)
 	log      *slog.Logger
+	inPod    bool
 	stopping atomic.Bool
 }
 
 // Run leads until shutdown is cancelled, and returns an error if the work does not end then, or ends before.
 func (f *forLife) Run(shutdown context.Context) error {
-	f.log.Info("leader election is off, this replica leads for life", "hint", "--enable-leader-election")
+	// On a developer's machine this is what was asked for. A pod has replicas beside it, or its successor in a rollout.
+	level, hint := slog.LevelInfo, "--enable-leader-election"
+	if f.inPod {
+		level, hint = slog.LevelWarn, "ENABLE_LEADER_ELECTION=true in the pod's environment"
+	}
+	f.log.Log(context.Background(), level, "leader election is off, this replica leads for life", "hint", hint)
 	term := startTerm(context.WithoutCancel(shutdown), f.work, f.log)
 	err := errWorkEnded
 	select {

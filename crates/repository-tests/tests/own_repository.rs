@@ -68,7 +68,7 @@ fn with_our_name(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The objects of a manifest in the form in which the page's and the kit's are equal: in order of their kinds, without the
-/// labels that only the kit has, and without the flag that only our demo has.
+/// labels that only the kit has, and without the switch that only our demo has.
 fn comparable(yaml: &str) -> Result<Vec<Value>> {
     let objects = manifests::parse(yaml)?;
     let mut objects = objects.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
@@ -80,8 +80,8 @@ fn comparable(yaml: &str) -> Result<Vec<Value>> {
         if object.pointer("/metadata/labels").is_some_and(|labels| labels == &serde_json::json!({})) {
             object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("labels"));
         }
-        if let Some(container) = object.pointer_mut("/spec/template/spec/containers/0").and_then(Value::as_object_mut) {
-            container.remove("args").inspect(|args| assert_eq!(args, &serde_json::json!(["--enable-leader-election"])));
+        if let Some(env) = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut) {
+            env.retain(|it| it["name"] != "ENABLE_LEADER_ELECTION");
         }
     }
     objects.sort_by_key(|object| object["kind"].to_string());

@@ -4,6 +4,7 @@
 //! Two runtimes keep the two halves apart. The election, and what ends the work in time, run on the thread of `main`. The work
 //! and HTTP run on threads of their own: work that blocks all of these stops neither renewals nor the deadline.
 
+use std::env;
 use std::mem::ManuallyDrop;
 use std::process;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use crate::{Args, Metrics, Status, Term, http, logs, signals};
 
 /// So long the process waits for last words after the release.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The kubelet sets it in every container, also where `enableServiceLinks` is off.
+const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 
 /// The application: what every variant's `main.rs` starts with and hands its election to. `F` are the flags of its work.
 #[derive(Debug)]
@@ -117,7 +121,8 @@ impl<F: clap::Args> App<F> {
     /// # Errors
     /// As [`App::work_while_leading`].
     pub async fn work_for_life(self, work: Work) -> Result<()> {
-        info!(hint = "--enable-leader-election", "leader election is off, this replica leads for life");
+        say_that_the_election_is_off(env::var_os(IN_A_POD).is_some());
+        self.metrics.election_is_off();
         let leader = Some(self.identity.clone());
         let status = Status { ready: true, leader, term: Some(Term::for_life()), lost: None };
         // The task keeps the sender, since a closed channel means that an elector has died.
@@ -208,6 +213,16 @@ impl Workers {
             #[cfg(test)]
             Self::Given(handle) => handle,
         }
+    }
+}
+
+/// On a developer's machine this is what was asked for. A pod has replicas beside it, or its successor in a rollout.
+fn say_that_the_election_is_off(in_a_pod: bool) {
+    let message = "leader election is off, this replica leads for life";
+    if in_a_pod {
+        warn!(hint = "ENABLE_LEADER_ELECTION=true in the pod's environment", "{message}");
+    } else {
+        info!(hint = "--enable-leader-election", "{message}");
     }
 }
 

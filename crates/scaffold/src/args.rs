@@ -67,7 +67,9 @@ pub struct Args {
     pub drain_timeout: Duration,
 
     /// Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose, empty serves nothing
-    #[arg(long, env, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen_address)]
+    ///
+    /// [::] is all addresses, of IPv4 and of IPv6; of IPv4 alone on a machine without IPv6.
+    #[arg(long, env, value_name = "ADDRESS", default_value = "[::]:8080", value_parser = listen_address)]
     pub listen: Listen,
 
     /// Form of the log lines on standard output
@@ -180,7 +182,7 @@ fn listen_address(value: &str) -> Result<Listen, String> {
     if value.is_empty() {
         return Ok(Listen(None));
     }
-    let hint = |_| "expected ADDRESS:PORT such as 0.0.0.0:8080, or nothing at all".to_owned();
+    let hint = |_| "expected ADDRESS:PORT such as [::]:8080, or nothing at all".to_owned();
     value.parse().map(|address| Listen(Some(address))).map_err(hint)
 }
 
@@ -224,6 +226,7 @@ mod tests {
     #[test]
     fn an_empty_listen_address_serves_nothing() {
         assert_eq!(parse(&["--listen", ""]).unwrap().listen, Listen(None));
+        assert_eq!(parse(&[]).unwrap().listen, Listen("[::]:8080".parse().ok()));
         assert_eq!(parse(&["--listen", "127.0.0.1:0"]).unwrap().listen, Listen("127.0.0.1:0".parse().ok()));
     }
 

@@ -3,7 +3,8 @@
 //! A standby is healthy and ready: were readiness leadership, rollouts would wait for ever. Neither answer depends on
 //! the API server being up, or an outage of it would restart every replica at once.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -12,11 +13,16 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use rustix::io::Errno;
+use rustix::net::sockopt::set_ipv6_v6only;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::{error, info};
 
 use crate::{Metrics, Status};
+
+/// How many connections may wait to be accepted; the number that tokio takes.
+const WAITING: u32 = 1024;
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ pub struct State {
 /// The address cannot be listened on.
 pub async fn serve(address: SocketAddr, state: State) -> Result<()> {
     let taken = || format!("cannot listen on {address}; choose another address with --listen");
-    let listener = TcpListener::bind(address).await.with_context(taken)?;
+    let listener = listen(address, open).with_context(taken)?;
     info!(address = %listener.local_addr().with_context(taken)?, "serving http");
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router(state)).await {
@@ -43,6 +49,31 @@ pub async fn serve(address: SocketAddr, state: State) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Listens at `address`. All addresses of IPv6 are those of IPv4 as well, and those of IPv4 alone where a machine has no IPv6.
+fn listen(address: SocketAddr, open: fn(SocketAddr) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
+    let lacks_ipv6 = |error: &io::Error| {
+        [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|it| error.raw_os_error() == Some(it.raw_os_error()))
+    };
+    match open(address) {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && lacks_ipv6(&error) => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        other => other,
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    if address.is_ipv6() {
+        // The default is a setting of the machine (net.ipv6.bindv6only).
+        set_ipv6_v6only(&socket, false)?;
+    }
+    // A replica that starts again need not wait for the connections of its predecessor.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// `/healthz`, `/readyz`, `/leader` and `/metrics`.

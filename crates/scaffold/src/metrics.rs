@@ -17,6 +17,7 @@ use crate::{Status, logs};
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<RwLock<Registry>>,
+    enabled: Gauge,
     master_status: Gauge,
     validity: Gauge<f64, AtomicU64>,
     transitions: Counter,
@@ -29,6 +30,13 @@ impl Metrics {
     #[must_use]
     pub fn new(lease_name: &str) -> Self {
         let mut registry = Registry::with_labels(iter::once(("name".into(), lease_name.to_owned().into())));
+        let enabled = Gauge::default();
+        enabled.set(1);
+        registry.register(
+            "leader_election_enabled",
+            "1 if this replica takes part in an election, 0 if it leads whatever others do",
+            enabled.clone(),
+        );
         let master_status = Gauge::default();
         registry.register("leader_election_master_status", "1 if this replica leads, 0 if not", master_status.clone());
         let validity = Gauge::default();
@@ -63,7 +71,8 @@ impl Metrics {
             "Lines that are missing in the log because standard output did not take them",
             logs::dropped_lines(),
         );
-        Self { registry: Arc::new(RwLock::new(registry)), master_status, validity, transitions, renew, failed_attempts }
+        let registry = Arc::new(RwLock::new(registry));
+        Self { registry, enabled, master_status, validity, transitions, renew, failed_attempts }
     }
 
     /// Adds a metric of the work. Its name is without the suffix that its kind has, such as `_total`.
@@ -90,6 +99,11 @@ impl Metrics {
     /// Records a request for the Lease that did not do what it was sent for.
     fn attempt_failed(&self) {
         self.failed_attempts.inc();
+    }
+
+    /// Tells that there is no election.
+    pub(crate) fn election_is_off(&self) {
+        self.enabled.set(0);
     }
 
     pub(crate) fn leader_changed(&self) {
@@ -127,6 +141,15 @@ mod tests {
         status.term = Some(Term::new(None, || Duration::ZERO));
         let over = metrics.render(&status);
         assert!(over.contains("leader_election_master_status{name=\"my-lease\"} 0\n"), "{over}");
+    }
+
+    #[test]
+    fn an_election_is_on_until_it_is_said_to_be_off() {
+        let metrics = Metrics::new("my-lease");
+        let shows = |line: &str| metrics.render(&Status::default()).contains(line);
+        assert!(shows("leader_election_enabled{name=\"my-lease\"} 1\n"));
+        metrics.election_is_off();
+        assert!(shows("leader_election_enabled{name=\"my-lease\"} 0\n"));
     }
 
     #[test]

@@ -32,6 +32,11 @@ const ALWAYS: [&str; 5] = ["Namespace", "PodDisruptionBudget", "Role", "RoleBind
 pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
     look_at_kinds(overlay, objects, components, findings);
     look_at_names(overlay, objects, findings);
+    look_at_relations(overlay, objects, findings)
+}
+
+/// Whatever names another object, or finds it, under whatever name.
+pub fn look_at_relations(overlay: Overlay, objects: &Objects, findings: &mut Findings) -> Result<()> {
     let workload = objects.workload()?;
     look_at_rights(overlay, objects, &workload, findings)?;
     look_at_selectors(objects, &workload, findings)?;
@@ -56,8 +61,9 @@ fn look_at_kinds(overlay: Overlay, objects: &Objects, components: &[&str], findi
     findings.equal("the list of kinds", objects.kinds().into_iter().collect(), wanted);
 }
 
-fn is_of_the_cluster(kind: &str) -> bool {
-    kind == "Namespace" || fencing::KINDS.contains(&kind)
+/// Whether objects of this kind are in no namespace.
+pub fn is_of_the_cluster(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| kind == "Namespace" || fencing::KINDS.contains(&kind))
 }
 
 fn look_at_names(overlay: Overlay, objects: &Objects, findings: &mut Findings) {
@@ -67,7 +73,7 @@ fn look_at_names(overlay: Overlay, objects: &Objects, findings: &mut Findings) {
         // What is in no namespace is named after its installation's; a Namespace is just that.
         let wanted = if fencing::KINDS.contains(&kind) { format!("{name}.{name}") } else { name.clone() };
         findings.equal(&format!("the name of the {kind}"), metadata["name"].as_str(), Some(&wanted));
-        let namespace = (!is_of_the_cluster(kind)).then_some(name.as_str());
+        let namespace = (!is_of_the_cluster(Some(kind))).then_some(name.as_str());
         findings.equal(&format!("the namespace of the {kind}"), metadata["namespace"].as_str(), namespace);
         let templates = [("", metadata), (" template", &object["spec"]["template"]["metadata"])];
         for (what, metadata) in templates.into_iter().filter(|(_, metadata)| !metadata.is_null()) {

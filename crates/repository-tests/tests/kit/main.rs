@@ -11,6 +11,7 @@ mod case;
 mod fencing;
 mod findings;
 mod kubectl;
+mod layered;
 mod lists;
 mod look;
 mod objects;
@@ -76,6 +77,15 @@ fn cases() -> Vec<Case> {
         with("rendered::the_policy_follows_the_account_into_another_installation", &[Kubectl], |world| {
             fencing::follows_the_account(world)
         }),
+        each("rendered::its_election_stays_on_under_an_everyday_patch", &[Kubectl], |world, overlay| {
+            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
+        }),
+        each("rendered::its_names_agree_through_layers", &[Kubectl], |world, overlay| {
+            layered::keeps_its_names_together(world, overlay)
+        }),
+        with("rendered::what_the_operator_reads_gets_the_label_of_its_release", &[Kubectl], |world| {
+            layered::gets_the_label_of_a_release(world)
+        }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
         }),
@@ -84,6 +94,7 @@ fn cases() -> Vec<Case> {
             let workloads = Overlay::all().map(workload).collect::<Result<Vec<_>>>()?;
             belonging::look_at_strangers(&workloads).into_result()
         }),
+        once("files::every_image_has_a_user_by_its_number", |_| pods::look_at_images()?.into_result()),
         once("files::every_list_has_the_same_variants", |_| lists::look_at_lists(&Sources::read()?).into_result()),
         once("files::skaffold_builds_and_deploys_each_variant_by_its_name", |_| {
             lists::look_at_skaffold(&Sources::read()?).into_result()

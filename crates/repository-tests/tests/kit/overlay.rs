@@ -62,6 +62,11 @@ impl Overlay {
         }
     }
 
+    /// The choice of all of them, a bit each.
+    pub fn all_components(self) -> usize {
+        (1 << self.components().len()) - 1
+    }
+
     /// What skaffold passes to the Dockerfile at the root, which builds everything that cargo builds.
     pub fn build_arguments(self) -> Value {
         match self {

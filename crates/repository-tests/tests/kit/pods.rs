@@ -1,12 +1,15 @@
 //! The pods: as restricted as Pod Security asks for and a little more, and no faster to be ended than they can hand over.
 //! A real API server is asked the same; this is for machines that have none.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
-use still_leading_testbed::Timings;
+use still_leading_repository_tests::page;
+use still_leading_testbed::{Timings, workspace};
 
 use crate::belonging::has_port;
 use crate::findings::Findings;
@@ -17,6 +20,9 @@ use crate::overlay::Overlay;
 /// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
 /// none is set at all.
 const UNSET: [&str; 5] = ["hostNetwork", "hostPID", "hostIPC", "volumes", "ephemeralContainers"];
+
+/// In `docs`.
+const PAGE: &str = "in-your-own-repository.md";
 
 /// Everything that is to be looked at.
 pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
@@ -51,13 +57,36 @@ fn look_at_pod(pod: &PodSpec, findings: &mut Findings) -> Result<()> {
     }
     let security = &fields["securityContext"];
     findings.equal("runAsNonRoot", &security["runAsNonRoot"], &json!(true));
-    let user = security["runAsUser"].as_i64();
-    findings.require(user.is_some_and(|user| user != 0), format!("runAsUser is {user:?}"));
+    // The image has its user. OpenShift refuses pods with another one than it assigns.
+    for field in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
+        findings.equal(field, &security[field], &Value::Null);
+    }
+    findings.equal("nodeSelector", &fields["nodeSelector"], &json!({"kubernetes.io/os": "linux"}));
     findings.equal("seccompProfile", &security["seccompProfile"], &json!({"type": "RuntimeDefault"}));
     for field in ["seLinuxOptions", "appArmorProfile", "sysctls", "windowsOptions"] {
         findings.equal(field, &security[field], &Value::Null);
     }
     Ok(())
+}
+
+/// Every Dockerfile, that of the page to copy from as well.
+pub fn look_at_images() -> Result<Findings> {
+    let mut findings = Findings::default();
+    let read = |file: &str| fs::read_to_string(workspace().join(file)).with_context(|| format!("reading {file}"));
+    let blocks = page::read(PAGE)?;
+    let of_the_page = blocks.into_iter().find(|block| block.language == "dockerfile");
+    let of_the_page = of_the_page.with_context(|| format!("{PAGE} has no Dockerfile"))?.text;
+    for (what, text) in [
+        ("Dockerfile", read("Dockerfile")?),
+        ("apps/client-go/Dockerfile", read("apps/client-go/Dockerfile")?),
+        (PAGE, of_the_page),
+    ] {
+        let user = text.lines().rev().find_map(|line| line.strip_prefix("USER ")).unwrap_or_default();
+        let number = user.split(':').next().unwrap_or_default().parse::<u32>();
+        // Of a name, the kubelet cannot know that it is not root's.
+        findings.require(number.is_ok_and(|number| number != 0), format!("the user of {what} is {user:?}"));
+    }
+    Ok(findings)
 }
 
 /// What a container says goes before what its pod says, so it says nothing of what the pod does.
@@ -110,6 +139,9 @@ fn look_at_probes(containers: &[Container], findings: &mut Findings) {
     }
 }
 
+/// Switches the election on. A variable, since a patch that sets the arguments replaces them all.
+pub const SWITCH: &str = "ENABLE_LEADER_ELECTION";
+
 /// Makes the application refuse to start where the policy of the component fencing is not in force.
 const REQUIRE_FENCING: &str = "REQUIRE_FENCING";
 
@@ -120,13 +152,17 @@ const DRAIN: u64 = 20;
 /// half renew deadlines. The defaults hold: no flag sets others.
 fn look_at_end(pod: &PodSpec, components: &[&str], findings: &mut Findings) {
     let arguments: Vec<_> = pod.containers.iter().flat_map(|it| it.args.iter().flatten()).map(String::as_str).collect();
-    findings.equal("the list of arguments", arguments, vec!["--enable-leader-election"]);
+    findings.equal("the list of arguments", arguments, vec![]);
     let variables = || pod.containers.iter().flat_map(|it| it.env.iter().flatten());
-    let mut wanted = vec!["LEASE_NAME", "POD_NAME", "POD_NAMESPACE"];
+    let mut wanted = vec![SWITCH, "LEASE_NAME", "POD_NAME", "POD_NAMESPACE"];
+    let mut on = vec![SWITCH];
     if components.contains(&"fencing") {
         wanted.push(REQUIRE_FENCING);
-        let value = variables().find(|it| it.name == REQUIRE_FENCING).and_then(|it| it.value.as_deref());
-        findings.equal(REQUIRE_FENCING, value, Some("true"));
+        on.push(REQUIRE_FENCING);
+    }
+    for name in on {
+        let value = variables().find(|it| it.name == name).and_then(|it| it.value.as_deref());
+        findings.equal(name, value, Some("true"));
     }
     findings.equal("the list of variables", variables().map(|it| &*it.name).collect(), wanted);
     let needed = DRAIN + Timings::default().renew_deadline.as_secs() * 3 / 2;

@@ -43,18 +43,18 @@ pub fn render(kubectl: &Kubectl, overlay: Overlay) -> Result<Vec<Rendered>> {
 pub fn render_changed(kubectl: &Kubectl, overlay: Overlay, change: impl FnOnce(&str) -> String) -> Result<Rendered> {
     let mut copy = Copy::of(overlay)?;
     copy.text = change(&copy.text);
-    copy.render(kubectl, (1 << overlay.components().len()) - 1)
+    copy.render(kubectl, overlay.all_components())
 }
 
 /// A copy of the kit, with the text of one overlay's own file.
-struct Copy {
+pub struct Copy {
     dir: TempDir,
     overlay: Overlay,
     text: String,
 }
 
 impl Copy {
-    fn of(overlay: Overlay) -> Result<Self> {
+    pub fn of(overlay: Overlay) -> Result<Self> {
         let dir = TempDir::new("still-leading-kit-")?;
         let deploy = workspace().join("deploy");
         for folder in ["base", "components"] {
@@ -66,8 +66,13 @@ impl Copy {
         Ok(Self { dir, overlay, text })
     }
 
-    /// The bits of `choice` are the components.
-    fn render(&self, kubectl: &Kubectl, choice: usize) -> Result<Rendered> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The bits of `choice` are the components. The overlay is `overlays/<choice>` then.
+    pub fn render(&self, kubectl: &Kubectl, choice: usize) -> Result<Rendered> {
         let overlay = self.overlay;
         let chosen = overlay.components().iter().enumerate().filter(|(bit, _)| choice & (1 << bit) != 0);
         let components: Vec<&'static str> = chosen.map(|(_, (name, _))| *name).collect();
@@ -78,8 +83,13 @@ impl Copy {
         let list: String = components.iter().map(|name| format!("  - ../../components/{name}\n")).collect();
         let list = if list.is_empty() { list } else { format!("components:\n{list}") };
         fs::write(copied.join(KUSTOMIZATION), self.text.replace(SWITCH, &list))?;
-        let said = |what: &str| format!("{what} {overlay} with {components:?}");
-        let yaml = kubectl.kustomize(&copied).with_context(|| said("rendering"))?;
+        self.read(kubectl, &copied, components)
+    }
+
+    /// What a folder in it renders to.
+    pub fn read(&self, kubectl: &Kubectl, folder: &Path, components: Vec<&'static str>) -> Result<Rendered> {
+        let said = |what: &str| format!("{what} {} with {components:?}", self.overlay);
+        let yaml = kubectl.kustomize(&self.path().join(folder)).with_context(|| said("rendering"))?;
         let objects = Objects::parse(&yaml).with_context(|| said("reading"))?;
         Ok(Rendered { components, yaml, objects })
     }

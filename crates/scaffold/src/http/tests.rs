@@ -1,7 +1,9 @@
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use super::*;
@@ -72,4 +74,46 @@ async fn metrics_are_served() {
     let (code, body) = ask("/metrics", leading(Duration::from_secs(7))).await;
     assert_eq!(code, StatusCode::OK);
     assert!(body.ends_with("# EOF\n"), "{body}");
+}
+
+/// All addresses of IPv6, and a port that the kernel chooses.
+fn everywhere() -> SocketAddr {
+    (Ipv6Addr::UNSPECIFIED, 0).into()
+}
+
+async fn is_reached_by(family: impl Into<std::net::IpAddr>, listener: &TcpListener) -> bool {
+    TcpStream::connect((family.into(), listener.local_addr().unwrap().port())).await.is_ok()
+}
+
+#[tokio::test]
+async fn both_families_are_served_where_there_are_both() {
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("this machine has no IPv6");
+        return;
+    }
+    let listener = listen(everywhere(), open).unwrap();
+    assert!(listener.local_addr().unwrap().is_ipv6());
+    assert!(is_reached_by(Ipv4Addr::LOCALHOST, &listener).await, "an IPv4 kubelet finds nobody");
+    assert!(is_reached_by(Ipv6Addr::LOCALHOST, &listener).await, "an IPv6 kubelet finds nobody");
+}
+
+/// As a machine without IPv6.
+fn only_ipv4(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.is_ipv6() { Err(Errno::AFNOSUPPORT.into()) } else { open(address) }
+}
+
+#[tokio::test]
+async fn ipv4_alone_is_served_where_there_is_no_ipv6() {
+    let listener = listen(everywhere(), only_ipv4).unwrap();
+    assert!(is_reached_by(Ipv4Addr::LOCALHOST, &listener).await);
+    // Who names an address wants that one.
+    let error = listen((Ipv6Addr::LOCALHOST, 0).into(), only_ipv4).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::AFNOSUPPORT.raw_os_error()));
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_not_replaced_by_another() {
+    let first = listen(everywhere(), open).unwrap();
+    let error = listen(first.local_addr().unwrap(), open).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }

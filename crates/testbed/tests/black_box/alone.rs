@@ -17,13 +17,16 @@ use crate::promise::{promise, promise_within};
 
 const ELECTION: &str = "--enable-leader-election";
 
-fn start(fixture: &Fixture, kubeconfig: PathBuf, args: &[&str]) -> Result<(Replica, History)> {
+/// What the kubelet tells each container.
+const IN_A_POD: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "192.0.2.1");
+
+fn start(fixture: &Fixture, kubeconfig: PathBuf, args: &[&str], env: &[(&str, &str)]) -> Result<(Replica, History)> {
     let history = History::default();
     let common = ["--log-format", "json", "--listen", "127.0.0.1:0", "--identity", "alone", "--tick", "50ms"];
     let args = common.iter().chain(args).map(ToString::to_string).collect();
-    let launch =
-        Launch { program: fixture.program.clone(), name: "alone".to_owned(), kubeconfig, args, env: Vec::new() };
-    let replica = Replica::start(launch, &history)?;
+    let (program, name) = (fixture.program.clone(), "alone".to_owned());
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let replica = Replica::start(Launch { program, name, kubeconfig, args, env }, &history)?;
     Ok((replica, history))
 }
 
@@ -58,12 +61,25 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(fixture: Fixture) -> Result<
 }
 
 pub async fn without_an_election_it_leads_for_life(fixture: Fixture) -> Result<()> {
-    let (replica, history) = start(&fixture, PathBuf::from("/nonexistent"), &[])?;
+    // Several replicas in a cluster each lead then, so a pod has to say so where people look.
+    for (env, level) in [(&[][..], "INFO"), (&[IN_A_POD][..], "WARN")] {
+        leads_for_life_and_says_so(&fixture, env, level).await?;
+    }
+    Ok(())
+}
+
+async fn leads_for_life_and_says_so(fixture: &Fixture, env: &[(&str, &str)], level: &str) -> Result<()> {
+    let (replica, history) = start(fixture, PathBuf::from("/nonexistent"), &["--lease-name=l"], env)?;
     let acting = history.wait_for(LONG, |events| (acts(events).len() >= 3).then_some(()));
     promise_within(acting, "it does not act").await?;
     wait_until_ok(&replica, "/readyz").await?;
     let (_, body) = get(&replica, "/leader").await?;
     promise!(body.contains("\"leading\":true"), "/leader answers {body}");
+    let (_, metrics) = get(&replica, "/metrics").await?;
+    promise!(metrics.contains("leader_election_enabled{name=\"l\"} 0"), "/metrics answers {metrics}");
+    let is_it = |event: &&Event| event.message == "leader election is off, this replica leads for life";
+    let said = history.events().iter().find(is_it).and_then(|event| event.fields.get("level").cloned());
+    promise!(said.as_ref().and_then(Value::as_str) == Some(level), "with {env:?} it says so at level {said:?}");
     replica.terminate()?;
     let status = promise_within(replica.wait(LONG), "it does not end").await?;
     promise!(status.code() == Some(0), "it ended with {status}; {}", replica.stderr());
@@ -93,7 +109,7 @@ pub async fn without_an_api_server_it_keeps_trying_and_is_not_ready(fixture: Fix
     let in_flag = |duration: Duration| format!("{}ms", duration.as_millis());
     let [lease, deadline, retry] = [timings.lease_duration, timings.renew_deadline, timings.retry_period].map(in_flag);
     let short = ["--lease-duration", &lease, "--renew-deadline", &deadline, "--retry-period", &retry, ELECTION];
-    let (replica, history) = start(&fixture, kubeconfig(dir.path())?, &short)?;
+    let (replica, history) = start(&fixture, kubeconfig(dir.path())?, &short, &[])?;
     let complains =
         |event: &&Event| matches!(event.fields.get("level").and_then(Value::as_str), Some("WARN" | "ERROR"));
     let has_ended = || replica.exit_status().is_some();

@@ -31,9 +31,10 @@ pub async fn exactly_one_of_three_leads_and_ticks(fixture: Fixture) -> Result<()
         let answer: Value = serde_json::from_str(&body)?;
         promise!(answer["leading"] == (index == leader), "{} is wrong about itself: {body}", replica.name());
         let (_, metrics) = get(replica, "/metrics").await?;
-        let line =
-            format!("leader_election_master_status{{name=\"{}\"}} {}", fleet.lease_name(), u8::from(index == leader));
-        promise!(metrics.contains(&line), "{} lacks {line:?} in\n{metrics}", replica.name());
+        for (metric, value) in [("enabled", true), ("master_status", index == leader)] {
+            let line = format!("leader_election_{metric}{{name=\"{}\"}} {}", fleet.lease_name(), u8::from(value));
+            promise!(metrics.contains(&line), "{} lacks {line:?} in\n{metrics}", replica.name());
+        }
     }
     undisputed(&fleet)?;
     check_history(&fleet)
