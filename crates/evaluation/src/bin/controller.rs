@@ -12,8 +12,7 @@ use still_leading_evaluation::artefact::measured;
 use still_leading_evaluation::comparison::markers;
 use still_leading_evaluation::controller::record::RECORD;
 use still_leading_evaluation::controller::{AT_A_TIME, Lab, Part, Programs, Record, Trial, measure, tables};
-use still_leading_testbed::guard::TempDir;
-use still_leading_testbed::{ApiServer, Assets, Profile, ServerKind, Variant, cargo, workspace};
+use still_leading_testbed::{ApiServer, Assets, Profile, ServerKind, Variant, workspace};
 
 const PAGE: &str = "docs/controller-measured.md";
 
@@ -67,8 +66,7 @@ async fn main() -> Result<()> {
 
 async fn run(args: &Args, path: &Path, record: Record) -> Result<Record> {
     Assets::find()?;
-    let dir = TempDir::new("still-leading-controller-")?;
-    let programs = build(&dir)?;
+    let programs = build()?;
     eprintln!("starting etcd and kube-apiserver");
     let server = ApiServer::start(ServerKind::Real).await?;
     let kubernetes = server.client()?.apiserver_version().await?.git_version;
@@ -95,39 +93,14 @@ async fn run(args: &Args, path: &Path, record: Record) -> Result<Record> {
     record.into_inner().map_err(|_| anyhow::anyhow!("a trial has panicked"))
 }
 
-/// The two builds of the example have one path, so both are copied.
-fn build(dir: &TempDir) -> Result<Programs> {
-    let name = Variant::Controller.full_name();
-    eprintln!("building {name} without its gate");
-    let mut command = cargo();
-    command.args(["build", "--release", "--features", "control", "--message-format=short", "--manifest-path"]);
-    ensure!(
-        command.arg(Variant::Controller.folder().join("Cargo.toml")).status()?.success(),
-        "building {name} without its gate"
-    );
-    // The other build says where both are. It takes the place of the first one, so that goes first.
-    let place = release_folder()?.join(&name);
-    let keep = |from: &Path, called: &str| -> Result<PathBuf> {
-        dir.copy_in(from, Path::new(called))?;
-        Ok(dir.path().join(called))
-    };
-    let without_gate = keep(&place, "without-gate")?;
-    eprintln!("building {name}");
-    let built = Variant::Controller.build(Profile::Release).with_context(|| format!("building {name}"))?;
-    ensure!(built == place, "{name} is built to {}, not to {}", built.display(), place.display());
-    let controller = keep(&built, "controller")?;
+fn build() -> Result<Programs> {
+    eprintln!("building for release: the example, the same without its gate, and the one in Go");
+    let controller = Variant::Controller.build(Profile::Release).context("building the example")?;
+    let without_gate =
+        Variant::Controller.build_without_gate(Profile::Release).context("building it without its gate")?;
     ensure!(fs::read(&controller)? != fs::read(&without_gate)?, "the gate makes no difference to the executable");
-    eprintln!("building {}", Variant::ControllerGo);
-    let go = Variant::ControllerGo.build(Profile::Release).context("building the controller in Go")?;
+    let go = Variant::ControllerGo.build(Profile::Release).context("building the one in Go")?;
     Ok(Programs { controller, without_gate, go })
-}
-
-/// Where cargo leaves release builds.
-fn release_folder() -> Result<PathBuf> {
-    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-    Ok(Path::new(target).join("release"))
 }
 
 fn commit() -> Result<String> {

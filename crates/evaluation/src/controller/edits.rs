@@ -110,7 +110,7 @@ async fn edit(
 async fn once(objects: &Api<ConfigMap>, step: usize, done: &mut Done) -> Result<()> {
     match step {
         // Eight sources are made and eight deleted, one after the other.
-        4..52 if step % 6 == 0 => create(objects).await,
+        4..52 if step.is_multiple_of(6) => create(objects).await,
         4..52 if step % 6 == 3 => present(objects.delete(&name(step / 6), &DeleteParams::default()).await).map(drop),
         10 | 30 | 50 => {
             let copy = format!("{}{COPY}", name(8 + step / 20));

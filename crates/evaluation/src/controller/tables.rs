@@ -20,10 +20,10 @@ pub fn tables(record: &Record) -> Vec<Table> {
 }
 
 fn text<T>(section: Option<&Section<T>>, table: impl Fn(&[T]) -> String) -> String {
-    let Some(section) = section else { return "\nNot measured yet.\n\n".to_owned() };
+    let Some(section) = section else { return "Not measured yet.\n".to_owned() };
     let measured = &section.measured;
     let mut text = format!(
-        "\n{}\n{}, commit {}: Kubernetes {}, {} processors, {}; {} trials at a time. `{}`\n",
+        "{}\n{}, commit {}: Kubernetes {}, {} processors, {}; {} trials at a time. `{}`\n",
         table(&section.trials),
         measured.date,
         section.commit,
@@ -37,7 +37,7 @@ fn text<T>(section: Option<&Section<T>>, table: impl Fn(&[T]) -> String) -> Stri
         let first = failed.lines().next().unwrap_or_default();
         text += &format!("\nNot judged: {first}\n");
     }
-    text + "\n"
+    text
 }
 
 fn safety(trials: &[Safety]) -> String {
@@ -122,8 +122,10 @@ fn fence(trials: &[Fence]) -> String {
         "trials with a late write",
     ];
     let mut text = markdown(&header, &rows);
-    if let Some(message) = trials.iter().find_map(|it| it.message.as_deref()) {
-        text += &format!("\nA refusal in the log of the thawed leader:\n\n    {message}\n");
+    let message =
+        trials.iter().filter_map(|it| it.message.as_deref()).find_map(|it| it.split("denied request: ").nth(1));
+    if let Some(message) = message {
+        text += &format!("\nA refusal, as the log of the thawed leader has it: `{message}`\n");
     }
     text
 }
@@ -169,98 +171,51 @@ fn graceful(trials: &[Graceful]) -> String {
     markdown(&header, &[row])
 }
 
+/// The rows of the comparison with Go, and whether the trials of each are added up.
+const ROWS: [(&str, bool); 10] = [
+    ("SIGTERM until the successor has the Lease, ms", false),
+    ("SIGTERM to the successor's first write, ms", false),
+    ("SIGKILL until the successor has the Lease, ms", false),
+    ("SIGKILL to the successor's first write, ms", false),
+    ("thaw: stale writes that were accepted", true),
+    ("thaw: writes that were refused (409)", true),
+    ("thaw to the last stale write, ms", false),
+    ("SIGTERM with 4 reconciles of 300 ms in flight: written before the release", true),
+    ("the same: written after the release", true),
+    ("the same: SIGTERM to the successor's first write, ms", false),
+];
+
+/// What a trial says, row by row.
+fn figures(what: &What) -> Vec<(usize, f64)> {
+    let count = |count: usize| count as f64;
+    match *what {
+        What::Term { acquired_ms, first_write_ms } => vec![(0, acquired_ms), (1, first_write_ms)],
+        What::Kill { acquired_ms, first_write_ms } => vec![(2, acquired_ms), (3, first_write_ms)],
+        What::Freeze { stale, refused, last_ms } => {
+            let mut figures = vec![(4, count(stale)), (5, count(refused))];
+            figures.extend(last_ms.map(|last| (6, last)));
+            figures
+        }
+        What::Drain { finished, late, first_write_ms, .. } => {
+            vec![(7, count(finished)), (8, count(late)), (9, first_write_ms)]
+        }
+    }
+}
+
 fn against_go(trials: &[AgainstGo]) -> String {
-    let of = |language| trials.iter().filter(move |it| it.language == language).map(|it| &it.what);
-    let row = |what: &str, figure: &dyn Fn(Vec<&What>) -> Option<String>| {
-        let cell = |language| figure(of(language).collect()).unwrap_or_else(|| "–".to_owned());
-        vec![what.to_owned(), cell(Language::Rust), cell(Language::Go)]
-    };
-    let times = |pick: fn(&What) -> Option<f64>| {
-        move |all: Vec<&What>| {
-            let times: Vec<f64> = all.into_iter().filter_map(pick).collect();
-            (!times.is_empty()).then(|| format!("{}, n = {}", spread(times.clone()), times.len()))
+    let cell = |language: Language, row: usize, is_sum: bool| {
+        let of = trials.iter().filter(|it| it.language == language).flat_map(|it| figures(&it.what));
+        let values: Vec<f64> = of.filter(|(of_row, _)| *of_row == row).map(|(_, value)| value).collect();
+        match values.len() {
+            0 => "–".to_owned(),
+            n if is_sum => format!("{}, n = {n}", values.iter().sum::<f64>()),
+            n => format!("{}, n = {n}", spread(values)),
         }
     };
-    let sums = |pick: fn(&What) -> Option<usize>| {
-        move |all: Vec<&What>| {
-            let counts: Vec<usize> = all.into_iter().filter_map(pick).collect();
-            let text = format!("{}, n = {}", counts.iter().sum::<usize>(), counts.len());
-            (!counts.is_empty()).then_some(text)
-        }
-    };
-    let rows = [
-        row(
-            "SIGTERM until the successor has the Lease, ms",
-            &times(|it| match it {
-                What::Term { acquired_ms, .. } => Some(*acquired_ms),
-                _ => None,
-            }),
-        ),
-        row(
-            "SIGTERM to the successor's first write, ms",
-            &times(|it| match it {
-                What::Term { first_write_ms, .. } => Some(*first_write_ms),
-                _ => None,
-            }),
-        ),
-        row(
-            "SIGKILL until the successor has the Lease, ms",
-            &times(|it| match it {
-                What::Kill { acquired_ms, .. } => Some(*acquired_ms),
-                _ => None,
-            }),
-        ),
-        row(
-            "SIGKILL to the successor's first write, ms",
-            &times(|it| match it {
-                What::Kill { first_write_ms, .. } => Some(*first_write_ms),
-                _ => None,
-            }),
-        ),
-        row(
-            "thaw: stale writes that were accepted",
-            &sums(|it| match it {
-                What::Freeze { stale, .. } => Some(*stale),
-                _ => None,
-            }),
-        ),
-        row(
-            "thaw: writes that were refused (409)",
-            &sums(|it| match it {
-                What::Freeze { refused, .. } => Some(*refused),
-                _ => None,
-            }),
-        ),
-        row(
-            "thaw to the last stale write, ms",
-            &times(|it| match it {
-                What::Freeze { last_ms, .. } => *last_ms,
-                _ => None,
-            }),
-        ),
-        row(
-            "SIGTERM with 4 reconciles of 300 ms in flight: written before the release",
-            &sums(|it| match it {
-                What::Drain { finished, .. } => Some(*finished),
-                _ => None,
-            }),
-        ),
-        row(
-            "the same: written after the release",
-            &sums(|it| match it {
-                What::Drain { late, .. } => Some(*late),
-                _ => None,
-            }),
-        ),
-        row(
-            "the same: SIGTERM to the successor's first write, ms",
-            &times(|it| match it {
-                What::Drain { first_write_ms, .. } => Some(*first_write_ms),
-                _ => None,
-            }),
-        ),
-    ];
-    markdown(&["", "kube-rs and still-leading", "controller-runtime"], &rows)
+    let rows = ROWS.iter().enumerate().map(|(row, (name, is_sum))| {
+        vec![(*name).to_owned(), cell(Language::Rust, row, *is_sum), cell(Language::Go, row, *is_sum)]
+    });
+    markdown(&["", "kube-rs and still-leading", "controller-runtime"], &rows.collect::<Vec<_>>())
 }
 
 /// The median, and the smallest and the largest.
