@@ -13,7 +13,8 @@ pub mod network;
 pub mod random;
 pub mod server;
 
-pub mod release;
+mod release;
+mod releasing;
 pub mod replica;
 pub mod wall;
 pub mod watch;
@@ -22,6 +23,7 @@ pub mod check;
 mod inject;
 pub mod intervention;
 mod queue;
+mod served;
 mod serving;
 pub mod world;
 

@@ -4,29 +4,14 @@ use std::time::Duration;
 
 use still_leading::internals::{Event, Release, note};
 
+use crate::releasing::Releasing;
 use crate::replica::{Replica, micro_time};
-use crate::time::{NEVER, Ns, nanos};
+use crate::time::{Ns, nanos};
 
 /// The pause after the first failed attempt; it doubles each time, up to the retry period.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// See the file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Releasing {
-    /// When it gives up; not known before the request in flight was answered.
-    gives_up: Option<Ns>,
-    pause: Duration,
-    sleeps_until: Ns,
-    was_refused: bool,
-}
-
 impl Releasing {
-    /// When it goes on without anything coming from outside.
-    pub(crate) fn due(&self) -> Ns {
-        let gives_up = self.gives_up.unwrap_or(NEVER);
-        if self.sleeps_until > 0 { self.sleeps_until.min(gives_up) } else { gives_up }
-    }
-
     /// Does what is due. Returns whether there may be more to do now.
     pub(crate) fn poll(&mut self, replica: &mut Replica, now: Ns) -> bool {
         let Some(gives_up) = self.gives_up else { return self.begin(replica, now) };

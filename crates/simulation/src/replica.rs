@@ -13,7 +13,7 @@ use still_leading::Lost;
 use still_leading::internals::{Action, Event, Moment, State, Timing, step};
 
 use crate::control::{Control, shown};
-use crate::release::Releasing;
+use crate::releasing::Releasing;
 use crate::server::{holder, version};
 use crate::time::{Clock, NEVER, Ns, nanos};
 use crate::wall::Wall;

@@ -4,17 +4,9 @@ use still_leading::internals::Event;
 
 use crate::network::Key;
 use crate::queue::Occurrence;
+use crate::served::Served;
 use crate::server::Seen;
 use crate::world::World;
-
-/// The server's half of an open watch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Served {
-    pub(crate) key: Key,
-    /// The next change to show.
-    next: usize,
-    has_begun: bool,
-}
 
 impl World {
     pub(crate) fn serve(&mut self, key: Key) {

@@ -13,8 +13,8 @@ use crate::queue::{Occurrence, Queue};
 use crate::random::{Purpose, Random};
 use crate::record::Record;
 use crate::replica::{Effect, Published, Replica};
+use crate::served::Served;
 use crate::server::Server;
-use crate::serving::Served;
 use crate::time::{Clock, NEVER, Ns, SECOND};
 use crate::wall::Wall;
 
