@@ -9,7 +9,6 @@
 pub mod args;
 pub mod cluster;
 pub mod command;
-pub mod deployed;
 pub mod faults;
 mod fixture;
 mod found;

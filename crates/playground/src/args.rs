@@ -36,7 +36,7 @@ when nobody reads the output any more.";
 #[command(name = "cargo demo", bin_name = "cargo demo", max_term_width = 120)]
 pub struct Args {
     /// Which variant or example to show
-    #[arg(default_value = "native")]
+    #[arg(default_value = "native", value_parser = Variant::deployed)]
     pub variant: Variant,
 
     /// Play faults one after the other: quick (term, kill, freeze, cut), full, or faults by name, with commas between

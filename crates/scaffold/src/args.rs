@@ -238,7 +238,7 @@ mod tests {
             (vec!["--lease-duration", "15500ms"], "must be whole seconds"),
             (vec!["--lease-duration", "3000000000s"], "must be whole seconds"),
             (vec!["--retry-period", "0s"], "--retry-period must be longer than zero"),
-            (vec!["--tick", "0s"], "must be longer than zero"),
+            (vec!["--tick", "0s"], "invalid value '0s' for '--tick <DURATION>': must be longer than zero"),
             (vec!["--lease-duration", "soon"], "invalid value 'soon' for '--lease-duration <DURATION>'"),
             (vec!["--listen", "everywhere"], "expected ADDRESS:PORT"),
             (vec!["--identity", ""], "must not be empty"),

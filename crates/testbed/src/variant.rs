@@ -97,6 +97,17 @@ impl Variant {
         format!("still-leading-{self}")
     }
 
+    /// The variant of that name, or the example that is deployed in the same way, for command lines.
+    ///
+    /// # Errors
+    /// There is none; displays the names there are.
+    pub fn deployed(name: &str) -> Result<Self, String> {
+        if name == Self::Controller.name() {
+            return Ok(Self::Controller);
+        }
+        name.parse().map_err(|unknown: UnknownVariant| format!("{unknown}, and there is {}", Self::Controller))
+    }
+
     /// Where it stands.
     pub fn folder(self) -> PathBuf {
         let kind = if self.is_example() { "examples" } else { "apps" };
@@ -114,7 +125,7 @@ impl FromStr for Variant {
     type Err = UnknownVariant;
 
     fn from_str(name: &str) -> Result<Self, UnknownVariant> {
-        Self::ALL.iter().chain(Self::EXAMPLES).copied().find(|variant| variant.name() == name).ok_or(UnknownVariant)
+        Self::ALL.iter().copied().find(|variant| variant.name() == name).ok_or(UnknownVariant)
     }
 }
 
@@ -124,8 +135,8 @@ pub struct UnknownVariant;
 
 impl fmt::Display for UnknownVariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |of: &[Variant]| of.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
-        write!(f, "the variants are {}; the examples are {}", names(Variant::ALL), names(Variant::EXAMPLES))
+        let names: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
+        write!(f, "the variants are {}", names.join(", "))
     }
 }
 
@@ -146,6 +157,21 @@ mod tests {
         assert_eq!("client-go".parse(), Ok(Variant::ClientGo));
         let error = "nativ".parse::<Variant>().unwrap_err().to_string();
         assert!(error.starts_with("the variants are native, "), "{error}");
+    }
+
+    #[test]
+    fn what_is_deployed_is_found_by_its_name_and_a_wrong_name_learns_the_right_ones() {
+        for variant in Variant::ALL.iter().chain([&Variant::Controller]) {
+            assert_eq!(Variant::deployed(variant.name()), Ok(*variant));
+        }
+        for wrong in ["nativ", "controller-go"] {
+            let error = Variant::deployed(wrong).unwrap_err();
+            assert!(
+                error.starts_with("the variants are native, ") && error.ends_with("and there is controller"),
+                "{error}"
+            );
+        }
+        assert_eq!("controller".parse::<Variant>(), Err(UnknownVariant), "it has no column in the tables");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use still_leading_testbed::Variant;
 
-use super::deployed::Deployed;
 use super::step::Step;
 
 const EXIT_CODES: &str = "\
@@ -20,7 +20,8 @@ pods; those of different nodes can be compared because kind's nodes are containe
 #[command(name = "just e2e", bin_name = "just e2e", max_term_width = 120, after_help = EXIT_CODES)]
 pub struct Args {
     /// Variants to try, one after the other, or controller for that example [default: all variants]
-    pub variants: Vec<Deployed>,
+    #[arg(value_parser = Variant::deployed)]
+    pub variants: Vec<Variant>,
 
     /// Context of the kubeconfig [default: the current one]
     #[arg(long, value_name = "NAME")]
@@ -67,8 +68,8 @@ pub struct Args {
 impl Args {
     /// What to try.
     #[must_use]
-    pub fn variants(&self) -> Vec<Deployed> {
-        if self.variants.is_empty() { Deployed::by_default() } else { self.variants.clone() }
+    pub fn variants(&self) -> Vec<Variant> {
+        if self.variants.is_empty() { Variant::ALL.to_vec() } else { self.variants.clone() }
     }
 
     /// The steps to try, in their order.
@@ -106,7 +107,6 @@ pub fn one_line(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use still_leading_testbed::Variant;
 
     fn parse(words: &[&str]) -> Result<Args, clap::Error> {
         Args::try_parse_from(["just e2e"].iter().chain(words))
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn by_default_every_step_of_every_variant_is_tried_and_nothing_is_left() {
         let args = parse(&[]).unwrap();
-        assert_eq!((args.variants(), args.steps()), (Deployed::by_default(), Step::choice().to_vec()));
+        assert_eq!((args.variants(), args.steps()), (Variant::ALL.to_vec(), Step::choice().to_vec()));
         assert!(args.deploys() && args.removes());
         assert_eq!((args.trials, args.freezes), (5, 1));
     }
@@ -123,10 +123,7 @@ mod tests {
     #[test]
     fn steps_keep_their_order_however_they_are_asked_for() {
         let args = parse(&["native", "--only", "cut,delete", "--keep"]).unwrap();
-        assert_eq!(
-            (args.variants(), args.steps()),
-            (vec![Deployed::Variant(Variant::Native)], vec![Step::Delete, Step::Cut])
-        );
+        assert_eq!((args.variants(), args.steps()), (vec![Variant::Native], vec![Step::Delete, Step::Cut]));
         assert!(args.deploys() && !args.removes());
     }
 

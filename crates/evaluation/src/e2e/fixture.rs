@@ -10,12 +10,11 @@ use kube::api::LogParams;
 use serde_json::{Map, Value};
 use still_leading_testbed::history::judge::{Term, frozen, terms};
 use still_leading_testbed::history::{FROZEN, HARNESS, THAWED};
-use still_leading_testbed::{Event, History, Timings};
+use still_leading_testbed::{Event, History, Timings, Variant};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::Cluster;
 use super::command::Command;
-use super::deployed::Deployed;
 use super::faults::NodeFault;
 use super::pod::{CONTAINER, Pod};
 use super::pods::{self, Pods};
@@ -45,7 +44,7 @@ pub(super) struct Fixture<'a> {
 
 impl<'a> Fixture<'a> {
     /// Begins to observe.
-    pub(super) async fn observe(cluster: &'a Cluster, variant: Deployed) -> Result<Self> {
+    pub(super) async fn observe(cluster: &'a Cluster, variant: Variant) -> Result<Self> {
         let name = variant.full_name();
         let history = History::default();
         let objects: Api<Object> = Api::namespaced(cluster.client.clone(), &name);
@@ -191,7 +190,7 @@ impl<'a> Fixture<'a> {
     }
 
     /// Waits until nothing of it is left.
-    pub(super) async fn gone(cluster: &Cluster, variant: Deployed) -> Result<()> {
+    pub(super) async fn gone(cluster: &Cluster, variant: Variant) -> Result<()> {
         let (namespaces, name) = (Api::<Namespace>::all(cluster.client.clone()), variant.full_name());
         let deadline = Instant::now() + BOUND;
         while namespaces.get_opt(&name).await.context("reading a namespace")?.is_some() {

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::deployed::Deployed;
 use super::step::Step;
 use crate::record::Machine;
 use crate::stats::median;
+use still_leading_testbed::Variant;
 
 /// Where the committed [`Run`] is, from the root of the repository.
 pub const E2E: &str = "docs/runs/e2e.json";
@@ -161,7 +161,7 @@ pub(crate) fn counts(values: &[f64]) -> Option<String> {
 
 /// What fails the run, a line each.
 #[must_use]
-pub fn failures(variant: Deployed, steps: &[Tried]) -> Vec<String> {
+pub fn failures(variant: Variant, steps: &[Tried]) -> Vec<String> {
     let wrong = steps.iter().filter(|tried| !tried.is_fine());
     wrong.map(|tried| format!("{variant}, {}: {}", tried.step, tried.said)).collect()
 }
@@ -169,7 +169,6 @@ pub fn failures(variant: Deployed, steps: &[Tried]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use still_leading_testbed::Variant;
 
     #[test]
     fn only_an_error_and_a_break_that_nobody_expected_fail_the_run() {
@@ -214,6 +213,6 @@ mod tests {
     #[test]
     fn what_fails_the_run_is_told_with_its_variant() {
         let steps = [acts(Outcome::Broken, Some("x")), acts(Outcome::Broken, None), acts(Outcome::Kept, None)];
-        assert_eq!(failures(Deployed::Variant(Variant::Native), &steps), ["native, freeze: 3 acts"]);
+        assert_eq!(failures(Variant::Native, &steps), ["native, freeze: 3 acts"]);
     }
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
+use still_leading_testbed::Variant;
 use still_leading_testbed::history::judge::{Overlap, Verdict, no_stale_act, overlaps};
 
 use super::args::Args;
 use super::cluster::Cluster;
-use super::deployed::Deployed;
 use super::fixture::Fixture;
 use super::found::{Found, unknown};
 use super::record::{Outcome, Tried, figure, line};
@@ -18,7 +18,7 @@ use super::steps::take;
 use super::{Stop, now};
 
 /// Tries `variant`, and prints a line for each step.
-pub async fn variant(cluster: &Cluster, args: &Args, variant: Deployed) -> Vec<Tried> {
+pub async fn variant(cluster: &Cluster, args: &Args, variant: Variant) -> Vec<Tried> {
     println!("{variant}");
     let mut all = Vec::new();
     let mut tell = |tried: Tried| {
@@ -47,7 +47,7 @@ pub async fn variant(cluster: &Cluster, args: &Args, variant: Deployed) -> Vec<T
 }
 
 /// The steps between, and what is true of all of them.
-async fn observed(fixture: &Fixture<'_>, args: &Args, variant: Deployed, tell: &mut impl FnMut(Tried) -> bool) {
+async fn observed(fixture: &Fixture<'_>, args: &Args, variant: Variant, tell: &mut impl FnMut(Tried) -> bool) {
     let mut apart = Vec::new();
     for step in args.steps().into_iter().filter(|step| step.is_for(variant)) {
         let from = now();
@@ -69,12 +69,12 @@ async fn observed(fixture: &Fixture<'_>, args: &Args, variant: Deployed, tell: &
     }
 }
 
-async fn deploy(cluster: &Cluster, variant: Deployed) -> Result<Found> {
+async fn deploy(cluster: &Cluster, variant: Variant) -> Result<Found> {
     let took = skaffold("run", variant, &cluster.target.context).await?.as_secs_f64();
     Ok(Found::said(format!("skaffold run -p {variant} took {took:.0} s")).with(figure::TOOK, vec![took.round()]))
 }
 
-async fn remove(cluster: &Cluster, variant: Deployed) -> Result<Found> {
+async fn remove(cluster: &Cluster, variant: Variant) -> Result<Found> {
     skaffold("delete", variant, &cluster.target.context).await?;
     Fixture::gone(cluster, variant).await?;
     Ok(Found::said(format!("nothing is left after skaffold delete -p {variant}")))
@@ -100,14 +100,14 @@ async fn one_leader(fixture: &Fixture<'_>, apart: &[RangeInclusive<u64>]) -> Res
 }
 
 /// For whoever wants to know how it came about.
-fn keep_events(fixture: &Fixture<'_>, variant: Deployed) -> Result<()> {
+fn keep_events(fixture: &Fixture<'_>, variant: Variant) -> Result<()> {
     let path = folder(variant).join("events.txt");
     fs::create_dir_all(folder(variant)).with_context(|| format!("making {}", folder(variant).display()))?;
     fs::write(&path, fixture.history.table()).with_context(|| format!("writing {}", path.display()))
 }
 
 /// What is recorded of a step. A row of the expected breaks stands beside a kept promise too.
-fn tried(variant: Deployed, step: Step, found: Result<Found>) -> Tried {
+fn tried(variant: Variant, step: Step, found: Result<Found>) -> Tried {
     let expected = reason(variant, step).map(str::to_owned);
     let (outcome, found) = match found {
         Ok(found) if found.is_broken => (Outcome::Broken, found),
@@ -128,9 +128,8 @@ fn tried(variant: Deployed, step: Step, found: Result<Found>) -> Tried {
 mod tests {
     use super::*;
     use anyhow::anyhow;
-    use still_leading_testbed::Variant;
 
-    const NATIVE: Deployed = Deployed::Variant(Variant::Native);
+    const NATIVE: Variant = Variant::Native;
 
     #[test]
     fn an_error_is_told_apart_from_a_break_and_from_what_was_not_tried() {
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_may_break_is_recorded_with_its_reason_even_if_it_was_kept() {
-        assert!(tried(Deployed::Variant(Variant::ClientGo), Step::Freeze, Ok(Found::default())).expected.is_some());
+        assert!(tried(Variant::ClientGo, Step::Freeze, Ok(Found::default())).expected.is_some());
         assert_eq!(tried(NATIVE, Step::Freeze, Ok(Found::default())).expected, None);
     }
 }

@@ -6,11 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use still_leading_testbed::workspace;
+use still_leading_testbed::{Variant, workspace};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
-
-use super::deployed::Deployed;
 
 /// As long as one waits without a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -20,12 +18,12 @@ const BOUND: Duration = Duration::from_secs(3600);
 const WIDTH: usize = 90;
 
 /// Where the files about a variant are.
-pub(super) fn folder(variant: Deployed) -> PathBuf {
+pub(super) fn folder(variant: Variant) -> PathBuf {
     workspace().join("target/e2e").join(variant.name())
 }
 
 /// Runs `skaffold run` or `skaffold delete` for a variant, and returns how long it took.
-pub(super) async fn skaffold(verb: &str, variant: Deployed, context: &str) -> Result<Duration> {
+pub(super) async fn skaffold(verb: &str, variant: Variant, context: &str) -> Result<Duration> {
     let path = folder(variant).join(format!("skaffold-{verb}.log"));
     fs::create_dir_all(folder(variant)).with_context(|| format!("making {}", folder(variant).display()))?;
     let log = File::create(&path).with_context(|| format!("writing {}", path.display()))?;

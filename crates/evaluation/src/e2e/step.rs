@@ -6,8 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use still_leading_testbed::Variant;
 
-use super::deployed::Deployed;
-
 macro_rules! steps {
     ($($(#[$doc:meta])* $step:ident = $name:literal,)+) => {
         /// One thing that is tried on one variant.
@@ -74,8 +72,8 @@ impl Step {
     }
 
     /// Whether there is something in it to try.
-    pub(super) fn is_for(self, deployed: Deployed) -> bool {
-        self != Self::Mirror || deployed == Deployed::Controller
+    pub(super) fn is_for(self, variant: Variant) -> bool {
+        self != Self::Mirror || variant == Variant::Controller
     }
 
     /// Whether it says for itself what acts there were in a term that was over; else [`Step::OneLeader`] does.
@@ -130,9 +128,8 @@ const MAY_BREAK: &[(Variant, Step, &str)] = &[
     ),
 ];
 
-/// Why `deployed` may break `step`, if it may.
-pub(super) fn reason(deployed: Deployed, step: Step) -> Option<&'static str> {
-    let Deployed::Variant(variant) = deployed else { return None };
+/// Why `variant` may break `step`, if it may.
+pub(super) fn reason(variant: Variant, step: Step) -> Option<&'static str> {
     MAY_BREAK.iter().find(|(of, at, _)| (*of, *at) == (variant, step)).map(|(_, _, reason)| *reason)
 }
 
@@ -161,12 +158,9 @@ mod tests {
 
     #[test]
     fn what_may_break_has_one_reason_and_everything_else_has_none() {
-        assert!(
-            reason(Deployed::Variant(Variant::ClientGo), Step::Freeze)
-                .is_some_and(|it| it.starts_with("leaderelection.go:279"))
-        );
-        assert_eq!(reason(Deployed::Variant(Variant::ClientGo), Step::Delete), None);
-        assert_eq!(reason(Deployed::Variant(Variant::Native), Step::Freeze), None);
+        assert!(reason(Variant::ClientGo, Step::Freeze).is_some_and(|it| it.starts_with("leaderelection.go:279")));
+        assert_eq!(reason(Variant::ClientGo, Step::Delete), None);
+        assert_eq!(reason(Variant::Native, Step::Freeze), None);
         for (place, (variant, step, _)) in MAY_BREAK.iter().enumerate() {
             assert!(
                 !MAY_BREAK[..place].iter().any(|(of, at, _)| (of, at) == (variant, step)),
