@@ -1,11 +1,8 @@
 //! Lets acts through while a term lasts, and waits for those that have begun.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::resume_unwind;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -14,6 +11,8 @@ use tokio::{select, task_local};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::bounded::bounded;
 
 task_local! {
     /// The token of the gate that the present act runs in.
@@ -125,15 +124,8 @@ impl Gate {
     ) -> Result<F::Output, NotLeading> {
         // Dropped after the act.
         let _running = running;
-        let (mut act, mut over) = (pin!(WITHIN.scope(self.cancelled.clone(), act)), pin!(self.over()));
-        poll_fn(|context| {
-            // Asks the clock before each step: this process may have been stopped since the last one.
-            if self.remaining().is_zero() || over.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(NotLeading));
-            }
-            act.as_mut().poll(context).map(Ok)
-        })
-        .await
+        let act = WITHIN.scope(self.cancelled.clone(), act);
+        bounded(act, || self.remaining().is_zero(), self.over()).await.ok_or(NotLeading)
     }
 
     /// Waits until the term is over. A shutdown alone does not end it.

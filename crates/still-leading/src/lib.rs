@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod bounded;
 #[cfg(feature = "kube")]
 mod clock;
 #[cfg(feature = "kube")]

@@ -1,11 +1,8 @@
 //! A term as the application holds it: a deadline, not a boolean.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::select;
@@ -13,6 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bounded::bounded;
 use crate::clock::Clock;
 use crate::lease::{Lost, Moment};
 
@@ -133,15 +131,7 @@ impl Term {
     /// # Errors
     /// The term was over before `future` had completed.
     pub async fn guard<F: Future>(&self, future: F) -> Result<F::Output, TermOver> {
-        let (mut future, mut ended) = (pin!(future), pin!(self.ended()));
-        poll_fn(|context| {
-            // Asks the clock before each step: this process may have been stopped since the last one.
-            if self.is_over() || ended.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(TermOver(self.lost())));
-            }
-            future.as_mut().poll(context).map(Ok)
-        })
-        .await
+        bounded(future, || self.is_over(), self.ended()).await.ok_or_else(|| TermOver(self.lost()))
     }
 
     /// Why the term ended. The elector says so, unless the clock was first.

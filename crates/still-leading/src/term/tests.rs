@@ -1,7 +1,8 @@
 //! Terms on a clock that the tests move.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Mutex;
+use std::task::Poll;
 
 use tokio::time::{Instant, advance};
 
