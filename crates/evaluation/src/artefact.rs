@@ -6,7 +6,7 @@ mod packages;
 mod tools;
 
 pub use build::{Built, Pace, build};
-pub use tools::{is_go, measured};
+pub use tools::{commit, is_go, measured};
 
 use std::collections::BTreeMap;
 use std::fs;

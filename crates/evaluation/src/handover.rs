@@ -46,6 +46,24 @@ pub struct Series {
 /// # Errors
 /// A replica cannot be started, or nobody takes over.
 pub async fn measure(server: &ApiServer, options: FleetOptions, fault: Fault, trials: usize) -> Result<Series> {
+    measure_and_tell(server, options, fault, trials, &|told| eprintln!("{told}")).await
+}
+
+/// As [`measure`], without a word.
+///
+/// # Errors
+/// As [`measure`].
+pub async fn measure_quietly(server: &ApiServer, options: FleetOptions, fault: Fault, trials: usize) -> Result<Series> {
+    measure_and_tell(server, options, fault, trials, &|_| ()).await
+}
+
+async fn measure_and_tell(
+    server: &ApiServer,
+    options: FleetOptions,
+    fault: Fault,
+    trials: usize,
+    tell: &dyn Fn(&str),
+) -> Result<Series> {
     let (variant, lease_duration) = (options.variant, options.timings.lease_duration);
     let retry_period = options.timings.retry_period;
     let mut fleet = Fleet::start(server, options).await?;
@@ -79,7 +97,7 @@ pub async fn measure(server: &ApiServer, options: FleetOptions, fault: Fault, tr
             series.after_expiry_ms.push(late);
             told += &format!(", {late:>7.1} ms after expiry");
         }
-        eprintln!("{told}");
+        tell(&told);
         fleet.replica(leader).wait(BOUND).await?;
         live.retain(|index| *index != leader);
         live.push(fleet.start_replica(server).await?);

@@ -6,11 +6,13 @@
 //! [`e2e`] tries the deployed variants on a cluster.
 
 pub mod artefact;
+pub mod clock;
 pub mod comparison;
 pub mod controller;
 pub mod e2e;
 pub mod footprint;
 pub mod handover;
+pub mod matrix;
 pub mod record;
 pub mod stats;
 pub mod table;

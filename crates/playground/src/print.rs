@@ -5,7 +5,7 @@ mod line;
 mod style;
 mod writes;
 
-pub use style::{colour_of, number, painted, wrap};
+pub use style::{colour_of, painted, wrap};
 
 use std::io::{self, Write};
 use std::sync::Arc;

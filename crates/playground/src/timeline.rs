@@ -8,45 +8,16 @@ pub use text::{Look, text};
 use std::env;
 
 use still_leading_testbed::Event;
-use still_leading_testbed::history::judge::{frozen, is_act, leading, refusal, stale_acts};
-use still_leading_testbed::history::{EXITED, HARNESS};
-use still_leading_timeline::{Mark, Row, Span, Timeline};
+use still_leading_testbed::history::rows;
+use still_leading_timeline::{Mark, Span, Timeline};
 
-use crate::print::number;
 use crate::report::Episode;
 
 /// Everything of a time.
 pub fn of(events: &[Event], episodes: &[Episode], (from, until): Span) -> Timeline {
-    let mut names: Vec<&str> = Vec::new();
-    for event in events.iter().filter(|event| event.replica != HARNESS) {
-        if !names.contains(&event.replica.as_str()) {
-            names.push(&event.replica);
-        }
-    }
-    names.sort_by_key(|name| number(name));
-    let rows = names.into_iter().map(|name| row(name, events, until)).collect();
     let lasts = |it: &Episode| it.healed.unwrap_or(if it.fault.ends_the_process() { it.at } else { until });
-    let faults = episodes.iter().map(|it| Mark { name: it.fault.name(), span: (it.at, lasts(it)) }).collect();
-    Timeline::new((from, until), rows, faults)
-}
-
-fn row(name: &str, events: &[Event], until: u64) -> Row {
-    let own = || events.iter().filter(|event| event.replica == name);
-    let end = own().find(|event| event.message == EXITED).map(|event| event.at);
-    let alive = (own().next().map_or(until, |event| event.at), end.unwrap_or(until));
-    let leading = leading(events).into_iter().filter(|it| it.replica == name);
-    let frozen = frozen(events).into_iter().filter(|it| it.replica == name);
-    let stale = stale_acts(events).into_iter().filter(|act| act.replica == name);
-    Row {
-        name: name.to_owned(),
-        alive,
-        has_ended: end.is_some(),
-        leading: leading.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
-        frozen: frozen.map(|it| (it.from, it.until.unwrap_or(until))).collect(),
-        acts: own().filter(|event| is_act(event)).map(|event| event.at).collect(),
-        stale: stale.map(|act| act.at).collect(),
-        refused: own().filter(|event| refusal(event).is_some()).map(|event| event.at).collect(),
-    }
+    let faults = episodes.iter().map(|it| Mark { name: it.fault.name().into(), span: (it.at, lasts(it)) }).collect();
+    Timeline::new((from, until), rows(events, until), faults)
 }
 
 /// Whether the locale says that text is UTF-8, in the order in which the C library asks.
@@ -65,6 +36,7 @@ mod tests {
     use super::*;
     use crate::faults::Fault;
     use serde_json::{Map, Value};
+    use still_leading_testbed::history::{EXITED, HARNESS};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -115,8 +87,8 @@ mod tests {
         assert_eq!((one.frozen.as_slice(), one.stale.as_slice()), (&[(6 * SECOND, 8 * SECOND)][..], &[9 * SECOND][..]));
         assert_eq!((one.acts.as_slice(), one.refused.as_slice()), (&[9 * SECOND][..], &[19 * SECOND / 2][..]));
         assert!(timeline.rows[0].has_ended && !one.has_ended);
-        assert_eq!(timeline.faults[0], Mark { name: "kill", span: (2 * SECOND, 2 * SECOND) });
-        assert_eq!(timeline.faults[1], Mark { name: "freeze", span: (6 * SECOND, 8 * SECOND) });
+        assert_eq!(timeline.faults[0], Mark { name: "kill".into(), span: (2 * SECOND, 2 * SECOND) });
+        assert_eq!(timeline.faults[1], Mark { name: "freeze".into(), span: (6 * SECOND, 8 * SECOND) });
     }
 
     #[test]

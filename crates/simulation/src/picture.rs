@@ -28,6 +28,7 @@ pub fn draw(world: &World, violation: Option<&Violation>, title: &str) -> String
         }
     }
     let began = world.plan.faults.iter().filter(|fault| fault.at < end);
-    let faults = began.map(|fault| Mark { name: fault.what.name(), span: (fault.at, fault.end().min(end)) }).collect();
+    let faults =
+        began.map(|fault| Mark { name: fault.what.name().into(), span: (fault.at, fault.end().min(end)) }).collect();
     svg(&Timeline::new((0, end), rows, faults), title)
 }

@@ -20,7 +20,7 @@ use kube::api::DynamicObject;
 use crate::assets::Assets;
 use crate::client::{client_of, url};
 use crate::control_plane::ControlPlane;
-use crate::kubeconfig::{self, Way};
+use crate::kubeconfig::{self, Credentials, Way};
 use crate::tls::Authority;
 use embedded::Embedded;
 
@@ -113,7 +113,8 @@ impl ApiServer {
     /// # Errors
     /// When it cannot be written.
     pub fn admin_kubeconfig(&self, dir: &Path, namespace: &str) -> Result<PathBuf> {
-        let way = Way { server: &self.url(), ca_pem: &self.ca_pem(), token: self.admin_token(), namespace };
+        let credentials = Credentials::Token(self.admin_token());
+        let way = Way { server: &self.url(), ca_pem: &self.ca_pem(), credentials, namespace };
         kubeconfig::write(dir, "admin", way)
     }
 

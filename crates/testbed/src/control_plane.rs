@@ -2,6 +2,7 @@
 //! Deployment makes no pods and a deleted namespace stays in `Terminating`.
 
 mod daemon;
+mod etcd;
 mod files;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::client::{client_of, random_hex};
 use crate::guard::TempDir;
 use crate::tls::Authority;
 use daemon::Daemon;
+use etcd::Etcd;
 
 /// From the start of a process until it serves. Seen: four seconds on two cores.
 const READY_BOUND: Duration = Duration::from_secs(60);
@@ -35,12 +37,11 @@ const ATTEMPTS_MAX: usize = 3;
 pub struct ControlPlane {
     // In the order in which they are to end: the API server, etcd, their folder.
     api_server: Mutex<Option<Daemon>>,
-    etcd: Daemon,
+    etcd: Etcd,
     dir: TempDir,
     assets: Assets,
     authority: Authority,
     token: String,
-    etcd_address: SocketAddr,
     address: SocketAddr,
 }
 
@@ -94,6 +95,59 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Ends etcd (SIGKILL) and leaves the API server without it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn stop_etcd(&self) -> Result<()> {
+        self.etcd.stop().await
+    }
+
+    /// Starts etcd again, with the same port and data, and waits until the API server is ready.
+    ///
+    /// # Errors
+    /// When it runs already, or the API server does not get ready within a minute.
+    pub async fn start_etcd(&self) -> Result<()> {
+        self.etcd.start_again()?;
+        // Taken out for as long as it is waited for: a lock must not be held meanwhile.
+        let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let api_server = api_server.context("the API server does not run")?;
+        let ready = self.wait_ready(&api_server).await;
+        *self.api_server.lock().unwrap_or_else(PoisonError::into_inner) = Some(api_server);
+        ready
+    }
+
+    /// Lets etcd forget every revision but the present one.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn compact_etcd(&self) -> Result<()> {
+        self.etcd.compact().await
+    }
+
+    /// Keeps a copy of what etcd stores now. For that it is away for a moment.
+    ///
+    /// # Errors
+    /// When it cannot be stopped, copied or started.
+    pub async fn back_up(&self) -> Result<()> {
+        self.etcd.stop().await?;
+        let copied = self.etcd.back_up();
+        self.start_etcd().await?;
+        copied
+    }
+
+    /// Ends API server and etcd, and starts both with what [`ControlPlane::back_up`] has kept.
+    ///
+    /// # Errors
+    /// When there is no backup, or they do not get ready within a minute.
+    pub async fn restore(&self) -> Result<()> {
+        self.stop_api_server().await?;
+        self.etcd.stop().await?;
+        self.etcd.restore()?;
+        self.etcd.start_again()?;
+        self.start_api_server().await
+    }
+
     pub(crate) fn admin_token(&self) -> &str {
         &self.token
     }
@@ -116,18 +170,16 @@ impl ControlPlane {
         let token = random_hex(32)?;
         files::write(dir.path(), &authority, &token)?;
         let [etcd_address, peer_address, address] = free_addresses()?;
-        let mut command = Command::new(&assets.etcd);
-        command.args(files::etcd_flags(dir.path(), etcd_address, peer_address));
-        let etcd = Daemon::start("etcd", command, dir.path())?;
+        let etcd = Etcd::start(&assets.etcd, dir.path(), etcd_address, peer_address)?;
         let (assets, api_server) = (assets.clone(), Mutex::new(None));
-        let control_plane = Self { api_server, etcd, dir, assets, authority, token, etcd_address, address };
+        let control_plane = Self { api_server, etcd, dir, assets, authority, token, address };
         control_plane.start_api_server().await?;
         Ok(control_plane)
     }
 
     fn spawn_api_server(&self) -> Result<Daemon> {
         let mut command = Command::new(&self.assets.kube_apiserver);
-        command.args(files::api_server_flags(self.dir.path(), self.etcd_address, self.address));
+        command.args(files::api_server_flags(self.dir.path(), self.etcd.address, self.address));
         Daemon::start("kube-apiserver", command, self.dir.path())
     }
 

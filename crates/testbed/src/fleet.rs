@@ -6,20 +6,21 @@ mod options;
 mod setup;
 
 pub use lease_watch::LeaseRecord;
-pub use options::{FleetOptions, Timings};
+pub use options::{Extra, FleetOptions, Timings};
 
 use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams};
 
 use crate::api_server::ApiServer;
-use crate::guard::TempDir;
+use crate::guard::{TempDir, write_private};
 use crate::history::judge::{leader_at, leading, terms};
 use crate::history::{Event, History, now};
 use crate::proxy::Proxy;
@@ -67,12 +68,24 @@ impl Fleet {
     /// # Errors
     /// When it gets no credentials or cannot be started.
     pub async fn start_replica(&mut self, api_server: &ApiServer) -> Result<usize> {
+        self.start_replica_with(api_server, Extra::default()).await
+    }
+
+    /// As [`Fleet::start_replica`], with something that the others have not.
+    ///
+    /// # Errors
+    /// As [`Fleet::start_replica`].
+    pub async fn start_replica_with(&mut self, api_server: &ApiServer, extra: Extra) -> Result<usize> {
         let index = self.members.len();
         let name = format!("{}-{index}", self.options.variant);
         let proxy = Proxy::start(api_server.authority(), api_server.address()).await?;
-        let kubeconfig = self.setup.write_kubeconfig(api_server, self.dir.path(), &name, &proxy.url()).await?;
+        proxy.set_mode(extra.mode);
+        let token = self.options.token_files.then(|| token_file(&self.dir, &name));
+        let kubeconfig = self.setup.write_kubeconfig(api_server, self.dir.path(), &name, &proxy.url(), token).await?;
         let program = self.options.program.clone();
-        let launch = Launch { program, args: self.args(&name), name, kubeconfig, env: Vec::new() };
+        let mut args = self.args(extra.identity.as_deref().unwrap_or(&name));
+        args.extend(extra.args);
+        let launch = Launch { program, args, name, kubeconfig, env: extra.env };
         let replica = Replica::start(launch, &self.history)?;
         self.members.push(Member { replica, proxy });
         Ok(index)
@@ -198,6 +211,21 @@ impl Fleet {
         api_server.admin_kubeconfig(self.dir.path(), &self.setup.namespace)
     }
 
+    /// Writes new tokens where the replicas find theirs, as a kubelet does before the old ones expire.
+    ///
+    /// # Errors
+    /// When the fleet was not started with [`FleetOptions::token_files`], or there is no such ServiceAccount.
+    pub async fn rotate_tokens(&self, api_server: &ApiServer) -> Result<()> {
+        ensure!(self.options.token_files, "the replicas read no token from a file");
+        for member in &self.members {
+            let token = self.setup.token(api_server).await?;
+            let path = token_file(&self.dir, member.replica.name());
+            write_private(&path.with_extension("new"), &token)?;
+            fs::rename(path.with_extension("new"), &path).context("replacing a token")?;
+        }
+        Ok(())
+    }
+
     /// Kills the replicas and deletes the namespace. That is a courtesy: without controllers it stays in `Terminating`,
     /// and it ends with the control plane.
     pub async fn stop(self) {
@@ -241,6 +269,10 @@ impl Fleet {
         let flags = flags.flat_map(|(flag, value)| [flag.to_owned(), value]);
         ["--enable-leader-election".to_owned()].into_iter().chain(flags).chain(args.iter().cloned()).collect()
     }
+}
+
+fn token_file(dir: &TempDir, replica: &str) -> PathBuf {
+    dir.path().join(format!("{replica}.token"))
 }
 
 /// Without the client, which carries an administrator's token.

@@ -2,10 +2,12 @@
 
 mod event;
 pub mod judge;
+mod rows;
 mod table;
 
 pub use event::{EXITED, Event, FROZEN, HARNESS, LOG_LOST, Malformed, THAWED};
 pub use judge::{acts, terms};
+pub use rows::rows;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -13,8 +13,14 @@ pub(crate) struct Way<'a> {
     pub(crate) server: &'a str,
     /// The certificate to trust, in PEM.
     pub(crate) ca_pem: &'a str,
-    pub(crate) token: &'a str,
+    pub(crate) credentials: Credentials<'a>,
     pub(crate) namespace: &'a str,
+}
+
+/// How whoever asks says who it is.
+pub(crate) enum Credentials<'a> {
+    Token(&'a str),
+    TokenFile(&'a Path),
 }
 
 /// Writes `<name>.kubeconfig` and the certificate that it names, which nobody but this user can read.
@@ -46,7 +52,7 @@ fn kubeconfig(way: &Way<'_>, ca: &Path) -> Kubeconfig {
         }],
         auth_infos: vec![NamedAuthInfo {
             name: replica.clone(),
-            auth_info: Some(AuthInfo { token: Some(way.token.to_owned().into()), ..AuthInfo::default() }),
+            auth_info: Some(auth_info(&way.credentials)),
             ..NamedAuthInfo::default()
         }],
         contexts: vec![NamedContext {
@@ -64,13 +70,27 @@ fn kubeconfig(way: &Way<'_>, ca: &Path) -> Kubeconfig {
     }
 }
 
+fn auth_info(credentials: &Credentials<'_>) -> AuthInfo {
+    match credentials {
+        Credentials::Token(token) => AuthInfo { token: Some((*token).to_owned().into()), ..AuthInfo::default() },
+        Credentials::TokenFile(path) => {
+            AuthInfo { token_file: Some(path.display().to_string()), ..AuthInfo::default() }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_kubeconfig_is_read_by_kube_as_it_is_meant() {
-        let way = Way { server: "https://127.0.0.1:1", ca_pem: "", token: "secret", namespace: "ns" };
+        let way = Way {
+            server: "https://127.0.0.1:1",
+            ca_pem: "",
+            credentials: Credentials::Token("secret"),
+            namespace: "ns",
+        };
         let written = serde_json::to_string(&kubeconfig(&way, Path::new("/dir/ca.crt"))).unwrap();
         assert!(written.contains("secret"), "the token must not be left out: {written}");
         let read = Kubeconfig::from_yaml(&written).unwrap();

@@ -75,7 +75,8 @@ fn move_to(object: &mut DynamicObject, namespace: &str) {
     }
 }
 
-pub(crate) fn kind(object: &DynamicObject) -> &str {
+/// What kind of object it is; empty where it does not say.
+pub fn kind(object: &DynamicObject) -> &str {
     object.types.as_ref().map_or("", |types| &types.kind)
 }
 

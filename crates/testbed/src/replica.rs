@@ -5,10 +5,11 @@ use std::env;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -49,8 +50,17 @@ pub struct Replica {
     name: String,
     history: History,
     stderr: Arc<Mutex<VecDeque<String>>>,
+    held: Arc<Held>,
+    pipe: OwnedFd,
     process: Process,
 }
+
+/// Whether its standard output is left unread.
+#[derive(Default)]
+struct Held(Mutex<bool>, Condvar);
+
+/// The smallest pipe that Linux makes.
+const PIPE_MIN: usize = 4096;
 
 impl Replica {
     /// Starts it; the lines of its standard output go to `history` from then on.
@@ -72,11 +82,36 @@ impl Replica {
         let stdout = process.stdout.take().context("a replica has no standard output")?;
         let errors = process.stderr.take().context("a replica has no standard error")?;
         let stderr = Arc::default();
-        let (into, of) = (history.clone(), name.clone());
-        read_lines(stdout, reading.clone(), move |line| into.record_line(&of, line));
+        let held = Arc::new(Held::default());
+        let pipe = stdout.as_fd().try_clone_to_owned().context("keeping a pipe")?;
+        let (into, of, gate) = (history.clone(), name.clone(), Arc::clone(&held));
+        read_lines(stdout, reading.clone(), move |line| {
+            into.record_line(&of, line);
+            gate.wait();
+        });
         let kept = Arc::clone(&stderr);
         read_lines(errors, reading, move |line| keep(&kept, line));
-        Ok(Self { name, history: history.clone(), stderr, process })
+        Ok(Self { name, history: history.clone(), stderr, held, pipe, process })
+    }
+
+    /// Leaves its standard output unread until [`Replica::read_output`]: the pipe fills up, and what the replica writes then
+    /// waits or is dropped, as it sees fit. The history shows nothing of it meanwhile.
+    pub fn hold_output(&self) {
+        self.held.set(true);
+        // So that it is full soon. Refused while more than that is in it, and then it is full anyway.
+        #[cfg(target_os = "linux")]
+        rustix::pipe::fcntl_setpipe_size(&self.pipe, PIPE_MIN).ok();
+    }
+
+    /// Reads its standard output again.
+    pub fn read_output(&self) {
+        self.held.set(false);
+    }
+
+    /// How much processor time it has used, where the system tells (Linux) and while it runs.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        cpu_time(&stat, rustix::param::clock_ticks_per_second())
     }
 
     /// What the testbed calls it.
@@ -173,6 +208,25 @@ impl fmt::Debug for Replica {
     }
 }
 
+impl Held {
+    fn set(&self, held: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        self.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.1.wait_while(held, |held| *held).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A reader that waits must not outlive the handle.
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.read_output();
+    }
+}
+
 /// Notes the end in the history, after all that the replica had printed before.
 fn note_exit(name: String, history: History, read: Receiver<()>) -> impl FnOnce(ExitStatus) + Send + 'static {
     move |status| {
@@ -211,6 +265,13 @@ fn resident_bytes(status: &str) -> Option<u64> {
     let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Of the second field in parentheses, which may itself contain any character; the times are the 14th and the 15th field.
+fn cpu_time(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse().unwrap_or(0)).sum();
+    Some(Duration::from_millis(ticks * 1000 / ticks_per_second.max(1)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod svg;
 
 pub use svg::svg;
 
+use std::borrow::Cow;
+
 /// From, until; in nanoseconds of any one clock.
 pub type Span = (u64, u64);
 
@@ -46,7 +48,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// What.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// From its injection until it was healed; a moment where there is nothing to heal.
     pub span: Span,
 }
@@ -89,7 +91,7 @@ mod tests {
             vec![row(0, (0, 2), &[(0, 2)]), row(1, (0, 10), &[(4, 6), (8, 10)]), row(2, (4, 10), &[(7, 10)])];
         (rows[1].frozen, rows[1].stale) = (vec![seconds((6, 8))], vec![9 * SECOND]);
         (rows[1].acts, rows[1].refused) = (vec![5 * SECOND, 9 * SECOND], vec![9 * SECOND + SECOND / 2]);
-        let mark = |name, span| Mark { name, span: seconds(span) };
+        let mark = |name: &'static str, span| Mark { name: name.into(), span: seconds(span) };
         Timeline::new((0, 10 * SECOND), rows, vec![mark("kill", (2, 2)), mark("freeze", (6, 8))])
     }
 

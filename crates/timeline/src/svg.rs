@@ -100,7 +100,7 @@ fn mark(svg: &mut String, scale: &Scale, place: usize, fault: &Mark, height: f64
     // On two lines in turn, since faults may follow each other closely.
     let y = if place.is_multiple_of(2) { 42.0 } else { 62.0 };
     let (width, deep) = (end - x, height - BOTTOM - y);
-    let (number, name, at) = (place + 1, escaped(fault.name), scale.seconds(fault.span.0));
+    let (number, name, at) = (place + 1, escaped(&fault.name), scale.seconds(fault.span.0));
     writeln!(svg, "<g><title>{number} {name}, at {at:.2} s</title>").ok();
     writeln!(svg, "<rect class=\"fault\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{deep}\"/>").ok();
     writeln!(svg, "<line class=\"mark\" x1=\"{x:.1}\" y1=\"{y}\" x2=\"{x:.1}\" y2=\"{}\"/>", y + deep).ok();

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use still_leading_testbed::{Variant, machine};
+use still_leading_testbed::{Variant, machine, workspace};
 
 use crate::record::{Machine, Measured};
 
@@ -24,6 +24,14 @@ pub fn measured(command: String, with_go: bool, kubernetes: Option<String>) -> R
         go: go.map(|version| version.trim().to_owned()),
         kubernetes,
     })
+}
+
+/// The commit that is checked out, as `1a2b3c4`, with `-dirty` where files differ from it; `unknown` outside of a repository.
+#[must_use]
+pub fn commit() -> String {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty", "--exclude=*"]).current_dir(workspace());
+    output(&mut git).map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
 }
 
 /// Whether it is built with Go.

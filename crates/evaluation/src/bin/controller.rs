@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use still_leading_evaluation::artefact::measured;
+use still_leading_evaluation::artefact::{commit, measured};
 use still_leading_evaluation::comparison::markers;
 use still_leading_evaluation::controller::record::RECORD;
 use still_leading_evaluation::controller::{AT_A_TIME, Lab, Part, Programs, Record, Trial, measure, tables};
@@ -78,7 +77,7 @@ async fn run(args: &Args, path: &Path, record: Record) -> Result<Record> {
         let word = serde_json::to_value(part)?;
         let command = format!("just controller --only {} --trials {}", word.as_str().unwrap_or_default(), args.trials);
         let measured = measured(command, *part == Part::AgainstGo, Some(kubernetes.clone()))?;
-        lock()?.begin(*part, measured, commit()?, AT_A_TIME);
+        lock()?.begin(*part, measured, commit(), AT_A_TIME);
         let note = |trial: Trial| {
             let Ok(mut record) = record.lock() else { return };
             record.add(*part, trial);
@@ -101,12 +100,6 @@ fn build() -> Result<Programs> {
     ensure!(fs::read(&controller)? != fs::read(&without_gate)?, "the gate makes no difference to the executable");
     let go = Variant::ControllerGo.build(Profile::Release).context("building the one in Go")?;
     Ok(Programs { controller, without_gate, go })
-}
-
-fn commit() -> Result<String> {
-    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(workspace()).output()?;
-    ensure!(output.status.success(), "this is no git repository");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn read_page() -> Result<String> {

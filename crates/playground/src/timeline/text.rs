@@ -211,7 +211,7 @@ fault            1               2--------
     #[test]
     fn a_number_that_does_not_fit_is_left_out() {
         let mut timeline = story();
-        timeline.faults = vec![Mark { name: "kill", span: (timeline.span.1, timeline.span.1) }; 12];
+        timeline.faults = vec![Mark { name: "kill".into(), span: (timeline.span.1, timeline.span.1) }; 12];
         assert!(text(&timeline, PLAIN).contains("fault"));
     }
 }

@@ -1,7 +1,7 @@
 //! What the control plane is started with: the files in its folder and the flags that name them.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rcgen::KeyPair;
@@ -20,9 +20,14 @@ pub(super) fn write(dir: &Path, authority: &Authority, token: &str) -> Result<()
     write_private(&dir.join("tokens.csv"), &format!("{token},admin,admin,system:masters\n"))
 }
 
+/// Where etcd stores.
+pub(super) fn etcd_data(dir: &Path) -> PathBuf {
+    dir.join("etcd")
+}
+
 pub(super) fn etcd_flags(dir: &Path, client: SocketAddr, peer: SocketAddr) -> Vec<String> {
     vec![
-        format!("--data-dir={}", dir.join("etcd").display()),
+        format!("--data-dir={}", etcd_data(dir).display()),
         format!("--listen-client-urls=http://{client}"),
         format!("--advertise-client-urls=http://{client}"),
         format!("--listen-peer-urls=http://{peer}"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::DynamicObject;
 
+use crate::proxy::Mode;
 use crate::variant::Variant;
 
 /// The election's three durations, in client-go's words.
@@ -68,12 +69,27 @@ pub struct FleetOptions {
     pub manifests: Option<Vec<DynamicObject>>,
     /// Further arguments of each replica. They come last.
     pub args: Vec<String>,
+    /// Whether each replica finds its token in a file, as in a pod, instead of in its kubeconfig.
+    pub token_files: bool,
+}
+
+/// What one replica has and the others have not.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// Its name in the election, in place of the one that the testbed gives it.
+    pub identity: Option<String>,
+    /// Further arguments. They come last.
+    pub args: Vec<String>,
+    /// Further environment.
+    pub env: Vec<(String, String)>,
+    /// What its proxy does from the start.
+    pub mode: Mode,
 }
 
 impl FleetOptions {
     /// Three replicas with the default durations and the shipped manifest.
     pub fn new(variant: Variant, program: PathBuf) -> Self {
         let (timings, tick) = (Timings::default(), Duration::from_secs(5));
-        Self { variant, program, replicas: 3, timings, tick, manifests: None, args: Vec::new() }
+        Self { variant, program, replicas: 3, timings, tick, manifests: None, args: Vec::new(), token_files: false }
     }
 }

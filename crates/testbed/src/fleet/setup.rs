@@ -9,7 +9,8 @@ use kube::Client;
 use super::options::FleetOptions;
 use crate::api_server::ApiServer;
 use crate::client::random_hex;
-use crate::kubeconfig::{self, Way};
+use crate::guard::write_private;
+use crate::kubeconfig::{self, Credentials, Way};
 use crate::manifests;
 
 pub(super) struct Setup {
@@ -35,16 +36,30 @@ pub(super) async fn install(api_server: &ApiServer, options: &FleetOptions) -> R
 }
 
 impl Setup {
-    /// A kubeconfig with a token of its own, for a replica that finds the API server at `server`.
+    /// A fresh token for a replica.
+    pub(super) async fn token(&self, api_server: &ApiServer) -> Result<String> {
+        api_server.token(&self.namespace, &self.name).await
+    }
+
+    /// A kubeconfig with a token of its own, for a replica that finds the API server at `server`. The token goes into
+    /// `token_file` if there is one.
     pub(super) async fn write_kubeconfig(
         &self,
         api_server: &ApiServer,
         dir: &Path,
         replica: &str,
         server: &str,
+        token_file: Option<PathBuf>,
     ) -> Result<PathBuf> {
-        let token = api_server.token(&self.namespace, &self.name).await?;
-        let way = Way { server, ca_pem: &api_server.ca_pem(), token: &token, namespace: &self.namespace };
+        let token = self.token(api_server).await?;
+        let credentials = match &token_file {
+            Some(path) => {
+                write_private(path, &token)?;
+                Credentials::TokenFile(path)
+            }
+            None => Credentials::Token(&token),
+        };
+        let way = Way { server, ca_pem: &api_server.ca_pem(), credentials, namespace: &self.namespace };
         kubeconfig::write(dir, replica, way)
     }
 }

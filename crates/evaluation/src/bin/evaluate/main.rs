@@ -1,0 +1,188 @@
+//! `cargo evaluate`: puts subjects under faults, judges what was recorded, and repeats single trials.
+
+mod args;
+mod show;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use still_leading_evaluation::artefact::{commit, measured};
+use still_leading_evaluation::matrix::calibrate::calibrate;
+use still_leading_evaluation::matrix::fault::{self, Fault};
+use still_leading_evaluation::matrix::judge::{Judgement, judge};
+use still_leading_evaluation::matrix::record::{Millis, Trial};
+use still_leading_evaluation::matrix::run::{Order, cells, run};
+use still_leading_evaluation::matrix::store::{self, Run, Store};
+use still_leading_evaluation::matrix::subject::Subject;
+use still_leading_testbed::{ApiServer, Assets, Form, Profile, ServerKind, Timings, Variant};
+
+use args::{Args, Command, RunArgs};
+
+/// So few trials need no calibration.
+const FEW: usize = 6;
+/// Exit code when something was found: a promise broken by what must not break it.
+const FOUND: u8 = 3;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    match Args::parse().command {
+        Command::Run(args) => run_order(args).await,
+        Command::Judge { dir } => judge_again(&dir),
+        Command::Replay { trial, only_show } => replay(&trial, only_show).await,
+        Command::List => {
+            show::list();
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn run_order(args: RunArgs) -> Result<ExitCode> {
+    let (subjects, faults) = (args.subjects()?, args.faults()?);
+    let kind = args.server();
+    if kind == ServerKind::Real {
+        // First, so that it is not found missing after minutes of building.
+        Assets::find()?;
+    }
+    let timings = args.timings();
+    let profile = if args.release { Profile::Release } else { Profile::Debug };
+    let subjects = build(&subjects, profile)?;
+    let order =
+        Order { subjects: &subjects, faults: &faults, trials: args.trials, timings, seed: args.seed, parallel: 1 };
+    eprintln!("starting the API server ({kind})");
+    let server = ApiServer::start(kind).await?;
+    let mut description = describe(&args, &server, timings).await?;
+    let store = Store::begin(&args.out, &description)?;
+    let missing = order.missing(&store);
+    let (parallel, calibration) = match missing {
+        0..=FEW => (args.parallel.min(FEW), None),
+        _ => {
+            eprintln!("calibrating: how many trials does this machine bear side by side?");
+            let native = Subject::Variant(Variant::Native, Form::Template).build(profile)?;
+            let tell = |said: String| eprintln!("  {said}");
+            let (parallel, calibration) = calibrate(&server, &native, timings, args.parallel, &tell).await?;
+            (parallel, Some(calibration))
+        }
+    };
+    (description.parallel, description.calibration) = (parallel, calibration);
+    store.keep(&description)?;
+    let order = Order { parallel, ..order };
+    let bar = progress(missing);
+    let note = |trial: &Trial, judged: &Judgement| {
+        bar.suspend(|| println!("{}", show::line(trial, judged)));
+        bar.inc(1);
+    };
+    run(&server, &order, &store, &note).await?;
+    bar.finish_and_clear();
+    drop(server);
+    let cells = cells(&store)?;
+    if args.trials * subjects.len() * faults.len() == 1 {
+        show_one(&store, &subjects, &faults)?;
+    } else {
+        print!("{}", show::table(&cells));
+    }
+    eprintln!(
+        "{} trials in {}; `cargo evaluate judge {}` judges them again",
+        cells.values().map(Vec::len).sum::<usize>(),
+        args.out.display(),
+        args.out.display()
+    );
+    match args.expect {
+        true => expect(&cells),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn show_one(store: &Store, subjects: &[(Subject, std::path::PathBuf)], faults: &[Box<dyn Fault>]) -> Result<()> {
+    let (Some((subject, _)), Some(fault)) = (subjects.first(), faults.first()) else { return Ok(()) };
+    let path = store.path(&subject.to_string(), &fault.name(), 1);
+    let trial = store::read(&path)?;
+    print!("{}", show::whole(&trial, &judge(&trial)));
+    let picture = path.with_extension("").with_extension("svg");
+    std::fs::write(&picture, show::picture(&trial)).with_context(|| format!("writing {}", picture.display()))?;
+    println!("timeline: {}", picture.display());
+    Ok(())
+}
+
+/// Native has to hold everything, and each control has to be caught by what it is made for.
+fn expect(cells: &std::collections::BTreeMap<(String, String), Vec<Judgement>>) -> Result<ExitCode> {
+    let wrong = show::unexpected(cells);
+    for line in &wrong {
+        eprintln!("unexpected: {line}");
+    }
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn build(subjects: &[Subject], profile: Profile) -> Result<Vec<(Subject, std::path::PathBuf)>> {
+    let mut built = Vec::new();
+    for subject in subjects {
+        if let Some(missing) = subject.missing_toolchain() {
+            eprintln!("note: {subject} is left out: {missing}");
+            continue;
+        }
+        eprintln!("building {subject}");
+        built.push((*subject, subject.build(profile)?));
+    }
+    ensure!(!built.is_empty(), "there is nothing to be tried");
+    Ok(built)
+}
+
+async fn describe(args: &RunArgs, server: &ApiServer, timings: Timings) -> Result<Run> {
+    let kubernetes = server.client()?.apiserver_version().await?.git_version;
+    Ok(Run {
+        server: server.kind().to_string(),
+        seed: args.seed,
+        profile: if args.release { "release" } else { "debug" }.to_owned(),
+        timings: Millis::from(timings),
+        commit: commit(),
+        measured: measured(args.command(), true, Some(kubernetes))?,
+        parallel: args.parallel,
+        calibration: None,
+    })
+}
+
+fn progress(missing: usize) -> ProgressBar {
+    let bar = ProgressBar::new(missing as u64);
+    // The template is a constant, so it is right or never was.
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} trials, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn judge_again(dir: &Path) -> Result<ExitCode> {
+    print!("{}", show::table(&cells(&Store::open(dir)?)?));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(path: &Path, only_show: bool) -> Result<ExitCode> {
+    let recorded = store::read(path)?;
+    println!("recorded:");
+    print!("{}", show::whole(&recorded, &judge(&recorded)));
+    if only_show {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let subject: Subject = recorded.subject.parse().map_err(anyhow::Error::msg)?;
+    let what = fault::find(&recorded.fault).map_err(anyhow::Error::msg)?;
+    let kind = ServerKind::ALL.into_iter().find(|kind| kind.name() == recorded.server).context("no such server")?;
+    if kind == ServerKind::Real {
+        Assets::find()?;
+    }
+    let Some(built) = build(&[subject], Profile::Debug)?.pop() else { bail!("{subject} cannot be built here") };
+    let server = ApiServer::start(kind).await?;
+    let plan = still_leading_evaluation::matrix::trial::Plan {
+        server: kind,
+        subjects: &[built],
+        fault: what.as_ref(),
+        timings: args::timings_of(recorded.timings),
+        number: recorded.number,
+        seed: recorded.seed,
+    };
+    println!("again:");
+    for trial in still_leading_evaluation::matrix::trial::run(&server, &plan).await {
+        print!("{}", show::whole(&trial, &judge(&trial)));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,94 @@
+//! How many there are, and under which name: many candidates at once, and one name twice.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::FutureExt;
+use kube::api::DynamicObject;
+use serde_json::json;
+use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
+
+use super::{Fault, Needs, Start, Step};
+use crate::matrix::scene::Scene;
+
+pub(super) fn all() -> Vec<Box<dyn Fault>> {
+    vec![Box::new(Crowd { candidates: 30 }), Box::new(Twice)]
+}
+
+/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says.
+#[derive(Debug)]
+struct Crowd {
+    candidates: usize,
+}
+
+impl Fault for Crowd {
+    fn name(&self) -> String {
+        format!("crowd-{}", self.candidates)
+    }
+
+    fn what(&self) -> String {
+        format!("{} candidates start at once, and there is no Lease; each may create it.", self.candidates)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { start: Start::Nobody, ..Needs::default() }
+    }
+
+    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+        let path = options.variant.install_yaml();
+        let mut objects = manifests::parse(&std::fs::read_to_string(path)?)?;
+        objects.retain(|object| manifests::kind(object) != "Lease");
+        for role in objects.iter_mut().filter(|object| manifests::kind(object) == "Role") {
+            may_create(role);
+        }
+        options.manifests = Some(objects);
+        Ok(options)
+    }
+
+    fn lasts(&self, timings: Timings) -> Duration {
+        timings.lease_duration * 3
+    }
+
+    fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
+        async move {
+            for _ in 0..self.candidates {
+                scene.fleet.start_replica(scene.server).await?;
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+}
+
+fn may_create(role: &mut DynamicObject) {
+    let create = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]});
+    if let Some(rules) = role.data["rules"].as_array_mut() {
+        rules.push(create);
+    }
+}
+
+/// A fourth replica is started with the leader's name, as two pods with one fixed identity would.
+#[derive(Debug)]
+struct Twice;
+
+impl Fault for Twice {
+    fn name(&self) -> String {
+        "identity-twice".to_owned()
+    }
+
+    fn what(&self) -> String {
+        "A fourth replica starts with the same --identity as the leader.".to_owned()
+    }
+
+    fn lasts(&self, timings: Timings) -> Duration {
+        timings.lease_duration * 3
+    }
+
+    fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
+        async move {
+            let identity = Some(scene.fleet.replica(scene.leader).name().to_owned());
+            scene.fleet.start_replica_with(scene.server, Extra { identity, ..Extra::default() }).await.map(drop)
+        }
+        .boxed_local()
+    }
+}

@@ -1,0 +1,232 @@
+//! Reads a record: how long two led, who acted when it might not, how long nobody led, and what that cost. Pure functions of
+//! the record, by the rules of [`still_leading_testbed::history::judge`] and three more:
+//!
+//! - A replica that is thawed logs the end of its term a moment later, though it may have known it at once. Such a moment
+//!   counts as an overlap only if it acts in it.
+//! - Somebody *leads again* with the first act after the fault had gone by whoever has the latest term.
+//! - The *gap* is the longest time between the fault and the end in which nobody led.
+
+mod traffic;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use still_leading_testbed::Event;
+use still_leading_testbed::history::judge::{
+    self, Overlap, StaleAct, Verdict as Shown, acts, frozen, gaps, leader_at, leading, no_overlap, no_stale_act,
+    stale_acts,
+};
+
+use super::millis;
+use super::record::{Line, Trial};
+pub use traffic::Traffic;
+
+/// So many requests a second of one replica are too many: client-go's own limit for a burst.
+pub const REQUESTS_PER_SECOND_MAX: usize = 10;
+
+/// What a trial shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// No two led or acted at once, nobody acted after the end of its term, epochs grew.
+    pub safety: Verdict,
+    /// Somebody led again in time.
+    pub liveness: Verdict,
+    /// No replica asked too often, or panicked.
+    pub manners: Verdict,
+    /// What was measured; none where the trial shows nothing.
+    pub figures: Option<Figures>,
+}
+
+/// What a trial shows of one promise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was kept.
+    Held,
+    /// It was broken: how.
+    Violated(String),
+    /// Nothing: why.
+    Unknown(String),
+}
+
+/// What was measured. Times in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// For how long two had a term at once, by their logs.
+    pub overlap_ms: f64,
+    /// How many acts there were beside the acts of a later leader's term.
+    pub acts_beside: usize,
+    /// How many acts there were after the end of the actor's own term, those beside a later leader included.
+    pub stale_acts: usize,
+    /// The longest time without a leader between the fault and the end.
+    pub gap_ms: f64,
+    /// From when the fault had gone until somebody led and acted; none if nobody did.
+    pub recovered_ms: Option<f64>,
+    /// How many terms began after the fault.
+    pub terms: usize,
+    /// Whether epochs grew from term to term; none where the subject tells none.
+    pub epochs_in_order: Option<bool>,
+    /// How many processes ended without being asked to.
+    pub exits: usize,
+    /// How many of them panicked.
+    pub panics: usize,
+    /// What the replicas asked of the API server after the fault had come.
+    pub traffic: Traffic,
+    /// Changes of the Lease after the fault had come.
+    pub lease_writes: usize,
+    /// Processor time of the replicas that still ran at the end.
+    pub cpu_ms: u64,
+    /// Memory of the largest of them, in bytes.
+    pub rss: u64,
+}
+
+impl Verdict {
+    /// Whether the promise was broken.
+    #[must_use]
+    pub fn is_violated(&self) -> bool {
+        matches!(self, Self::Violated(_))
+    }
+
+    /// Whether it was kept.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        *self == Self::Held
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Violated(how) => write!(f, "VIOLATED: {how}"),
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}
+
+/// Judges a trial.
+#[must_use]
+pub fn judge(trial: &Trial) -> Judgement {
+    if let Some(why) = &trial.failed {
+        let unknown = || Verdict::Unknown(why.clone());
+        return Judgement { safety: unknown(), liveness: unknown(), manners: unknown(), figures: None };
+    }
+    let events = trial.history();
+    let figures = figures(trial, &events);
+    Judgement {
+        safety: safety(trial, &events, &figures),
+        liveness: liveness(trial, &figures),
+        manners: manners(&figures),
+        figures: Some(figures),
+    }
+}
+
+fn safety(trial: &Trial, events: &[Event], figures: &Figures) -> Verdict {
+    let mut found = Vec::new();
+    if figures.overlap_ms > 0.0 {
+        found.push(format!("two led at once for {} ms", figures.overlap_ms));
+    }
+    match (figures.stale_acts, figures.acts_beside) {
+        (0, _) => {}
+        (stale, 0) => found.push(format!("{stale} acts after the end of the actor's term")),
+        (stale, beside) => found.push(format!("{stale} acts after the end, {beside} of them beside a later leader")),
+    }
+    if figures.epochs_in_order == Some(false) {
+        found.push("a later term had no larger epoch".to_owned());
+    }
+    if !found.is_empty() {
+        return Verdict::Violated(found.join("; "));
+    }
+    let doubts = [doubts_of(&no_overlap(events)), doubts_of(&no_stale_act(events, |_| true))].concat();
+    let doubts: BTreeSet<String> = doubts.into_iter().collect();
+    match (doubts.is_empty(), trial.malformed.first()) {
+        (true, None) => Verdict::Held,
+        (true, Some(line)) => Verdict::Unknown(format!("a line that is no event: {line}")),
+        (false, _) => Verdict::Unknown(doubts.into_iter().collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn doubts_of<T>(shown: &Shown<T>) -> Vec<String> {
+    match shown {
+        Shown::Unknown(doubts) => doubts.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn liveness(trial: &Trial, figures: &Figures) -> Verdict {
+    let watched = millis(trial.marks.healed, trial.marks.ended) / 1e3;
+    match figures.recovered_ms {
+        None => Verdict::Violated(format!("nobody led again for {watched:.0} s")),
+        Some(ms) if ms > trial.bound_ms as f64 => Verdict::Violated(format!(
+            "nobody led for {:.1} s; the bound is {:.1} s",
+            ms / 1e3,
+            trial.bound_ms as f64 / 1e3
+        )),
+        Some(_) => Verdict::Held,
+    }
+}
+
+fn manners(figures: &Figures) -> Verdict {
+    let mut found = Vec::new();
+    if figures.panics > 0 {
+        found.push(format!("{} panics", figures.panics));
+    }
+    if figures.traffic.peak > REQUESTS_PER_SECOND_MAX {
+        found.push(format!("{} requests of one replica in a second", figures.traffic.peak));
+    }
+    if found.is_empty() { Verdict::Held } else { Verdict::Violated(found.join("; ")) }
+}
+
+fn figures(trial: &Trial, events: &[Event]) -> Figures {
+    let marks = trial.marks;
+    let stale = stale_acts(events);
+    let overlaps: Vec<Overlap> = judge::overlaps(events).into_iter().filter(|it| !is_a_late_word(it, events)).collect();
+    let length = |it: &Overlap| it.until.unwrap_or(marks.ended).saturating_sub(it.from);
+    // An act outside of any term takes no time: it counts as an act.
+    let overlap: u64 = overlaps.iter().map(length).sum();
+    let gap = gaps(events, marks.injected, marks.ended).into_iter().map(|gap| gap.until - gap.from).max();
+    let after = |at: &u64| *at >= marks.injected;
+    Figures {
+        overlap_ms: millis(0, overlap),
+        acts_beside: stale.iter().filter(|act| act.beside.is_some()).count(),
+        stale_acts: stale.len(),
+        gap_ms: millis(0, gap.unwrap_or(0)),
+        recovered_ms: recovered(events, &stale, marks.healed).map(|at| millis(marks.healed, at)),
+        terms: judge::terms(events).iter().filter(|term| after(&term.from)).count(),
+        epochs_in_order: epochs_in_order(&trial.events),
+        exits: trial.replicas.iter().filter(|replica| replica.by_itself).count(),
+        panics: trial.replicas.iter().filter(|replica| replica.panicked).count(),
+        traffic: Traffic::of(&trial.replicas, marks.injected),
+        lease_writes: trial.lease.iter().filter(|state| after(&state.at)).count(),
+        cpu_ms: trial.replicas.iter().filter_map(|replica| replica.cpu_ms).sum(),
+        rss: trial.replicas.iter().filter_map(|replica| replica.rss).max().unwrap_or(0),
+    }
+}
+
+/// Whether it is the moment between a thaw and the line that says the end of a term, and nothing was done in it.
+fn is_a_late_word(overlap: &Overlap, events: &[Event]) -> bool {
+    let [older, _] = &overlap.replicas;
+    let is_thaw = frozen(events).iter().any(|it| it.replica == *older && it.until == Some(overlap.from));
+    let within = |at: u64| overlap.from <= at && overlap.until.is_none_or(|until| at <= until);
+    is_thaw && overlap.until.is_some() && !acts(events).iter().any(|act| act.replica == *older && within(act.at))
+}
+
+/// When somebody first acted by right after the fault had gone.
+fn recovered(events: &[Event], stale: &[StaleAct], healed: u64) -> Option<u64> {
+    let leading = leading(events);
+    let by_right = |replica: &str, at: u64| {
+        leader_at(&leading, at).is_some_and(|leader| leader.replica == replica)
+            && !stale.iter().any(|act| act.replica == replica && act.at == at)
+    };
+    acts(events).into_iter().find(|act| act.at > healed && by_right(&act.replica, act.at)).map(|act| act.at)
+}
+
+fn epochs_in_order(lines: &[Line]) -> Option<bool> {
+    let begun = lines.iter().filter(|line| line.message == "leading");
+    let epochs: Vec<u64> = begun.filter_map(|line| line.fields.get("epoch")?.as_u64()).collect();
+    (!epochs.is_empty()).then(|| epochs.windows(2).all(|pair| pair[0] < pair[1]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Histories that are written by hand: each rule is seen to hold, to be broken, and to be unknown.
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::matrix::record::{Marks, Millis, Replica, Request};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn line(seconds: f64, replica: &str, message: &str) -> Line {
+    Line { at: (seconds * 1e9) as u64, replica: replica.to_owned(), message: message.to_owned(), fields: Map::new() }
+}
+
+fn with(mut line: Line, name: &str, value: Value) -> Line {
+    line.fields.insert(name.to_owned(), value);
+    line
+}
+
+/// A fault from 2 s to 4 s, watched until 10 s.
+fn trial(mut events: Vec<Line>) -> Trial {
+    events.sort_by_key(|line| line.at);
+    Trial {
+        subject: "x".to_owned(),
+        fault: "y".to_owned(),
+        number: 1,
+        seed: 1,
+        server: "embedded".to_owned(),
+        timings: Millis { lease_duration: 5_000, renew_deadline: 3_000, retry_period: 1_000 },
+        bound_ms: 3_000,
+        breaks: None,
+        marks: Marks { injected: 2 * SECOND, healed: 4 * SECOND, ended: 10 * SECOND },
+        events,
+        malformed: Vec::new(),
+        lease: Vec::new(),
+        replicas: Vec::new(),
+        failed: None,
+    }
+}
+
+/// `a` leads until 2 s, `b` from 3 s on, and both act.
+fn handed_over() -> Vec<Line> {
+    let acts = |replica: &'static str, from: u64, until: u64| {
+        (from * 10..until * 10).map(move |tenth| line(tenth as f64 / 10.0 + 0.05, replica, "still leading"))
+    };
+    let terms = [
+        with(line(0.0, "a", "leading"), "epoch", json!(1)),
+        line(2.0, "a", "leading cancelled"),
+        with(line(3.0, "b", "leading"), "epoch", json!(2)),
+    ];
+    terms.into_iter().chain(acts("a", 0, 2)).chain(acts("b", 3, 10)).collect()
+}
+
+#[test]
+fn a_clean_hand_over_holds_everything() {
+    let judged = judge(&trial(handed_over()));
+    assert!(judged.safety.is_held() && judged.liveness.is_held() && judged.manners.is_held(), "{judged:?}");
+    let figures = judged.figures.unwrap();
+    assert_eq!((figures.gap_ms, figures.recovered_ms, figures.terms), (1000.0, Some(50.0), 1));
+    assert_eq!(figures.epochs_in_order, Some(true));
+}
+
+#[test]
+fn two_terms_at_once_are_an_overlap_of_their_length() {
+    let mut events = handed_over();
+    events.retain(|line| line.message != "leading cancelled");
+    events.extend([line(3.5, "a", "leading cancelled"), line(3.2, "a", "still leading")]);
+    let judged = judge(&trial(events));
+    let figures = judged.figures.unwrap();
+    assert_eq!((figures.overlap_ms, figures.acts_beside, figures.stale_acts), (500.0, 1, 1));
+    assert!(judged.safety.is_violated());
+}
+
+#[test]
+fn a_thawed_replica_may_say_late_that_its_term_is_over_but_not_act() {
+    let mut events = handed_over();
+    events.retain(|line| line.message != "leading cancelled");
+    let harness = |at, message| with(line(at, "harness", message), "to", json!("a"));
+    events.extend([harness(2.0, "SIGSTOP"), harness(5.0, "SIGCONT"), line(5.003, "a", "leading cancelled")]);
+    let judged = judge(&trial(events.clone()));
+    assert!(judged.safety.is_held(), "{judged:?}");
+    events.push(line(5.001, "a", "still leading"));
+    assert!(judge(&trial(events)).safety.is_violated());
+}
+
+#[test]
+fn epochs_that_do_not_grow_break_safety() {
+    let mut events = handed_over();
+    let second = events.iter_mut().rfind(|line| line.message == "leading").unwrap();
+    second.fields.insert("epoch".to_owned(), json!(1));
+    assert_eq!(judge(&trial(events)).safety, Verdict::Violated("a later term had no larger epoch".to_owned()));
+}
+
+#[test]
+fn nobody_for_longer_than_the_bound_is_a_violation_and_says_for_how_long() {
+    let mut events = handed_over();
+    events.retain(|line| line.replica != "b");
+    events.extend([line(7.5, "b", "leading"), line(7.6, "b", "still leading")]);
+    let Verdict::Violated(late) = judge(&trial(events.clone())).liveness else { panic!("it was in time") };
+    assert_eq!(late, "nobody led for 3.6 s; the bound is 3.0 s");
+    events.retain(|line| line.replica != "b");
+    let Verdict::Violated(never) = judge(&trial(events)).liveness else { panic!("somebody led") };
+    assert_eq!(never, "nobody led again for 6 s");
+}
+
+#[test]
+fn the_acts_of_a_former_leader_are_no_recovery() {
+    let mut events = handed_over();
+    events.retain(|line| line.replica != "b");
+    events.push(line(4.5, "a", "still leading"));
+    assert_eq!(judge(&trial(events)).figures.unwrap().recovered_ms, None);
+}
+
+#[test]
+fn too_many_requests_in_a_second_and_panics_are_bad_manners() {
+    let request = |at: u64| Request { at: 2 * SECOND + at, verb: "get".to_owned(), lease: true, status: Some(409) };
+    let replica = |requests: Vec<Request>, panicked: bool| Replica {
+        name: "a".to_owned(),
+        exit: None,
+        by_itself: panicked,
+        panicked,
+        stderr: String::new(),
+        cpu_ms: None,
+        rss: None,
+        requests,
+    };
+    let calm: Vec<Request> = (0..30).map(|tenth| request(tenth * SECOND / 10)).collect();
+    let hot: Vec<Request> = (0..30).map(|tenth| request(tenth * SECOND / 20)).collect();
+    let judged = |replica: Replica| judge(&Trial { replicas: vec![replica], ..trial(handed_over()) });
+    let quiet = judged(replica(calm, false));
+    assert!(quiet.manners.is_held(), "{quiet:?}");
+    assert_eq!(quiet.figures.unwrap().traffic.conflicts, 30);
+    assert_eq!(judged(replica(hot, false)).manners, Verdict::Violated("20 requests of one replica in a second".into()));
+    assert_eq!(judged(replica(Vec::new(), true)).manners, Verdict::Violated("1 panics".into()));
+}
+
+#[test]
+fn what_could_not_be_tried_is_unknown() {
+    let judged = judge(&Trial { failed: Some("no".to_owned()), ..trial(handed_over()) });
+    assert_eq!((judged.safety, judged.figures), (Verdict::Unknown("no".to_owned()), None));
+}
+
+#[test]
+fn a_line_that_is_no_event_leaves_safety_open() {
+    let judged = judge(&Trial { malformed: vec!["oops".to_owned()], ..trial(handed_over()) });
+    assert!(matches!(judged.safety, Verdict::Unknown(_)), "{judged:?}");
+}

@@ -1,0 +1,139 @@
+//! Everything that was asked for, as many trials side by side as the machine bears.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use futures::{StreamExt, stream};
+use still_leading_testbed::{ApiServer, Timings};
+use tokio::sync::Semaphore;
+
+use super::fault::{Fault, Start};
+use super::judge::{Judgement, judge};
+use super::record::Trial;
+use super::store::Store;
+use super::subject::Subject;
+use super::trial::{self, Plan};
+
+/// What is to be tried.
+pub struct Order<'a> {
+    /// What is tried, each with its executable.
+    pub subjects: &'a [(Subject, PathBuf)],
+    /// What happens.
+    pub faults: &'a [Box<dyn Fault>],
+    /// How often each.
+    pub trials: usize,
+    /// The election's durations.
+    pub timings: Timings,
+    /// What decides moments and jitter.
+    pub seed: u64,
+    /// How many trials side by side.
+    pub parallel: usize,
+}
+
+/// Trials that are run together: of one subject, or of all where the fault is the API server's.
+#[derive(Clone, Debug)]
+struct Job {
+    fault: usize,
+    number: usize,
+    /// Of the order.
+    subjects: Vec<usize>,
+}
+
+impl Order<'_> {
+    /// How many trials it has that `store` has not.
+    #[must_use]
+    pub fn missing(&self, store: &Store) -> usize {
+        self.jobs(store).iter().map(|job| job.subjects.len()).sum()
+    }
+
+    /// The jobs, first one trial of everything, then a second one, so that an interrupted run has something of all.
+    fn jobs(&self, store: &Store) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for number in 1..=self.trials {
+            for (fault, what) in self.faults.iter().enumerate() {
+                let is_missing = |index: &usize| !store.has(&self.subjects[*index].0.to_string(), &what.name(), number);
+                let missing: Vec<usize> = (0..self.subjects.len()).filter(is_missing).collect();
+                if what.needs().own_server && !missing.is_empty() {
+                    jobs.push(Job { fault, number, subjects: missing });
+                } else {
+                    jobs.extend(missing.into_iter().map(|subject| Job { fault, number, subjects: vec![subject] }));
+                }
+            }
+        }
+        jobs
+    }
+
+    /// How much of the machine a job takes, where a fleet of three is one.
+    fn weight(&self, job: &Job) -> usize {
+        let needs = self.faults[job.fault].needs();
+        let fleets = job.subjects.len() * if needs.start == Start::Nobody { 8 } else { 1 };
+        (fleets + if needs.own_server { 3 } else { 0 }).min(self.parallel)
+    }
+}
+
+/// Runs what is missing. Each trial is kept as soon as it is over, and then handed to `note` with what it shows.
+///
+/// # Errors
+/// A trial cannot be kept.
+pub async fn run(
+    server: &ApiServer,
+    order: &Order<'_>,
+    store: &Store,
+    note: &dyn Fn(&Trial, &Judgement),
+) -> Result<()> {
+    let room = Semaphore::new(order.parallel);
+    let (room, failed) = (&room, &std::cell::RefCell::new(None));
+    stream::iter(order.jobs(store))
+        .for_each_concurrent(order.parallel, |job| async move {
+            let weight = u32::try_from(order.weight(&job)).unwrap_or(1);
+            let Ok(_permit) = room.acquire_many(weight).await else { return };
+            if failed.borrow().is_some() {
+                return;
+            }
+            for trial in run_job(server, order, &job).await {
+                match store.add(&trial) {
+                    Ok(_) => note(&trial, &judge(&trial)),
+                    Err(error) => drop(failed.borrow_mut().get_or_insert(error)),
+                }
+            }
+        })
+        .await;
+    failed.borrow_mut().take().map_or(Ok(()), Err)
+}
+
+async fn run_job(server: &ApiServer, order: &Order<'_>, job: &Job) -> Vec<Trial> {
+    let subjects: Vec<(Subject, PathBuf)> = job.subjects.iter().map(|index| order.subjects[*index].clone()).collect();
+    let plan = Plan {
+        server: server.kind(),
+        subjects: &subjects,
+        fault: order.faults[job.fault].as_ref(),
+        timings: order.timings,
+        number: job.number,
+        seed: order.seed.wrapping_add(job.number as u64).wrapping_mul(31).wrapping_add(job.fault as u64),
+    };
+    trial::run(server, &plan).await
+}
+
+/// How the trials of one subject under one fault ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// How many held all.
+    pub held: usize,
+    /// How many broke one promise at least.
+    pub violated: usize,
+    /// The rest.
+    pub unknown: usize,
+}
+
+/// Judges all trials of a run, by subject and fault.
+///
+/// # Errors
+/// One cannot be read.
+pub fn cells(store: &Store) -> Result<BTreeMap<(String, String), Vec<Judgement>>> {
+    let mut cells: BTreeMap<(String, String), Vec<Judgement>> = BTreeMap::new();
+    for trial in store.each()? {
+        cells.entry((trial.subject.clone(), trial.fault.clone())).or_default().push(judge(&trial));
+    }
+    Ok(cells)
+}

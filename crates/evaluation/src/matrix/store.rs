@@ -1,0 +1,182 @@
+//! The folder of a run: `run.json` says how it was made, and `trials/<subject>/<fault>/<number>.json.gz` has each trial, as
+//! soon as it is over.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+use super::record::{Millis, Trial};
+use crate::record::Measured;
+
+/// How a run is made: what it has to be the same for all of its trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// `embedded` or `real`.
+    pub server: String,
+    /// What decides moments and jitter.
+    pub seed: u64,
+    /// `debug` or `release`.
+    pub profile: String,
+    /// The election's durations.
+    pub timings: Millis,
+    /// The commit that was built.
+    pub commit: String,
+    /// When, where and how.
+    pub measured: Measured,
+    /// How many trials ran side by side, at most.
+    pub parallel: usize,
+    /// How that was found to be not too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+/// The hand-over of native after SIGTERM, alone and with others beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The median alone, in milliseconds.
+    pub serial_ms: f64,
+    /// For each parallelism that was tried, the median then.
+    pub tried: Vec<(usize, f64)>,
+}
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// The folder of a run that is there already.
+    ///
+    /// # Errors
+    /// It is no such folder.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let store = Self { dir: dir.to_owned() };
+        store.run()?;
+        Ok(store)
+    }
+
+    /// Begins a run in `dir`, or goes on with the one that is there.
+    ///
+    /// # Errors
+    /// The run there is another one, or something cannot be written.
+    pub fn begin(dir: &Path, run: &Run) -> Result<Self> {
+        let store = Self { dir: dir.to_owned() };
+        if store.file().is_file() {
+            let before = store.run()?;
+            let same = |run: &Run| (run.server.clone(), run.seed, run.profile.clone(), run.timings, run.commit.clone());
+            ensure!(
+                same(&before) == same(run),
+                "{} has another run ({}, seed {}, {}, commit {}): choose another --out",
+                dir.display(),
+                before.server,
+                before.seed,
+                before.profile,
+                before.commit,
+            );
+        }
+        store.keep(run)?;
+        Ok(store)
+    }
+
+    /// Notes how the run is made.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, run: &Run) -> Result<()> {
+        fs::create_dir_all(&self.dir).with_context(|| format!("making {}", self.dir.display()))?;
+        let text = serde_json::to_string_pretty(run)? + "\n";
+        fs::write(self.file(), text).with_context(|| format!("writing {}", self.file().display()))
+    }
+
+    /// How the run is made.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn run(&self) -> Result<Run> {
+        let path = self.file();
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("no {}: `cargo evaluate run --out` makes it", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no record of a run", path.display()))
+    }
+
+    /// Where a trial is.
+    #[must_use]
+    pub fn path(&self, subject: &str, fault: &str, number: usize) -> PathBuf {
+        self.trials().join(subject).join(fault).join(format!("{number}.json.gz"))
+    }
+
+    /// Whether a trial is there.
+    #[must_use]
+    pub fn has(&self, subject: &str, fault: &str, number: usize) -> bool {
+        self.path(subject, fault, number).is_file()
+    }
+
+    /// Keeps a trial, whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&self, trial: &Trial) -> Result<PathBuf> {
+        let path = self.path(&trial.subject, &trial.fault, trial.number);
+        let failed = || format!("writing {}", path.display());
+        fs::create_dir_all(path.parent().unwrap_or(&self.dir)).with_context(failed)?;
+        let new = path.with_extension("new");
+        let mut file = GzEncoder::new(BufWriter::new(File::create(&new).with_context(failed)?), Compression::best());
+        serde_json::to_writer(&mut file, trial)?;
+        file.finish().and_then(|mut file| file.flush()).with_context(failed)?;
+        fs::rename(&new, &path).with_context(failed)?;
+        Ok(path)
+    }
+
+    /// Every trial, in the order of subject, fault and number.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn each(&self) -> Result<Vec<Trial>> {
+        let mut paths = Vec::new();
+        for subject in folders(&self.trials())? {
+            for fault in folders(&subject)? {
+                paths.extend(entries(&fault)?.into_iter().filter(|path| path.extension().is_some_and(|it| it == "gz")));
+            }
+        }
+        let mut trials = paths.iter().map(|path| read(path)).collect::<Result<Vec<Trial>>>()?;
+        trials.sort_by(|a, b| (&a.subject, &a.fault, a.number).cmp(&(&b.subject, &b.fault, b.number)));
+        Ok(trials)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("run.json")
+    }
+
+    fn trials(&self) -> PathBuf {
+        self.dir.join("trials")
+    }
+}
+
+/// Reads one trial.
+///
+/// # Errors
+/// It is not there, or no trial.
+pub fn read(path: &Path) -> Result<Trial> {
+    let file = File::open(path).with_context(|| format!("no trial {}", path.display()))?;
+    serde_json::from_reader(GzDecoder::new(BufReader::new(file)))
+        .with_context(|| format!("{} is no trial", path.display()))
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    Ok(entries.map(|entry| entry.map(|it| it.path())).collect::<Result<_, _>>()?)
+}
+
+fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(dir)?.into_iter().filter(|path| path.is_dir()).collect())
+}
