@@ -1,15 +1,17 @@
-//! An elector that polls: get the Lease, decide, replace it. What each defect takes out of it stands where it is missing.
+//! An elector that polls: get the Lease, decide, patch it. What each defect takes out of it stands where it is missing.
 //!
 //! Promises nothing: that is its use.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::json;
 use still_leading_scaffold::{Status, Term};
 use tokio::select;
 use tokio::sync::watch::Sender;
@@ -33,16 +35,33 @@ pub struct Params {
 #[derive(Clone, Debug, Default)]
 pub struct Belief {
     leader: Option<String>,
-    /// Its own term: the number of transitions at its beginning, and when it ends. None: only when somebody says so.
-    term: Option<(u64, Option<Instant>)>,
+    term: Option<Claim>,
+}
+
+/// Its own term.
+#[derive(Clone, Debug)]
+struct Claim {
+    /// The number of transitions at its beginning.
+    epoch: u64,
+    /// When it ends, which each renewal moves. None: only when somebody says so.
+    ends: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Claim {
+    fn remaining(&self) -> Duration {
+        let ends = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.map_or(Duration::MAX, |ends| ends.saturating_duration_since(Instant::now()))
+    }
+
+    fn ends(&self, ends: Option<Instant>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
 }
 
 impl Belief {
     /// As the application sees it.
     pub fn view(&self) -> Status {
-        let remaining =
-            |ends: Option<Instant>| ends.map_or(Duration::MAX, |ends| ends.saturating_duration_since(Instant::now()));
-        let term = self.term.map(|(epoch, ends)| Term::new(Some(epoch), move || remaining(ends)));
+        let term = self.term.clone().map(|claim| Term::new(Some(claim.epoch), move || claim.remaining()));
         Status { ready: self.leader.is_some(), leader: self.leader.clone(), term, lost: None }
     }
 }
@@ -107,7 +126,7 @@ impl Elector {
     }
 
     async fn acquire_or_renew(&mut self, sent: Instant) -> Result<()> {
-        let mut lease = self.leases.get(&self.params.lease_name).await?;
+        let mut lease = self.read().await?;
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != version) {
             self.seen = Some((version, Instant::now()));
@@ -122,16 +141,39 @@ impl Elector {
             return Ok(());
         }
         self.claim(spec, is_own);
-        if self.is(Defect::NoCompareAndSwap) {
-            // The version of the moment: whoever has written since is overwritten.
-            lease.metadata.resource_version = self.leases.get(&self.params.lease_name).await?.metadata.resource_version;
-        }
-        let epoch = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default();
-        self.leases.replace(&self.params.lease_name, &PostParams::default(), &lease).await?;
+        let epoch = spec.lease_transitions.unwrap_or_default().unsigned_abs().into();
+        self.write(&lease).await?;
         let endless = self.is(Defect::Boolean) || self.is(Defect::NoTimeOuts);
         let ends = (!endless).then(|| sent + self.params.renew_deadline);
-        let (leader, term) = (Some(self.params.identity.clone()), Some((u64::from(epoch.unsigned_abs()), ends)));
-        self.publish.send_modify(|belief| *belief = Belief { leader, term });
+        self.publish.send_modify(|belief| {
+            belief.leader = Some(self.params.identity.clone());
+            match belief.term.as_ref().filter(|claim| claim.epoch == epoch && !claim.remaining().is_zero()) {
+                Some(claim) => claim.ends(ends),
+                None => belief.term = Some(Claim { epoch, ends: Arc::new(Mutex::new(ends)) }),
+            }
+        });
+        Ok(())
+    }
+
+    /// The Lease; where there is none, an empty one is made.
+    async fn read(&self) -> Result<Lease> {
+        let name = &self.params.lease_name;
+        if let Some(lease) = self.leases.get_opt(name).await? {
+            return Ok(lease);
+        }
+        let mut lease = Lease::default();
+        lease.metadata.name = Some(name.clone());
+        Ok(self.leases.create(&PostParams::default(), &lease).await?)
+    }
+
+    /// Writes the spec, on the condition that the Lease has not changed since it was read; with a defect on none.
+    async fn write(&self, lease: &Lease) -> Result<()> {
+        let mut patch = json!({"spec": lease.spec});
+        if !self.is(Defect::NoCompareAndSwap) {
+            patch["metadata"] = json!({"resourceVersion": lease.metadata.resource_version});
+        }
+        let patch = Patch::Merge(patch);
+        self.leases.patch(&self.params.lease_name, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
@@ -150,12 +192,12 @@ impl Elector {
         if self.publish.borrow().term.is_none() {
             return Ok(());
         }
-        let mut lease = self.leases.get(&self.params.lease_name).await?;
+        let mut lease = self.read().await?;
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_ref() == Some(&self.params.identity) {
-            spec.holder_identity = None;
+            spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
-            self.leases.replace(&self.params.lease_name, &PostParams::default(), &lease).await?;
+            self.write(&lease).await?;
         }
         Ok(())
     }

@@ -133,7 +133,7 @@ fn safety(trial: &Trial, events: &[Event], figures: &Figures) -> Verdict {
         (stale, beside) => found.push(format!("{stale} acts after the end, {beside} of them beside a later leader")),
     }
     if figures.epochs_in_order == Some(false) {
-        found.push("a later term had no larger epoch".to_owned());
+        found.push("a later leader had no larger epoch".to_owned());
     }
     if !found.is_empty() {
         return Verdict::Violated(found.join("; "));
@@ -222,10 +222,14 @@ fn recovered(events: &[Event], stale: &[StaleAct], healed: u64) -> Option<u64> {
     acts(events).into_iter().find(|act| act.at > healed && by_right(&act.replica, act.at)).map(|act| act.at)
 }
 
+/// Whether each leader has a larger epoch than the one before. One that leads again without another in between may go on
+/// with its own.
 fn epochs_in_order(lines: &[Line]) -> Option<bool> {
     let begun = lines.iter().filter(|line| line.message == "leading");
-    let epochs: Vec<u64> = begun.filter_map(|line| line.fields.get("epoch")?.as_u64()).collect();
-    (!epochs.is_empty()).then(|| epochs.windows(2).all(|pair| pair[0] < pair[1]))
+    let epochs: Vec<(&str, u64)> =
+        begun.filter_map(|line| Some((line.replica.as_str(), line.fields.get("epoch")?.as_u64()?))).collect();
+    let grows = |pair: &[(&str, u64)]| pair[0].1 < pair[1].1 || pair[0] == pair[1];
+    (!epochs.is_empty()).then(|| epochs.windows(2).all(grows))
 }
 
 #[cfg(test)]

@@ -76,8 +76,8 @@ impl Subject {
     pub fn manifest(self) -> Variant {
         match self {
             Self::Variant(variant, _) => variant,
-            // get and update on the Lease is all they need.
-            Self::Control(_) => Variant::Native,
+            // They get, patch and create the Lease, and nothing else.
+            Self::Control(_) => Variant::KubeLeaderElection,
         }
     }
 

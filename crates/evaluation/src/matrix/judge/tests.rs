@@ -87,7 +87,19 @@ fn epochs_that_do_not_grow_break_safety() {
     let mut events = handed_over();
     let second = events.iter_mut().rfind(|line| line.message == "leading").unwrap();
     second.fields.insert("epoch".to_owned(), json!(1));
-    assert_eq!(judge(&trial(events)).safety, Verdict::Violated("a later term had no larger epoch".to_owned()));
+    assert_eq!(judge(&trial(events)).safety, Verdict::Violated("a later leader had no larger epoch".to_owned()));
+}
+
+#[test]
+fn who_leads_again_may_keep_its_epoch() {
+    let again = |replica| with(line(3.0, replica, "leading"), "epoch", json!(1));
+    let events = |replica| {
+        let mut events = handed_over();
+        events.retain(|line| line.replica != "b");
+        events.extend([again(replica), line(3.1, replica, "still leading")]);
+        judge(&trial(events)).figures.unwrap().epochs_in_order
+    };
+    assert_eq!((events("a"), events("b")), (Some(true), Some(false)));
 }
 
 #[test]
