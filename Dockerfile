@@ -14,13 +14,15 @@ COPY .cargo .cargo
 COPY crates/scaffold crates/scaffold
 COPY crates/still-leading crates/still-leading
 COPY ${PARENT}/${VARIANT} ${PARENT}/${VARIANT}
+# What --version shows: --build-arg COMMIT=$(git rev-parse --short HEAD). Git is needed for nothing else.
+ARG COMMIT=
 WORKDIR /src/${PARENT}/${VARIANT}
 # Linked whole, since the runtime image has no libc; with --target, so that this does not reach build scripts and macros.
 # The mounts keep crates and compiled dependencies for the next build; they are no layers, hence the copy of the result.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     target=$(rustc -vV | sed -n 's/^host: //p') && \
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" && \
+    STILL_LEADING_COMMIT=${COMMIT} RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" && \
     install -D "/src/target/$target/release/still-leading-${VARIANT}" /out/still-leading
 
 FROM ${RUNTIME_IMAGE}

@@ -29,8 +29,10 @@ type config struct {
 	retryPeriod          time.Duration
 	drainTimeout         time.Duration
 	tick                 time.Duration
+	actDuration          time.Duration
 	listen               string
 	logFormat            string
+	version              bool
 }
 
 func (c *config) flags() *pflag.FlagSet {
@@ -42,31 +44,37 @@ func (c *config) flags() *pflag.FlagSet {
 	flags.StringVar(&c.leaseName, "lease-name", program, "Name of the Lease that the replicas compete for")
 	flags.StringVar(&c.leaseNamespace, "lease-namespace", "", "Namespace of the Lease")
 	flags.StringVar(&c.identity, "identity", "",
-		"This replica's name. A random part is added, since a restarted container keeps its\n"+
-			"pod's name and must not mistake the lease of its predecessor for its own")
+		"This replica's name. A random part is added, since a restarted container keeps its pod's name and must not "+
+			"mistake the lease of its predecessor for its own")
 	flags.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second,
-		"How long a standby waits after the last renewal it saw before it takes over; whole\n"+
-			"seconds, since a Lease stores seconds")
+		"How long a standby waits after the last renewal it saw before it takes over; whole seconds, since a Lease "+
+			"stores seconds")
 	flags.DurationVar(&c.renewDeadline, "renew-deadline", 10*time.Second,
 		"How long a leader retries a failing renewal before it gives up")
 	flags.DurationVar(&c.retryPeriod, "retry-period", 2*time.Second,
 		"Pause between two attempts; client-go adds up to 1.2 times as much to a standby's")
 	flags.DurationVar(&c.drainTimeout, "drain-timeout", 20*time.Second,
-		"How long the work may take to end after SIGTERM; the lease is renewed meanwhile.\n"+
-			"Keep it below the pod's terminationGracePeriodSeconds, with room for the release. The end of\n"+
-			"the term ends the wait earlier.")
+		"How long the work may take to end after SIGTERM; the lease is renewed meanwhile. Keep it below the pod's "+
+			"terminationGracePeriodSeconds, with room for the release. The end of the term ends the wait earlier.")
 	flags.DurationVar(&c.tick, "tick", 5*time.Second, "How often the leader acts")
+	flags.DurationVar(&c.actDuration, "act-duration", 0,
+		"How long an act takes. Neither SIGTERM nor the end of the term can interrupt it. After SIGTERM the replica "+
+			"waits for it, and renews the lease meanwhile. An act that outlasts the lease ends the process, with exit "+
+			"code 1.")
 	flags.StringVar(&c.listen, "listen", "[::]:8080",
-		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose,\n"+
-			"empty serves nothing. [::] is all addresses, of IPv4 and of IPv6; of IPv4 alone on a machine\n"+
-			"without IPv6")
+		"Address for /healthz, /readyz, /leader and /metrics; port 0 lets the kernel choose, empty serves nothing. [::] "+
+			"is all addresses, of IPv4 and of IPv6; of IPv4 alone on a machine without IPv6")
 	flags.StringVar(&c.logFormat, "log-format", "text", "Form of the log lines on standard output: text or json")
+	flags.BoolVar(&c.version, "version", false, "Print the version, and exit")
 	return flags
 }
 
-// envOf names the environment variable of a flag. The two exceptions are what the downward API is commonly mapped to.
+// envOf names the environment variable of a flag; --version has none. The two exceptions are what the downward API is
+// commonly mapped to.
 func envOf(flag string) string {
 	switch flag {
+	case "version":
+		return ""
 	case "lease-namespace":
 		return "POD_NAMESPACE"
 	case "identity":
@@ -86,11 +94,13 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 		return nil, fmt.Errorf("unexpected argument %q; give flags only, --help explains them", flags.Arg(0))
 	}
 	var failed error
+	var fromEnv []*pflag.Flag
 	flags.VisitAll(func(flag *pflag.Flag) {
 		value, set := env(envOf(flag.Name))
-		if !set || flag.Changed || failed != nil {
+		if !set || flag.Changed || failed != nil || envOf(flag.Name) == "" {
 			return
 		}
+		fromEnv = append(fromEnv, flag)
 		if err := flags.Set(flag.Name, value); err != nil {
 			failed = badValue(envOf(flag.Name), value, flag)
 		}
@@ -104,7 +114,21 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 			return nil, fmt.Errorf("--%s (%s) is empty; give a name, or leave it out", name, envOf(name))
 		}
 	}
-	return c, c.check()
+	return c, nameVariables(c.check(), fromEnv)
+}
+
+// nameVariables says which variables have set the flags that an error names: in a pod, nobody has given a flag.
+func nameVariables(err error, fromEnv []*pflag.Flag) error {
+	var variables []string
+	for _, flag := range fromEnv {
+		if err != nil && strings.Contains(err.Error(), "--"+flag.Name+" ") {
+			variables = append(variables, envOf(flag.Name))
+		}
+	}
+	if len(variables) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; the environment sets %s", err, strings.Join(variables, " and "))
 }
 
 // explain says in one line what pflag says without advice.
@@ -185,6 +209,8 @@ func (c *config) checkDurations() error {
 	case deadline <= retry || deadline-retry <= retry:
 		return fmt.Errorf("--renew-deadline %s must be longer than 2 x --retry-period %s; raise it or lower the period",
 			deadline, retry)
+	case c.actDuration < 0:
+		return fmt.Errorf("--act-duration %s must not be negative; give one such as 1s", c.actDuration)
 	case c.drainTimeout < 0:
 		return fmt.Errorf("--drain-timeout %s must not be negative; give one such as 20s", c.drainTimeout)
 	}

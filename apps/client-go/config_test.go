@@ -37,7 +37,7 @@ func TestEveryFlagCanBeSetByItsEnvironmentVariable(t *testing.T) {
 	c, err := parseConfig(nil, envOfMap(map[string]string{
 		"ENABLE_LEADER_ELECTION": "Yes", "LEASE_NAME": "n", "POD_NAMESPACE": "ns", "POD_NAME": "pod-0",
 		"LEASE_DURATION": "1m", "RENEW_DEADLINE": "40s", "RETRY_PERIOD": "500ms", "DRAIN_TIMEOUT": "3s", "TICK": "1s",
-		"LISTEN": "", "LOG_FORMAT": "json",
+		"ACT_DURATION": "4s", "LISTEN": "", "LOG_FORMAT": "json",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestEveryFlagCanBeSetByItsEnvironmentVariable(t *testing.T) {
 	want := config{
 		enableLeaderElection: true, leaseName: "n", leaseNamespace: "ns", identity: "pod-0", leaseDuration: time.Minute,
 		renewDeadline: 40 * time.Second, retryPeriod: 500 * time.Millisecond, drainTimeout: 3 * time.Second,
-		tick: time.Second, logFormat: "json",
+		tick: time.Second, actDuration: 4 * time.Second, logFormat: "json",
 	}
 	if *c != want {
 		t.Errorf("got %+v, want %+v", *c, want)
@@ -118,6 +118,39 @@ func TestABadEnvironmentVariableIsRefusedByItsName(t *testing.T) {
 	}
 }
 
+func TestARelationIsRefusedWithTheVariablesThatSetIt(t *testing.T) {
+	env := envOfMap(map[string]string{"LEASE_DURATION": "8s", "RETRY_PERIOD": "1s"})
+	_, err := parseConfig(nil, env)
+	want := "--lease-duration 8s must be longer than --renew-deadline 10s; raise it or lower the deadline; " +
+		"the environment sets LEASE_DURATION"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestHelpFitsATerminalOf60AndOf80Columns(t *testing.T) {
+	for _, width := range []int{60, 80} {
+		for line := range strings.Lines(helpText(width)) {
+			if len(strings.TrimSuffix(line, "\n")) > width {
+				t.Errorf("%d: %q", width, line)
+			}
+		}
+	}
+	if got, want := wrap("  a bb ccc\n\nd\n", 6), "  a bb\n  ccc\n\nd\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTheVersionNamesTheProgramAndTheCommitWhereTheBuildSaysIt(t *testing.T) {
+	commit = "f12ab8a"
+	defer func() { commit = "" }()
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"--version"}, &stdout, &stderr)
+	if want := "still-leading-client-go 0.1.0 (f12ab8a)\n"; code != 0 || stdout.String() != want {
+		t.Errorf("code %d, got %q, want %q", code, &stdout, want)
+	}
+}
+
 func TestHelpGoesToStdoutAndExplainsEachFlagWithItsVariableAndDefault(t *testing.T) {
 	if _, err := parseConfig([]string{"-h"}, noEnv); !errors.Is(err, pflag.ErrHelp) {
 		t.Errorf("-h: %v", err)
@@ -131,7 +164,8 @@ func TestHelpGoesToStdoutAndExplainsEachFlagWithItsVariableAndDefault(t *testing
 		"--lease-name NAME\n", "[LEASE_NAME, default: still-leading-client-go]",
 		"--lease-namespace NAME\n", "[POD_NAMESPACE, default: the pod's", "--identity NAME\n", "[POD_NAME, default: the host name]",
 		"--lease-duration DURATION\n", "[LEASE_DURATION, default: 15s]", "[RENEW_DEADLINE, default: 10s]",
-		"[RETRY_PERIOD, default: 2s]", "[DRAIN_TIMEOUT, default: 20s]", "[TICK, default: 5s]", "--listen ADDRESS\n", "[LISTEN, default: [::]:8080]",
+		"[RETRY_PERIOD, default: 2s]", "[DRAIN_TIMEOUT, default: 20s]", "[TICK, default: 5s]",
+		"[ACT_DURATION, default: 0s]", "--listen ADDRESS\n", "[LISTEN, default: [::]:8080]",
 		"--log-format FORMAT\n", "[LOG_FORMAT, default: text]", "Exit codes",
 	} {
 		if !strings.Contains(stdout.String(), part) {

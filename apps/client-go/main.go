@@ -25,12 +25,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		identity, err = cfg.newIdentity()
 	}
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, helpText())
+		fmt.Fprint(stdout, helpText(terminalWidth(stdout)))
 		return 0
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %s\n", err)
 		return 2
+	}
+	if cfg.version {
+		fmt.Fprint(stdout, versionText())
+		return 0
 	}
 	out := newOutput(stdout)
 	defer out.flush(flushBound)
@@ -59,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func lead(
 	shutdown context.Context, cfg *config, identity string, registry *prometheus.Registry, log *slog.Logger,
 ) error {
-	work := tickWhileLeading(cfg.tick, log)
+	work := tickWhileLeading(cfg.tick, cfg.actDuration, log)
 	var replica interface {
 		status
 		Run(context.Context) error

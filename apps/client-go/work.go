@@ -9,7 +9,7 @@ import (
 
 // tickWhileLeading is the work that only the leader does: here, one log line each tick. This is the part to replace by
 // your own. What stays is the shape: it asks before each act, and it returns once its context is cancelled.
-func tickWhileLeading(tick time.Duration, log *slog.Logger) func(context.Context) {
+func tickWhileLeading(tick, act time.Duration, log *slog.Logger) func(context.Context) {
 	return func(ctx context.Context) {
 		// A term can be over before its first line of code has run, and then it should not be announced.
 		if ctx.Err() != nil {
@@ -30,6 +30,7 @@ func tickWhileLeading(tick time.Duration, log *slog.Logger) func(context.Context
 			if ctx.Err() != nil {
 				return
 			}
+			time.Sleep(act) // An act that does not look at its context, as most calls into other code do not.
 			log.Info("still leading", "n", n)
 		}
 	}

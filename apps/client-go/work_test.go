@@ -28,7 +28,7 @@ func TestTheWorkNeverTicksOnceItIsCancelledEvenIfATickIsDue(t *testing.T) {
 			// Within the first act, which begins at 5 s and also misses the ticks of 10 s and 15 s.
 			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 			defer cancel()
-			tickWhileLeading(5*time.Second, slog.New(slowAct{log}))(ctx)
+			tickWhileLeading(5*time.Second, 0, slog.New(slowAct{log}))(ctx)
 			expectEvents(t, log.all(), "leading", "still leading: 1", "leading cancelled")
 		})
 	}
@@ -38,7 +38,7 @@ func TestATermThatIsOverBeforeItBeginsIsNotAnnounced(t *testing.T) {
 	log := &events{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	tickWhileLeading(time.Second, slog.New(log))(ctx)
+	tickWhileLeading(time.Second, 0, slog.New(log))(ctx)
 	expectEvents(t, log.all())
 }
 
@@ -46,7 +46,7 @@ func TestWithoutAnElectionTheReplicaLeadsUntilItsShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &events{}
 		logger := slog.New(log)
-		f := &forLife{identity: "a", drain: 10 * time.Second, work: tickWhileLeading(5*time.Second, logger), log: logger}
+		f := &forLife{identity: "a", drain: 10 * time.Second, work: tickWhileLeading(5*time.Second, 0, logger), log: logger}
 		shutdown, stop := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- f.Run(shutdown) }()

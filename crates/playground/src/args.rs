@@ -25,8 +25,9 @@ const EXIT_CODES: &str = "\
 Exit codes of a story, the same for every variant: 0 when somebody led after each fault and no replica acted after the \
 end of its term; 1 when nobody led, or the demo could not run; 3 when somebody led after each fault, but a replica \
 acted after the end of its term: then two may have acted at once. Some variants do that by design: the README of \
-client-go says when. The example without its gate may. Without a story, or when you quit one: 0. Always: 2 for a bad command line, 130 after Ctrl-C, 141 \
-when nobody reads the output any more.";
+client-go says when. The example without its gate may; 4 when you quit before the outcome of every fault showed: then \
+those are undecided, neither passed nor failed. Without a story: 0. Always: 2 for a bad command line, 130 after Ctrl-C, \
+141 when nobody reads the output any more.";
 
 /// Three replicas on this machine, one leader, and what happens when it is stopped, killed, frozen or cut off.
 ///
@@ -120,6 +121,13 @@ impl Args {
     {
         let mut command = Self::command().after_help(after_help());
         let args = Self::from_arg_matches(&command.try_get_matches_from_mut(words)?)?;
+        // Before anything is built: a replica would refuse it, minutes later and three times.
+        if let Err(why) = args.timings().check(args.variant) {
+            return Err(command.error(ErrorKind::ValueValidation, why));
+        }
+        if args.tick.is_zero() {
+            return Err(command.error(ErrorKind::ValueValidation, "--tick must be longer than zero"));
+        }
         for (flag, is_set) in [("--fencing", args.fencing), ("--without-gate", args.without_gate)] {
             if is_set && args.variant != Variant::Controller {
                 let why = format!("{flag} is for the example {} only, not for {}", Variant::Controller, args.variant);
@@ -261,6 +269,10 @@ mod tests {
             (vec!["--replicas", "1"], "2..=20"),
             (vec!["--for", "3"], "time unit needed"),
             (vec!["--for", "3s", "--story", "quick"], "cannot be used with"),
+            (vec!["--tick", "0s"], "--tick must be longer than zero"),
+            (vec!["--lease-duration", "3s"], "--lease-duration 3s must be longer than --renew-deadline 3s"),
+            (vec!["--retry-period", "2s"], "--renew-deadline 3s must be longer than 2 x --retry-period 2s"),
+            (vec!["kube-coordinate", "--lease-duration", "4s"], "kube-coordinate needs a lease duration of 4.25s"),
             (vec!["--tick", "soon"], "invalid value 'soon' for '--tick <DURATION>'"),
             (vec!["--fencing"], "--fencing is for the example controller only, not for native"),
             (

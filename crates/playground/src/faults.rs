@@ -76,6 +76,17 @@ impl Fault {
         }
     }
 
+    /// What it makes of its victim until it is undone, and what undoing it does; none where nothing can be undone.
+    pub fn lasting(self) -> Option<(String, String)> {
+        let (state, undo) = match self {
+            Self::Term | Self::Kill => return None,
+            Self::Freeze => ("is frozen", "thaws"),
+            Self::Network(Mode::Cut) => ("is cut off", "reconnects"),
+            Self::Network(mode) => return Some((format!("is under {mode}"), "heals".to_owned())),
+        };
+        Some((state.to_owned(), undo.to_owned()))
+    }
+
     /// Whether a leader may survive it: then there need not be a take-over.
     pub fn can_be_survived(self) -> bool {
         matches!(self, Self::Network(_))

@@ -13,8 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::AbortHandle;
 
-/// What the keys do, as it is shown at the start.
-pub const KEYS: &str = "keys act on the leader: t terminate, k kill, f freeze, c cut off; r heals everything, q quits";
+/// What the keys do, as it is shown while nothing is to be undone.
+pub const KEYS: &str =
+    "keys act on the leader: t terminate, k kill, f freeze, c cut off; r undoes freeze and cut off, q quits";
 
 /// Whether somebody can read what is printed and answer with keys: not in the background, where that would stop us.
 pub fn on_terminal() -> bool {

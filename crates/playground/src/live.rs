@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use still_leading_testbed::Mode;
-use still_leading_testbed::history::judge::{leader_at, leading};
 use still_leading_testbed::history::now;
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::faults::Fault;
 use crate::keys::{KEYS, Keys};
-use crate::report::{Episode, outcome};
+use crate::report::{Episode, Outcome, outcome, shows};
 use crate::stage::{LOOK_PERIOD, Stage};
 
 /// What happened before whoever sits at the terminal took over.
@@ -25,10 +24,9 @@ pub struct Before {
     pub key: Option<u8>,
 }
 
-/// One fault and what has been told of it.
+/// One fault, and whether all has been told of it.
 struct Told {
     episode: Episode,
-    outcome: bool,
     after_heal: bool,
 }
 
@@ -42,11 +40,8 @@ pub async fn live(
     stay: Option<Duration>,
     before: Before,
 ) -> Result<Vec<Episode>> {
-    let last = before.episodes.len().wrapping_sub(1);
-    let is_told = |place| place != last || before.key.is_none();
-    let told = before.episodes.into_iter().enumerate();
-    let mut told: Vec<Told> =
-        told.map(|(place, episode)| Told { episode, outcome: is_told(place), after_heal: is_told(place) }).collect();
+    let told = before.episodes.into_iter().map(|episode| Told { after_heal: episode.told.is_some(), episode });
+    let mut told: Vec<Told> = told.collect();
     let mut goes_on = before.key.is_none_or(|key| press(stage, &mut told, key));
     // A stay beyond all clocks is one without an end.
     let end = stay.and_then(|stay| Instant::now().checked_add(stay));
@@ -69,9 +64,25 @@ fn press(stage: &mut Stage, told: &mut Vec<Told>, key: u8) -> bool {
         b'c' => strike(stage, told, Fault::Network(Mode::Cut)),
         b'r' => heal(stage, told),
         b'q' => return false,
-        _ => stage.output().note(KEYS),
+        _ => stage.output().note(&key_line(told)),
     }
     true
+}
+
+/// What the keys do now: what is active, and that it can be undone, is easily forgotten while the lines run by.
+fn key_line(told: &[Told]) -> String {
+    let active = told.iter().map(|it| &it.episode).filter(|it| it.healed.is_none());
+    let active = active.filter_map(|it| it.fault.lasting().map(|lasting| (it.victim.as_str(), lasting)));
+    let (mut states, mut undo) = (Vec::new(), Vec::new());
+    for (victim, (state, undoes)) in active {
+        states.push(format!("{victim} {state}"));
+        undo.push(format!("{undoes} {victim}"));
+    }
+    if states.is_empty() {
+        return KEYS.to_owned();
+    }
+    let (states, undo) = (states.join(", "), undo.join(" and "));
+    format!("{states}: r {undo}; t, k, f and c act on the leader, q quits")
 }
 
 /// The next key; none when there will be no more, never where nobody can press one.
@@ -91,7 +102,8 @@ async fn until(end: Option<Instant>) {
 
 fn strike(stage: &mut Stage, told: &mut Vec<Told>, fault: Fault) {
     let Some(victim) = stage.leader() else {
-        return stage.output().note("nobody leads at the moment: wait for the take-over, or heal with r");
+        stage.output().note("nobody leads at the moment: wait for the take-over");
+        return stage.output().note(&key_line(told));
     };
     let name = stage.fleet().replica(victim).name().to_owned();
     let is_again = |it: &Told| it.episode.fault == fault && it.episode.victim == name && it.episode.healed.is_none();
@@ -100,10 +112,37 @@ fn strike(stage: &mut Stage, told: &mut Vec<Told>, fault: Fault) {
     }
     stage.output().announce(&format!("{fault}: {}", fault.announce(&name, stage.timings())));
     match stage.inject(fault, victim) {
-        Ok(episode) => told.push(Told { episode, outcome: false, after_heal: false }),
+        Ok(episode) => {
+            close(stage, told, episode.at);
+            told.push(Told { episode, after_heal: false });
+        }
         // It came first.
         Err(error) => stage.output().note(&format!("{error:#}")),
     }
+    if fault.lasting().is_some() {
+        stage.output().note(&key_line(told));
+    }
+}
+
+/// What happens from now on comes of the fault that is injected at `at`: of those before it nothing more is to be seen.
+fn close(stage: &Stage, told: &mut [Told], at: u64) {
+    let events = stage.fleet().history().events();
+    for it in told.iter_mut().filter(|it| it.episode.told.is_none() && it.episode.until.is_none()) {
+        // Right before it, because it may end a term in the same moment.
+        it.episode.until = Some(at - 1);
+        let outcome = outcome(&events, &it.episode, at);
+        if shows(&it.episode, &outcome, stage.patience(), at) {
+            tell(stage, it, outcome);
+        } else {
+            let Episode { fault, victim, .. } = &it.episode;
+            stage.output().undecided(&format!("{fault} of {victim} stays undecided: another fault came first"));
+        }
+    }
+}
+
+fn tell(stage: &Stage, it: &mut Told, outcome: Outcome) {
+    stage.output().result(&outcome.line(it.episode.fault), outcome.stale.is_none());
+    it.episode.told = Some(outcome);
 }
 
 fn heal(stage: &Stage, told: &mut [Told]) {
@@ -122,25 +161,38 @@ fn heal(stage: &Stage, told: &mut [Told]) {
 
 /// Tells the outcome of a fault once it shows, and once more when what was healed has had its time to do harm.
 async fn look(stage: &mut Stage, told: &mut [Told]) -> Result<()> {
-    let (events, now) = (stage.tend().await?, now());
-    let [settling, holding] = [stage.settling(), stage.holding()].map(|duration| duration.as_nanos() as u64);
-    let leader = leader_at(&leading(&events), now).map(|it| it.replica.clone());
+    let (events, now, patience) = (stage.tend().await?, now(), stage.patience());
     for it in told {
-        let (episode, fault) = (&it.episode, it.episode.fault);
-        let outcome = outcome(&events, episode, now);
-        let settled =
-            outcome.successor.as_ref().is_some_and(|(_, took)| now > episode.at + took.as_nanos() as u64 + settling);
-        let survived =
-            fault.can_be_survived() && leader.as_ref() == Some(&episode.victim) && now > episode.at + holding;
-        let healed = episode.healed.is_some_and(|healed| now > healed + settling);
-        let shows = !it.outcome && (settled || survived || healed);
+        let outcome = outcome(&events, &it.episode, now);
+        let healed = it.episode.healed.is_some_and(|healed| now > healed + patience.settling.as_nanos() as u64);
+        let news = it.episode.told.is_none() && shows(&it.episode, &outcome, patience, now);
         // Only what was frozen may have more to tell then, or what has done harm.
-        let has_more = healed && !it.after_heal && (fault == Fault::Freeze || outcome.stale.is_some());
-        if (shows || has_more) && outcome.after.is_some() {
-            stage.output().result(&outcome.line(fault), outcome.stale.is_none());
-            it.outcome = true;
+        let may_have_more = it.episode.fault == Fault::Freeze || outcome.stale.is_some();
+        let more = it.episode.told.is_some() && healed && !it.after_heal && may_have_more;
+        if news || (more && outcome.was_survived()) {
             it.after_heal |= healed;
+            tell(stage, it, outcome);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(fault: Fault, victim: &str, healed: Option<u64>) -> Told {
+        let episode = Episode { fault, victim: victim.to_owned(), at: 1, healed, until: None, told: None };
+        Told { episode, after_heal: false }
+    }
+
+    #[test]
+    fn the_key_line_says_what_is_active_and_how_to_undo_it() {
+        let cut = Fault::Network(Mode::Cut);
+        assert_eq!(key_line(&[told(Fault::Kill, "native-0", None), told(cut, "native-1", Some(2))]), KEYS);
+        let both = [told(Fault::Freeze, "native-0", None), told(cut, "native-1", None)];
+        let line = "native-0 is frozen, native-1 is cut off: r thaws native-0 and reconnects native-1; \
+                    t, k, f and c act on the leader, q quits";
+        assert_eq!(key_line(&both), line);
+    }
 }

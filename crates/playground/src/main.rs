@@ -25,13 +25,14 @@ use faults::Fault;
 use keys::{KEYS, Keys};
 use live::Before;
 use print::{Output, progress};
-use report::{Episode, Outcome, outcome};
+use report::{Episode, Row, Verdict};
 use stage::Stage;
 use timeline::Look;
 
 /// As the shell has it for a program that writes to nobody.
 const NOBODY_READS: u8 = 141;
 const STALE_ACTS: u8 = 3;
+const UNDECIDED: u8 = 4;
 /// Of the timeline where there is no terminal to fit.
 const WIDTH: usize = 100;
 
@@ -72,7 +73,7 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
     let plan = args.plan(on_terminal);
     let mut stage = Stage::set_up(args, output).await?;
     let mut keys = on_terminal.then(Keys::take).transpose()?;
-    let mut episodes = Vec::new();
+    let (mut episodes, mut has_quit) = (Vec::new(), false);
     match &plan {
         Plan::Story(faults) => {
             if keys.is_some() {
@@ -80,7 +81,7 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
             }
             select! {
                 played = story::story(&mut stage, faults, &mut episodes) => played?,
-                () = quit(&mut keys) => return Ok(ExitCode::SUCCESS),
+                () = quit(&mut keys) => has_quit = true,
             }
         }
         Plan::Guided => episodes = guided(&mut stage, &mut keys).await?,
@@ -91,12 +92,38 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
             episodes = live::live(&mut stage, &mut keys, Some(*stay), Before::default()).await?;
         }
     }
-    let code = conclude(args, &stage, &episodes)?;
+    let end = conclude(args, &stage, &episodes)?;
     Ok(match plan {
         Plan::Guided | Plan::Watch(_) => ExitCode::SUCCESS,
-        Plan::Story(faults) if episodes.len() < faults.len() => ExitCode::FAILURE,
-        Plan::Story(_) => code,
+        Plan::Story(_) if end == End::Survived && has_quit => ExitCode::from(UNDECIDED),
+        // Nobody led any more, so it ended early.
+        Plan::Story(faults) if !has_quit && episodes.len() < faults.len() => ExitCode::FAILURE,
+        Plan::Story(_) => end.code(),
     })
+}
+
+/// How a story ended; the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nobody led after a fault.
+    NobodyLed,
+    /// A replica acted after the end of its term.
+    StaleActs,
+    /// The outcome of a fault was not waited for.
+    Undecided,
+    /// Somebody led after each fault.
+    Survived,
+}
+
+impl End {
+    fn code(self) -> ExitCode {
+        match self {
+            Self::NobodyLed => ExitCode::FAILURE,
+            Self::StaleActs => ExitCode::from(STALE_ACTS),
+            Self::Undecided => ExitCode::from(UNDECIDED),
+            Self::Survived => ExitCode::SUCCESS,
+        }
+    }
 }
 
 /// Plays the quick story until a key is pressed or it is over, and then leaves it to the keys.
@@ -116,14 +143,11 @@ async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episod
     live::live(stage, keys, None, Before { episodes, key }).await
 }
 
-/// The table, the timeline, and the exit code of a story.
-fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode> {
+/// The table, the timeline, and how a story ended.
+fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<End> {
     stage.stop_printing();
     let (events, end, output) = (stage.fleet().history().events(), now(), stage.output());
-    // Right before the next fault, which may end a term in the same moment.
-    let ends = episodes.iter().skip(1).map(|next| next.at - 1).chain([end]);
-    let rows: Vec<(Fault, Outcome)> =
-        episodes.iter().zip(ends).map(|(it, until)| (it.fault, outcome(&events, it, until))).collect();
+    let rows: Vec<Row> = episodes.iter().map(|it| report::conclude(&events, it, stage.patience(), end)).collect();
     let timeline = timeline::of(&events, episodes, (output.start(), end));
     let (width, utf8, colour) = (output.width(), timeline::locale_is_utf8(), output.is_coloured());
     let look = Look { width: width.unwrap_or(WIDTH), utf8, colour };
@@ -138,13 +162,16 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
             .with_context(|| format!("writing {}", file.display()))?;
         output.note(&format!("the timeline is in {}", file.display()));
     }
-    let recovered = rows.iter().filter(|(_, outcome)| outcome.after.is_some()).count();
     // At the start too, before any fault.
     let stale = stale_acts(&events);
-    let (code, good) = match stale.as_slice() {
-        _ if recovered < rows.len() => (ExitCode::FAILURE, false),
-        [] => (ExitCode::SUCCESS, true),
-        _ => (ExitCode::from(STALE_ACTS), false),
+    let is = |verdict: Verdict| move |row: &&Row| row.verdict == verdict;
+    let [led, nobody, undecided] =
+        [Verdict::Led, Verdict::NobodyLed, Verdict::Undecided].map(|verdict| rows.iter().filter(is(verdict)).count());
+    let ended = match stale.as_slice() {
+        _ if nobody > 0 => End::NobodyLed,
+        [_, ..] => End::StaleActs,
+        [] if undecided > 0 => End::Undecided,
+        [] => End::Survived,
     };
     if !rows.is_empty() {
         let at_once = match stale.as_slice() {
@@ -156,12 +183,17 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<ExitCode
             0 => String::new(),
             n => format!("; the fence refused {}", report::writes(n)),
         };
-        output.result(&format!("somebody led after {recovered} of {} faults; {at_once}{refused}", rows.len()), good);
+        let open = if undecided == 0 { String::new() } else { format!("; {undecided} undecided") };
+        let said = format!("somebody led after {led} of {} faults{open}; {at_once}{refused}", rows.len());
+        match ended {
+            End::Undecided => output.undecided(&said),
+            _ => output.result(&said, ended == End::Survived),
+        }
     }
     if !stale.is_empty() {
         output.note(&stage::why_stale(args));
     }
-    Ok(code)
+    Ok(ended)
 }
 
 /// Returns when `q` is pressed.

@@ -60,6 +60,11 @@ impl Output {
         self.say("==>", Style::new().bold().fg_color(Some(colour.into())), text);
     }
 
+    /// What came of it, as far as that shows.
+    pub fn undecided(&self, text: &str) {
+        self.say("==>", Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())), text);
+    }
+
     /// Something to know, in passing.
     pub fn note(&self, text: &str) {
         self.say("   ", Style::new(), text);

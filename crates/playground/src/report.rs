@@ -29,6 +29,43 @@ pub struct Episode {
     pub at: u64,
     /// When it was undone, if it was.
     pub healed: Option<u64>,
+    /// When another fault came, if one did before this one's outcome was told: what happens from then on is the other's.
+    pub until: Option<u64>,
+    /// Its outcome as it was told last. So the table at the end has the figures of the line.
+    pub told: Option<Outcome>,
+}
+
+/// One fault in the table, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What.
+    pub fault: Fault,
+    /// What came of it, as far as was seen.
+    pub outcome: Outcome,
+    /// Whether enough was seen to say so.
+    pub verdict: Verdict,
+}
+
+/// Whether the election survived a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Somebody led after it.
+    Led,
+    /// Nobody did, for longer than any take-over takes.
+    NobodyLed,
+    /// The demo ended, or another fault came, before its outcome showed.
+    Undecided,
+}
+
+/// How long to look before an outcome counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// So long a new leader is looked at.
+    pub settling: Duration,
+    /// A leader that survives a fault for so long keeps its lease.
+    pub holding: Duration,
+    /// No take-over takes so long.
+    pub bound: Duration,
 }
 
 /// Stale acts in short.
@@ -65,13 +102,19 @@ pub struct Outcome {
     pub refused: usize,
 }
 
-/// Judges what happened from the fault until `until`.
-pub fn outcome(events: &[Event], episode: &Episode, until: u64) -> Outcome {
+/// Judges what happened from the fault until `now`, or until the next fault. What the victim does after it was thawed is judged
+/// up to `now` all the same.
+pub fn outcome(events: &[Event], episode: &Episode, now: u64) -> Outcome {
     let (at, victim) = (episode.at, &episode.victim);
+    let until = episode.until.map_or(now, |until| until.min(now));
     let terms = terms(events);
     let first = terms.iter().find(|term| term.replica != *victim && (at..=until).contains(&term.from));
-    let stale: Vec<StaleAct> = stale_acts(events).into_iter().filter(|act| (at..=until).contains(&act.at)).collect();
     let thawed = episode.healed.filter(|_| episode.fault == Fault::Freeze);
+    let is_its = |act: &StaleAct| {
+        let after_thaw = thawed.is_some_and(|thawed| act.replica == *victim && act.at >= thawed);
+        (at..=now).contains(&act.at) && (act.at <= until || after_thaw)
+    };
+    let stale: Vec<StaleAct> = stale_acts(events).into_iter().filter(is_its).collect();
     let of_victim = |thawed: u64| stale.iter().filter(|act| act.replica == *victim && act.at >= thawed).count();
     Outcome {
         before: victim.clone(),
@@ -110,7 +153,45 @@ fn overlap(events: &[Event], from: u64, until: u64) -> Duration {
     lengths.filter(|length| *length >= NOTICE_MIN).sum()
 }
 
+/// Whether the outcome shows by `now`: somebody took over and was looked at, the leader has survived, or all was undone and
+/// looked at. Once another fault has come there is nothing more to wait for.
+pub fn shows(episode: &Episode, outcome: &Outcome, patience: Patience, now: u64) -> bool {
+    let nanos = |duration: Duration| duration.as_nanos() as u64;
+    let until = episode.until.unwrap_or(now);
+    let led_on = outcome.after.as_ref() == Some(&episode.victim);
+    let survived = episode.fault.can_be_survived() && led_on && until > episode.at + nanos(patience.holding);
+    let Some((_, took)) = &outcome.successor else {
+        let undone = episode.until.is_none() && episode.healed.is_some_and(|at| now > at + nanos(patience.settling));
+        return outcome.after.is_some() && (survived || undone);
+    };
+    let settled = now > episode.at + nanos(*took) + nanos(patience.settling);
+    (settled && outcome.after.is_some()) || episode.until.is_some()
+}
+
+/// What is to be said of a fault in the end.
+pub fn conclude(events: &[Event], episode: &Episode, patience: Patience, end: u64) -> Row {
+    let fault = episode.fault;
+    if let Some(told) = &episode.told {
+        let verdict = if told.was_survived() { Verdict::Led } else { Verdict::NobodyLed };
+        return Row { fault, outcome: told.clone(), verdict };
+    }
+    let outcome = outcome(events, episode, end);
+    let verdict = if outcome.successor.is_some() || shows(episode, &outcome, patience, end) {
+        Verdict::Led
+    } else if episode.until.is_none() && end > episode.at + patience.bound.as_nanos() as u64 {
+        Verdict::NobodyLed
+    } else {
+        Verdict::Undecided
+    };
+    Row { fault, outcome, verdict }
+}
+
 impl Outcome {
+    /// Whether somebody led after the fault.
+    pub fn was_survived(&self) -> bool {
+        self.after.is_some() || self.successor.is_some()
+    }
+
     /// What happened, in one line for a person.
     pub fn line(&self, fault: Fault) -> String {
         let mut parts = vec![self.who_leads(fault), self.nobody_led(), self.stale_acts()];
@@ -126,7 +207,8 @@ impl Outcome {
 
     fn who_leads(&self, fault: Fault) -> String {
         match (&self.after, &self.successor) {
-            (None, _) => "nobody leads".to_owned(),
+            (None, Some((first, took))) => format!("{first} led {} after {}", seconds(*took), cause(fault)),
+            (None, None) => "nobody leads".to_owned(),
             (Some(after), None) if self.gap.is_zero() => format!("{after} led on"),
             (Some(after), None) => format!("{after} leads again"),
             (Some(after), Some((first, took))) if after == first => {

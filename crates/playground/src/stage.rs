@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::args::Args;
 use crate::faults::Fault;
 use crate::print::{Output, progress, seconds};
-use crate::report::Episode;
+use crate::report::{Episode, Patience};
 use sources::Sources;
 
 /// How often a wait looks again.
@@ -144,6 +144,11 @@ impl Stage {
         self.timings.lease_duration.saturating_add(self.timings.retry_period.saturating_mul(2))
     }
 
+    /// All of this, for a verdict.
+    pub fn patience(&self) -> Patience {
+        Patience { settling: self.settling(), holding: self.holding(), bound: self.bound() }
+    }
+
     /// Whether everybody who has ended has been replaced, and everybody who has not takes part in the election.
     pub fn is_complete(&self) -> bool {
         (0..self.fleet.len()).all(|index| match self.fleet.replica(index).exit_status() {
@@ -174,7 +179,8 @@ impl Stage {
             self.asked.insert(victim);
         }
         let at = fault.inject(&self.fleet, victim)?;
-        Ok(Episode { fault, victim: self.fleet.replica(victim).name().to_owned(), at, healed: None })
+        let victim = self.fleet.replica(victim).name().to_owned();
+        Ok(Episode { fault, victim, at, healed: None, until: None, told: None })
     }
 
     /// Undoes a fault where that can be done, once.

@@ -67,6 +67,7 @@ async fn play(stage: &mut Stage, number: &str, fault: Fault, victim: usize, epis
     }
     let outcome = outcome(&stage.fleet().history().events(), episode, now());
     stage.output().result(&outcome.line(fault), outcome.after.is_some() && outcome.stale.is_none());
+    episode.told = Some(outcome);
     Ok(())
 }
 

@@ -72,6 +72,8 @@ mod tests {
             victim: victim.to_owned(),
             at: at * SECOND,
             healed: healed.map(|at| at * SECOND),
+            until: None,
+            told: None,
         };
         let episodes = [episode(Fault::Kill, "native-0", 2, None), episode(Fault::Freeze, "native-1", 6, Some(8))];
         of(&events, &episodes, (0, 10 * SECOND))

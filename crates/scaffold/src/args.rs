@@ -1,27 +1,35 @@
 //! The flags, the same in every variant, each with an environment name. Relations between durations are checked here,
 //! before the first request: an election with impossible timings must not start at all.
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap_complete::Shell;
 use still_leading::Identity;
 
 /// A leader acts for at most the renew deadline after its last renewal. So many attempts must fit into it, also if the first
 /// one hangs; client-go asks for 1.2.
 const ATTEMPTS: u32 = 2;
 
+/// One line per paragraph: clap breaks them where the terminal ends.
 const AFTER_HELP: &str = "\
-Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 2 x retry period are
-checked at start. The lease duration is how long nobody leads after a crash; what it exceeds the renew deadline by is
+Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 2 x retry period are \
+checked at start. The lease duration is how long nobody leads after a crash; what it exceeds the renew deadline by is \
 what work that is slow to stop, or a clock that is slow, may cost before two replicas could act at once.
 
-Exit codes: 0 after a shutdown that was asked for, 1 when the election or the work failed (the last line says why),
-2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.";
+Exit codes: 0 after a shutdown that was asked for, 1 when the election failed, or the work did, or did not stop in time \
+(the last line says why), 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.";
+
+/// The commit, where the build says which: the Dockerfile does with `--build-arg COMMIT=…`. A build needs no Git,
+/// and a copied folder has none.
+const COMMIT: Option<&str> = option_env!("STILL_LEADING_COMMIT");
 
 /// Three replicas, one leader: only the leader works, the others wait for their turn.
 #[derive(Clone, Debug, Parser)]
@@ -75,6 +83,12 @@ pub struct Args {
     /// Form of the log lines on standard output
     #[arg(long, env, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+
+    /// Print what makes this shell complete the flags, and exit
+    ///
+    /// For bash: source <(PROGRAM --completions bash)
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<Shell>,
 }
 
 /// Where to serve HTTP; `None` is what an empty `--listen` means.
@@ -92,16 +106,24 @@ pub enum LogFormat {
 
 impl Args {
     /// Parses the command line of the application `still-leading-<variant>`, with the flags of its work, `F`. Ends the
-    /// process on `--help` (code 0) and on a flag that cannot be used (one line, code 2).
+    /// process on `--help`, `--version` and `--completions` (code 0), and on a flag that cannot be used (one line, code 2).
     #[must_use]
     pub fn parse_for<F: clap::Args>(variant: &str) -> (Self, F) {
-        Self::try_parse_for(variant, std::env::args_os()).unwrap_or_else(|error| {
+        let (args, flags) = Self::try_parse_for(variant, env::args_os()).unwrap_or_else(|error| {
             if error.use_stderr() {
-                eprintln!("{}", one_line(&error));
+                let message = one_line(&error);
+                let variables = variables(&command::<F>(variant), &message, |name| env::var_os(name).is_some());
+                eprintln!("{message}{variables} (--help explains the flags)");
                 process::exit(2);
             }
             error.exit()
-        })
+        });
+        if let Some(shell) = args.completions {
+            // A reader that has gone needs no script.
+            io::stdout().write_all(&completions::<F>(variant, shell)).ok();
+            process::exit(0);
+        }
+        (args, flags)
     }
 
     /// As [`Args::parse_for`], from any iterator and without ending the process.
@@ -114,12 +136,7 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let name = format!("still-leading-{variant}");
-        let shared =
-            Self::command().name(name.clone()).mut_arg("lease_name", |arg| arg.default_value(name).required(false));
-        let about = shared.get_about().cloned().unwrap_or_default();
-        // Clap would take over what the documentation of `F` says.
-        let mut command = F::augment_args(shared).about(about.clone()).long_about(about);
+        let mut command = command::<F>(variant);
         let matches = command.try_get_matches_from_mut(args)?;
         let (args, flags) = (Self::from_arg_matches(&matches)?, F::from_arg_matches(&matches)?);
         args.check().map_err(|message| command.error(ErrorKind::ValueValidation, message))?;
@@ -153,6 +170,43 @@ impl Args {
         let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         Identity::from(self.identity.clone().unwrap_or_else(host_name))
     }
+}
+
+/// The command line of an application with the flags of its work, `F`.
+fn command<F: clap::Args>(variant: &str) -> Command {
+    let name = format!("still-leading-{variant}");
+    let shared =
+        Args::command().name(name.clone()).mut_arg("lease_name", |arg| arg.default_value(name.clone()).required(false));
+    let about = shared.get_about().cloned().unwrap_or_default();
+    // Clap would take over what the documentation of `F` says.
+    F::augment_args(shared).bin_name(name).version(version(COMMIT)).about(about.clone()).long_about(about)
+}
+
+fn version(commit: Option<&str>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    commit.filter(|commit| !commit.is_empty()).map_or_else(|| version.to_owned(), |it| format!("{version} ({it})"))
+}
+
+fn completions<F: clap::Args>(variant: &str, shell: Shell) -> Vec<u8> {
+    let mut command = command::<F>(variant);
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    script
+}
+
+/// Which variables of the environment may have set the flags that a message names: in a pod, nobody has given a flag.
+fn variables(command: &Command, message: &str, is_set: impl Fn(&OsStr) -> bool) -> String {
+    let is_named = |arg: &&Arg| arg.get_long().is_some_and(|long| names(message, long));
+    let variables = command.get_arguments().filter(is_named).filter_map(Arg::get_env).filter(|name| is_set(name));
+    let variables: Vec<_> = variables.map(OsStr::to_string_lossy).collect();
+    if variables.is_empty() { String::new() } else { format!("; the environment sets {}", variables.join(" and ")) }
+}
+
+/// Whether `--flag` is in the message, and not only as a part of a longer one.
+fn names(message: &str, flag: &str) -> bool {
+    let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.any(|word| word.strip_prefix("--") == Some(flag))
 }
 
 fn not_empty(value: &str) -> Result<String, &'static str> {
@@ -191,7 +245,7 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
     said.retain(|line| !line.is_empty() && !line.starts_with("For more information"));
-    format!("{} (--help explains the flags)", said.join("; "))
+    said.join("; ")
 }
 
 #[cfg(test)]
@@ -257,6 +311,60 @@ mod tests {
     }
 
     #[test]
+    fn what_the_environment_sets_is_named_by_its_variable() {
+        let command = command::<work::Flags>("native");
+        let message = message(&["--lease-duration", "10s"]);
+        let variables = |set: &[&str]| variables(&command, &message, |name| set.iter().any(|it| name == *it));
+        assert_eq!(variables(&["LEASE_DURATION", "TICK"]), "; the environment sets LEASE_DURATION");
+        let both = "; the environment sets LEASE_DURATION and RENEW_DEADLINE";
+        assert_eq!(variables(&["RENEW_DEADLINE", "LEASE_DURATION"]), both);
+        assert_eq!(variables(&[]), "");
+        assert!(names("no --tick, please", "tick") && !names("--tick-tock", "tick"));
+    }
+
+    #[test]
+    fn a_shell_learns_every_flag() {
+        for (shell, begins) in
+            [(Shell::Bash, "_still__leading__native() {"), (Shell::Zsh, "#compdef still-leading-native")]
+        {
+            let script = String::from_utf8(completions::<work::Flags>("native", shell)).unwrap();
+            assert!(script.starts_with(begins), "{script}");
+            for flag in ["--lease-duration", "--tick", "--log-format", "--completions"] {
+                assert!(script.contains(flag), "{shell} does not learn {flag}");
+            }
+        }
+        assert!(parse(&["--completions", "fish"]).unwrap().completions == Some(Shell::Fish));
+        assert!(message(&["--completions", "cmd"]).contains("[possible values: bash, elvish, fish, powershell, zsh]"));
+    }
+
+    #[test]
+    fn the_version_has_the_commit_where_the_build_knows_it() {
+        assert_eq!(version(None), env!("CARGO_PKG_VERSION"));
+        assert_eq!(version(Some("")), env!("CARGO_PKG_VERSION"));
+        assert_eq!(version(Some("f12ab8a")), concat!(env!("CARGO_PKG_VERSION"), " (f12ab8a)"));
+        let shown = parse(&["--version"]).expect_err("a version").to_string();
+        assert!(shown.starts_with("still-leading-native 0."), "{shown}");
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_60_and_of_80_columns_and_leaves_no_line_cut_short() {
+        for width in [60, 80] {
+            let help = command::<work::Flags>("native").term_width(width).render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().collect();
+            for (line, next) in lines.iter().zip(&lines[1..]) {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+                // A line that was broken by hand ends although the next word would fit.
+                let word = next.split_whitespace().next().unwrap_or_default();
+                let is_same = next.starts_with(&" ".repeat(line.len() - line.trim_start().len()));
+                let is_text = |line: &str| line.trim_start().starts_with(|c: char| c.is_ascii_alphanumeric());
+                let fits = line.chars().count() + 1 + word.chars().count() <= width;
+                let is_prose = is_text(line) && is_text(next) && is_same && !line.ends_with(':');
+                assert!(!(is_prose && fits), "{width}: {line:?} ends early, before {next:?}");
+            }
+        }
+    }
+
+    #[test]
     fn each_process_has_an_identity_of_its_own() {
         let args = parse(&["--identity", "pod-0"]).unwrap();
         let (first, second) = (args.new_identity(), args.new_identity());
@@ -278,6 +386,7 @@ mod tests {
             "RETRY_PERIOD",
             "DRAIN_TIMEOUT",
             "TICK",
+            "ACT_DURATION",
             "LISTEN",
             "LOG_FORMAT",
             "Exit codes",

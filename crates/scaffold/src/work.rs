@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,8 +40,8 @@ impl Work {
 
     /// The work of the demo: [`tick`].
     #[must_use]
-    pub fn ticking(Flags { tick: each }: Flags) -> Self {
-        Self { tick: Some(each), ..Self::new(move |term, cancelled| tick(term, each, cancelled)) }
+    pub fn ticking(flags: Flags) -> Self {
+        Self { tick: Some(flags.tick), ..Self::new(move |term, cancelled| tick(term, flags, cancelled)) }
     }
 }
 
@@ -56,6 +57,13 @@ pub struct Flags {
     /// How often the leader acts
     #[arg(long, env, value_name = "DURATION", default_value = "5s", value_parser = longer_than_zero)]
     pub tick: Duration,
+
+    /// How long an act takes
+    ///
+    /// It blocks its thread: neither SIGTERM nor the end of the term can interrupt it. After SIGTERM the replica waits for it,
+    /// and renews the lease meanwhile. An act that outlasts the lease ends the process, with exit code 1.
+    #[arg(long, env, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub act_duration: Duration,
 }
 
 fn longer_than_zero(value: &str) -> Result<Duration, String> {
@@ -67,7 +75,8 @@ fn longer_than_zero(value: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// None.
-pub async fn tick(term: Term, tick: Duration, cancelled: CancellationToken) -> Result<()> {
+pub async fn tick(term: Term, flags: Flags, cancelled: CancellationToken) -> Result<()> {
+    let Flags { tick, act_duration } = flags;
     let mut n: u64 = 0;
     loop {
         select! {
@@ -80,6 +89,8 @@ pub async fn tick(term: Term, tick: Duration, cancelled: CancellationToken) -> R
             break;
         }
         n += 1;
+        // On this thread on purpose: a long computation, or a call into a C library, looks the same to the election.
+        thread::sleep(act_duration);
         info!(n, "still leading");
     }
     info!("leading cancelled");

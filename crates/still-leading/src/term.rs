@@ -126,7 +126,8 @@ impl Term {
     }
 
     /// Runs `future` for as long as the term lasts. It is dropped at its next `.await` when the term is over; a future
-    /// that blocks its thread cannot be stopped by this.
+    /// that blocks its thread cannot be stopped by this. [`Config::on_overstay`](crate::Config::on_overstay) says what
+    /// happens to such work.
     ///
     /// # Errors
     /// The term was over before `future` had completed.

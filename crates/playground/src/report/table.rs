@@ -5,19 +5,17 @@ use std::fmt::Write;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::Outcome;
-use crate::faults::Fault;
+use super::{Outcome, Row, Verdict};
 use crate::print::seconds;
 
 const HEAD: [&str; 6] = ["#", "fault", "led before", "led after", "nobody led", "two acted at once"];
 
 /// All faults with their outcomes, one row per fault, in lines of at most `width` columns if possible.
-pub fn table(rows: &[(Fault, Outcome)], width: usize) -> String {
+pub fn table(rows: &[Row], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let cells: Vec<[String; 6]> =
-        rows.iter().enumerate().map(|(place, (fault, outcome))| row(place, *fault, outcome)).collect();
+    let cells: Vec<[String; 6]> = rows.iter().enumerate().map(|(place, it)| row(place, it)).collect();
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(HEAD).add_rows(&cells);
     for column in table.column_iter_mut() {
@@ -29,7 +27,7 @@ pub fn table(rows: &[(Fault, Outcome)], width: usize) -> String {
     if is_wide { list(&cells) } else { lines.concat() }
 }
 
-fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
+fn row(place: usize, Row { fault, outcome, verdict }: &Row) -> [String; 6] {
     let at_once = match &outcome.stale {
         None => "no".to_owned(),
         Some(stale) => {
@@ -43,10 +41,18 @@ fn row(place: usize, fault: Fault, outcome: &Outcome) -> [String; 6] {
         (place + 1).to_string(),
         fault.name().to_owned(),
         outcome.before.clone(),
-        outcome.after.clone().unwrap_or_else(|| "nobody".to_owned()),
+        led_after(outcome, *verdict),
         seconds(outcome.gap),
         at_once + &after_thaw.unwrap_or_default() + &refused.unwrap_or_default(),
     ]
+}
+
+fn led_after(outcome: &Outcome, verdict: Verdict) -> String {
+    let first = || outcome.successor.as_ref().map(|(name, _)| name.clone());
+    match verdict {
+        Verdict::Undecided => "undecided".to_owned(),
+        _ => outcome.after.clone().or_else(first).unwrap_or_else(|| "nobody".to_owned()),
+    }
 }
 
 fn counted(acts: usize) -> String {
@@ -74,6 +80,7 @@ fn list(rows: &[[String; 6]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::Fault;
     use crate::report::StaleActs;
     use std::time::Duration;
 
@@ -90,14 +97,18 @@ mod tests {
         }
     }
 
-    fn rows() -> Vec<(Fault, Outcome)> {
+    fn row(fault: Fault, outcome: Outcome) -> Row {
+        Row { fault, outcome, verdict: Verdict::Led }
+    }
+
+    fn rows() -> Vec<Row> {
         let beside = StaleActs {
             who: "native-0".to_owned(),
             beside: Some("native-1".to_owned()),
             acts: 2,
             lasting: Duration::from_millis(1_900),
         };
-        vec![(Fault::Kill, outcome(None, None)), (Fault::Freeze, outcome(Some(beside), Some(2)))]
+        vec![row(Fault::Kill, outcome(None, None)), row(Fault::Freeze, outcome(Some(beside), Some(2)))]
     }
 
     #[test]
@@ -113,13 +124,13 @@ mod tests {
     #[test]
     fn what_a_fence_refused_is_counted() {
         let refused = Outcome { refused: 7, ..outcome(None, Some(0)) };
-        let text = table(&[(Fault::Freeze, refused)], 100);
+        let text = table(&[row(Fault::Freeze, refused)], 100);
         assert!(text.ends_with("no, no act after the thaw, 7 refused\n"), "{text}");
     }
 
     #[test]
     fn on_forty_columns_it_is_a_list_that_fits() {
-        let rows = [(Fault::Kill, outcome(None, None))];
+        let rows = [row(Fault::Kill, outcome(None, None))];
         let text = table(&rows, 40);
         assert_eq!(text, "1 kill\n  native-0, then native-1\n  nobody led: 4.98 s\n  two at once: no\n");
         assert!(text.lines().all(|line| line.len() <= 40), "{text}");
@@ -127,9 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_after_a_fault_is_said_and_no_fault_is_no_table() {
-        let outcome = Outcome { after: None, ..outcome(None, None) };
-        assert!(table(&[(Fault::Kill, outcome)], 100).contains("native-0    nobody     4.98 s"), "nobody");
+    fn nobody_after_a_fault_is_said_and_so_is_what_is_undecided_and_no_fault_is_no_table() {
+        let outcome = Outcome { successor: None, after: None, ..outcome(None, None) };
+        let mut row = Row { fault: Fault::Kill, outcome, verdict: Verdict::NobodyLed };
+        assert!(table(std::slice::from_ref(&row), 100).contains("native-0    nobody     4.98 s"), "nobody");
+        row.verdict = Verdict::Undecided;
+        assert!(table(std::slice::from_ref(&row), 100).contains("native-0    undecided  4.98 s"), "undecided");
         assert_eq!(table(&[], 100), "");
     }
 }

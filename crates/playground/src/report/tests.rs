@@ -18,7 +18,7 @@ fn signal(at: f64, message: &str, to: &str) -> Event {
 
 fn episode(fault: Fault, at: f64, healed: Option<f64>) -> Episode {
     let nanos = |seconds: f64| (seconds * SECOND as f64) as u64;
-    Episode { fault, victim: "a".to_owned(), at: nanos(at), healed: healed.map(nanos) }
+    Episode { fault, victim: "a".to_owned(), at: nanos(at), healed: healed.map(nanos), until: None, told: None }
 }
 
 fn judged(events: &[Event], episode: &Episode, until: f64) -> Outcome {
@@ -201,4 +201,72 @@ fn what_a_fence_refused_is_counted_and_is_no_act() {
     let outcome = judged(&events, &episode(Fault::Freeze, 2.0, Some(8.0)), 9.0);
     assert_eq!((&outcome.stale, outcome.after_thaw, outcome.refused), (&None, Some(0), 2));
     assert!(outcome.line(Fault::Freeze).ends_with("; the fence refused 2 writes"), "{outcome:?}");
+}
+
+const PATIENCE: Patience = Patience {
+    settling: Duration::from_millis(2_500),
+    holding: Duration::from_secs(6),
+    bound: Duration::from_secs(40),
+};
+
+fn verdict(events: &[Event], episode: &Episode, end: f64) -> Verdict {
+    conclude(events, episode, PATIENCE, (end * SECOND as f64) as u64).verdict
+}
+
+#[test]
+fn a_fault_whose_outcome_was_not_waited_for_is_undecided_and_neither_passed_nor_failed() {
+    let events = [event(1.0, "a", "leading"), event(2.5, "a", EXITED)];
+    let killed = episode(Fault::Kill, 2.5, None);
+    assert_eq!(verdict(&events, &killed, 4.0), Verdict::Undecided);
+    assert_eq!(verdict(&events, &killed, 43.0), Verdict::NobodyLed);
+    let cut = episode(CUT, 1.5, None);
+    assert_eq!(verdict(&events[..1], &cut, 4.0), Verdict::Undecided, "it has yet to lose its lease");
+    assert_eq!(verdict(&events[..1], &cut, 8.0), Verdict::Led, "it kept its lease");
+    let successor = [events.as_slice(), &[event(7.0, "b", "leading")]].concat();
+    assert_eq!(verdict(&successor, &killed, 7.1), Verdict::Led);
+}
+
+#[test]
+fn of_two_faults_at_once_the_first_is_judged_up_to_the_second_and_the_gap_is_counted_once() {
+    let events = [
+        event(1.0, "a", "leading"),
+        signal(2.0, "SIGSTOP", "a"),
+        event(7.0, "b", "leading"),
+        event(7.5, "b", EXITED),
+        event(12.5, "c", "leading"),
+    ];
+    let first = Episode { until: Some(7_400_000_000), ..episode(Fault::Freeze, 2.0, None) };
+    let second = Episode { victim: "b".to_owned(), ..episode(Fault::Kill, 7.4, None) };
+    let gaps = [&first, &second].map(|it| millis(judged(&events, it, 20.0).gap));
+    assert_eq!(gaps, [5_000, 5_000]);
+    let line = judged(&events, &first, 20.0).line(Fault::Freeze);
+    assert!(line.starts_with("b leads, 5 s after SIGSTOP; nobody led for 5 s;"), "{line}");
+    assert_eq!([verdict(&events, &first, 20.0), verdict(&events, &second, 20.0)], [Verdict::Led; 2]);
+    // The second one hit the same leader before the first had shown anything.
+    let hidden = Episode { until: Some(2_000_000_000), ..episode(CUT, 1.5, Some(9.0)) };
+    assert_eq!(verdict(&events, &hidden, 60.0), Verdict::Undecided);
+}
+
+#[test]
+fn what_a_thawed_leader_does_is_told_of_it_also_after_another_fault() {
+    let events = [
+        event(1.0, "a", "leading"),
+        signal(2.0, "SIGSTOP", "a"),
+        event(7.0, "b", "leading"),
+        signal(9.0, "SIGCONT", "a"),
+        event(9.1, "a", "still leading"),
+    ];
+    let frozen = Episode { until: Some(8_000_000_000), ..episode(Fault::Freeze, 2.0, Some(9.0)) };
+    let outcome = judged(&events, &frozen, 10.0);
+    assert_eq!((outcome.after_thaw, outcome.stale.is_some()), (Some(1), true));
+}
+
+#[test]
+fn the_table_has_what_the_line_has_said() {
+    let events =
+        [event(1.0, "a", "leading"), event(2.5, "a", EXITED), event(7.0, "b", "leading"), event(9.0, "b", EXITED)];
+    let mut killed = episode(Fault::Kill, 2.5, None);
+    killed.told = Some(judged(&events, &killed, 8.0));
+    let row = conclude(&events, &killed, PATIENCE, 60 * SECOND);
+    assert_eq!((row.outcome, row.verdict), (killed.told.unwrap(), Verdict::Led));
 }

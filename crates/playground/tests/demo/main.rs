@@ -6,7 +6,8 @@ mod process;
 mod terminal;
 
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::Signal;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
         Trial::test("no_color_is_heard_and_nine_columns_are_no_panic", no_colour),
         Trial::test("ctrl_c_ends_everything_with_code_130", interrupt),
         Trial::test("when_nobody_reads_any_more_it_ends_quietly", closed_output),
-        Trial::test("what_a_replica_refuses_is_an_error_that_says_so", refused_by_a_replica),
+        Trial::test("quitting_in_the_middle_of_a_fault_leaves_it_undecided_with_code_4", quit_in_the_middle),
+        Trial::test("two_faults_at_once_have_one_figure_each_and_the_key_line_says_what_r_undoes", two_at_once),
         Trial::test("a_bad_command_line_is_one_line_and_code_2", bad_command_line),
         Trial::test("real::a_kill_is_survived", on_the_real_one).with_ignored_flag(missing.is_some()),
     ];
@@ -198,19 +200,60 @@ fn closed_output() -> Tried {
     Ok(())
 }
 
-fn refused_by_a_replica() -> Tried {
-    let mut demo = Demo::start(&["--lease-duration", "3s", "--renew-deadline", "3s"])?;
-    let code = demo.wait(LONG)?;
-    let (_, errors) = demo.said()?;
-    let last = errors.lines().last().unwrap_or_default();
-    let says_why = last.starts_with("error: ") && last.contains("--lease-duration 3s must be longer");
-    check!(code == Some(1) && says_why, "it ended with {code:?}\n{errors}");
+fn quit_in_the_middle() -> Tried {
+    let terminal = Terminal::open(120)?;
+    let mut demo = terminal.start(&["--story", "kill,term"], ("NO_COLOR", "1"))?;
+    terminal.wait_for("=== 1/2 kill: SIGKILL to native-", LONG)?;
+    terminal.press(b'q')?;
+    let code = demo.wait(SOON)?;
+    let said = terminal.said();
+    check!(code == Some(4), "it ended with {code:?}\n{said}");
+    check!(said.contains("==> somebody led after 0 of 1 faults; 1 undecided; two never acted at once"), "{said}");
+    let row = said.lines().find(|line| line.starts_with("1  kill")).unwrap_or_default();
+    check!(row.contains("undecided"), "the table counts it as passed: {row:?}\n{said}");
+    Ok(())
+}
+
+fn two_at_once() -> Tried {
+    let terminal = Terminal::open(200)?;
+    let mut demo = terminal.start(&["--for", "10m"], ("NO_COLOR", "1"))?;
+    terminal.wait_for("still leading n=1", LONG)?;
+    terminal.press(b'f')?;
+    terminal.wait_for(" is frozen: r thaws native-", SOON)?;
+    // Another leads, and is killed before the first fault was told.
+    let leads = |said: &str| said.matches(" INFO leading ").count() >= 2;
+    let deadline = Instant::now() + SOON;
+    while !leads(&terminal.said()) && Instant::now() < deadline {
+        sleep(Duration::from_millis(20));
+    }
+    terminal.press(b'k')?;
+    terminal.wait_for("==> native-", SOON)?;
+    let after_kill = terminal.said().matches("==> native-").count() + 1;
+    let deadline = Instant::now() + SOON;
+    while terminal.said().matches("==> native-").count() < after_kill && Instant::now() < deadline {
+        sleep(Duration::from_millis(50));
+    }
+    terminal.press(b'r')?;
+    terminal.wait_for("healed: native-", SOON)?;
+    terminal.press(b'q')?;
+    let code = demo.wait(SOON)?;
+    let said = terminal.said();
+    check!(code == Some(0), "it ended with {code:?}\n{said}");
+    check!(said.contains("==> somebody led after 2 of 2 faults; two never acted at once"), "{said}");
+    for (number, fault, cause) in [("1", "freeze", "SIGSTOP"), ("2", "kill", "SIGKILL")] {
+        let line = said.lines().find(|line| line.starts_with("==> ") && line.contains(cause)).unwrap_or_default();
+        let gap = line.split("nobody led for ").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or("no figure");
+        let row = said.lines().find(|line| line.starts_with(&format!("{number}  {fault}"))).unwrap_or_default();
+        check!(row.contains(&format!(" {gap} ")), "the line says {gap}, the table {row:?}\n{said}");
+    }
     Ok(())
 }
 
 fn bad_command_line() -> Tried {
     for (arguments, why) in [
         (&["nativ"][..], "the variants are native,"),
+        (&["--lease-duration", "3s"], "--lease-duration 3s must be longer than --renew-deadline 3s"),
+        (&["kube-coordinate", "--lease-duration", "4s"], "kube-coordinate needs a lease duration of 4.25s"),
         (&["client-go", "--fencing"], "--fencing is for the example controller only, not for client-go"),
     ] {
         let mut demo = Demo::start(arguments)?;

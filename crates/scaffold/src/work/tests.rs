@@ -40,8 +40,16 @@ impl Lead {
             let contending = move || {
                 count.fetch_add(1, Ordering::Relaxed);
             };
-            lead(beliefs, view, token, LIMITS, Work::ticking(Flags { tick: SECOND }), &Handle::current(), contending)
-                .await
+            lead(
+                beliefs,
+                view,
+                token,
+                LIMITS,
+                Work::ticking(Flags { tick: SECOND, act_duration: Duration::ZERO }),
+                &Handle::current(),
+                contending,
+            )
+            .await
         });
         Self { publish, shutdown, contended, task }
     }

@@ -51,11 +51,40 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(fixture: Fixture) -> Result<
         promise!(error.lines().count() == 1 && error.starts_with("error: "), "{flags:?} is not one line: {error:?}");
         promise!(out.is_empty(), "{flags:?} prints to standard output: {out:?}");
     }
+    bad_variables(&fixture)?;
+    let output = Command::new(&fixture.program).arg("--version").env_clear().stdin(Stdio::null()).output()?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    let names_it = version.starts_with(&format!("{} 0.1.0", fixture.variant.full_name()));
+    promise!(output.status.code() == Some(0) && names_it, "--version ends with {}: {version:?}", output.status);
     let output = Command::new(&fixture.program).arg("--help").env_clear().stdin(Stdio::null()).output()?;
     let help = String::from_utf8_lossy(&output.stdout);
     promise!(output.status.code() == Some(0), "--help ends with {}", output.status);
-    for word in ["--enable-leader-election", "LEASE_NAME", "POD_NAMESPACE", "--renew-deadline", "15s", "Exit codes"] {
+    // The default of --drain-timeout is 20s: by that the kit's tests judge the grace periods of its pods.
+    for word in ["--enable-leader-election", "LEASE_NAME", "POD_NAMESPACE", "15s", "default: 20s", "Exit codes"] {
         promise!(help.contains(word), "--help lacks {word}:\n{help}");
+    }
+    Ok(())
+}
+
+/// In a pod nobody gives a flag: the one line names the variable.
+fn bad_variables(fixture: &Fixture) -> Result<()> {
+    // Of the last one no value is wrong, but it does not fit the others.
+    let bad = [
+        ("TICK", "soon"),
+        ("LEASE_DURATION", "soon"),
+        ("RENEW_DEADLINE", ""),
+        ("DRAIN_TIMEOUT", "1"),
+        ("ENABLE_LEADER_ELECTION", "soon"),
+        ("LOG_FORMAT", "xml"),
+        ("LEASE_DURATION", "8s"),
+    ];
+    for (variable, value) in bad {
+        let mut command = Command::new(&fixture.program);
+        let output = command.env_clear().env(variable, value).stdin(Stdio::null()).output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        promise!(output.status.code() == Some(2), "{variable}={value} ends with {}: {error}", output.status);
+        let is_one_line = error.lines().count() == 1 && error.starts_with("error: ");
+        promise!(is_one_line && error.contains(variable), "{variable}={value} is not named in one line: {error:?}");
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod own;
 mod privileges;
 mod promise;
 mod record;
+mod slow;
 mod traffic;
 
 use std::collections::BTreeSet;
@@ -83,6 +84,8 @@ fn cases() -> Vec<Case> {
     let of_the_template = cases! { true, true:
         election::every_replica_names_the_leader,
         privileges::the_role_lacks_nothing_and_every_verb_of_it_is_needed,
+        slow::work_that_drains_for_longer_than_a_renew_deadline_keeps_the_lease_until_it_has_ended,
+        slow::an_act_that_blocks_beyond_the_lease_ends_the_process_before_another_leads,
     };
     let alone = cases! { false, false:
         alone::a_bad_flag_is_one_line_and_exit_code_2,

@@ -19,6 +19,12 @@ pub const ROWS: &[Row] = &[
     row(Template, "sigterm_of_the_leader_hands_over_after_its_last_act", Fails, NO_RELEASE),
     row(
         Template,
+        "work_that_drains_for_longer_than_a_renew_deadline_keeps_the_lease_until_it_has_ended",
+        Fails,
+        NO_RELEASE,
+    ),
+    row(
+        Template,
         "every_replica_names_the_leader",
         Fails,
         "src/lib.rs:637: a standby is told that it follows; whom it follows is private (610)",
