@@ -38,6 +38,9 @@ pub enum Failure {
     /// The API server says no for another reason. The write did not happen.
     #[error("{0}")]
     Denied(String),
+    /// The API server says that this account may not. The write did not happen.
+    #[error("{0}")]
+    Forbidden(String),
     /// Whether a write happened is open.
     #[error("{0}")]
     Failed(String),
@@ -149,13 +152,18 @@ impl Requests {
 
     /// [`Requests::put`], as an event.
     pub async fn write(&self, lease: Lease) -> Event {
+        let creates = lease.metadata.resource_version.is_none();
         match self.put(lease).await {
             Ok(lease) => Event::Wrote(lease),
             Err(Failure::Refused(error)) => {
                 self.inner.reporter.note(Note::LostRace(error));
                 Event::Refused
             }
-            Err(Failure::Denied(error)) => {
+            Err(Failure::Forbidden(error)) if creates => {
+                self.inner.reporter.note(Note::CannotCreate(error));
+                Event::Denied
+            }
+            Err(Failure::Denied(error) | Failure::Forbidden(error)) => {
                 self.inner.reporter.note(Note::CannotWrite(error));
                 Event::Denied
             }
@@ -247,6 +255,7 @@ fn refusal(response: &Response<Vec<u8>>) -> Failure {
         StatusCode::NOT_FOUND if says_not_found(response, "leases") => Failure::Refused(words),
         // The request may have been too slow, or too many: then nobody says that it did not happen.
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Failure::Failed(words),
+        StatusCode::FORBIDDEN => Failure::Forbidden(words),
         code if code.is_client_error() => Failure::Denied(words),
         _ => Failure::Failed(words),
     }

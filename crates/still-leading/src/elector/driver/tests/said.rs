@@ -91,3 +91,22 @@ async fn that_the_watch_has_stalled() {
     seconds(12.0).await;
     lines.wait_for("WARN", "the watch has stalled");
 }
+
+const FORBIDDEN: &str = r#"{"kind":"Status","reason":"Forbidden","code":403,"message":"leases is forbidden"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn what_to_do_about_a_lease_that_is_gone_and_may_not_be_created() {
+    let (lines, _guard) = Lines::collect();
+    let api = FakeApi::with_watches();
+    let mut running = Running::start(api.clone());
+    running.leads().await;
+    api.set(Mood::FailingPuts(403, FORBIDDEN));
+    seconds(3.0).await;
+    lines.wait_for("WARN", "failed to update lease");
+    assert!(!lines.all().contains("create-lease"), "the Lease is there: {}", lines.all());
+    api.0.lock().unwrap().delete();
+    seconds(30.0).await;
+    lines.wait_for("WARN", "the lease does not exist: apply it again");
+    let told = lines.all().matches("component create-lease").count();
+    assert_eq!(told, 1, "once, not at every attempt: {}", lines.all());
+}
