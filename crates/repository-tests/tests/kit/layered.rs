@@ -75,7 +75,7 @@ pub fn keeps_its_names_together(world: &World, overlay: Overlay) -> Result<()> {
             let found = (metadata["name"].as_str(), metadata["namespace"].as_str());
             findings.equal(&format!("the name of the {}", object["kind"]), found, (Some(&*name), Some("elsewhere")));
         }
-        belonging::look_at_relations(overlay, &rendered.objects, &mut findings)?;
+        belonging::look_at_relations(overlay, &rendered.objects, &rendered.components, &mut findings)?;
         if let Some(rules) = rendered.objects.untyped("PrometheusRule") {
             look_at_rules(rules, &name, &mut findings)?;
         }

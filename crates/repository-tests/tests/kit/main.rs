@@ -14,6 +14,7 @@ mod kubectl;
 mod layered;
 mod lists;
 mod look;
+mod lost_lease;
 mod objects;
 mod overlay;
 mod own;
@@ -61,6 +62,16 @@ fn cases() -> Vec<Case> {
         each_variant("embedded::what_a_life_takes_is_what_its_role_grants", &[Program], |world, variant| {
             world.run(used::is_what_its_role_grants(world, variant))
         }),
+        each_variant(
+            "real::a_deleted_lease_comes_back_if_its_role_lets_it",
+            &[Kubectl, RealServer, Program],
+            |world, it| world.run(lost_lease::comes_back_if_its_role_lets_it(world, it)),
+        ),
+        each_variant(
+            "real::a_deleted_lease_is_missed_by_a_line_that_says_what_to_do",
+            &[Kubectl, RealServer, Program],
+            |world, variant| world.run(lost_lease::is_missed_by_a_line_that_says_what_to_do(world, variant)),
+        ),
         each("rendered::every_choice_of_components_belongs_together", &[Kubectl], every_choice_belongs_together),
         each("real::its_rights_are_those_of_its_role_and_no_others", &[RealServer], |world, overlay| {
             world.run(rights::are_those_of_its_role_and_no_others(world, overlay))
