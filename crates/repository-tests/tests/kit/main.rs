@@ -88,15 +88,6 @@ fn cases() -> Vec<Case> {
         with("rendered::the_policy_follows_the_account_into_another_installation", &[Kubectl], |world| {
             fencing::follows_the_account(world)
         }),
-        each("rendered::its_election_stays_on_under_an_everyday_patch", &[Kubectl], |world, overlay| {
-            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
-        }),
-        each("rendered::its_names_agree_through_layers", &[Kubectl], |world, overlay| {
-            layered::keeps_its_names_together(world, overlay)
-        }),
-        with("rendered::what_the_operator_reads_gets_the_label_of_its_release", &[Kubectl], |world| {
-            layered::gets_the_label_of_a_release(world)
-        }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
         }),
@@ -112,6 +103,30 @@ fn cases() -> Vec<Case> {
         }),
         once("files::what_cannot_be_done_on_a_cluster_is_said_in_one_line", |_| refusals::look()?.into_result()),
         once("files::every_component_is_one_that_is_tried", |_| rendered::look_at_components()?.into_result()),
+    ]
+}
+
+/// What readers do to an overlay.
+fn layered_cases() -> Vec<Case> {
+    let each = |name, run| Case { name, needs: &[Need::Kubectl], run: Run::Each(run) };
+    vec![
+        each("rendered::its_election_stays_on_under_an_everyday_patch", |world, overlay| {
+            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
+        }),
+        each("rendered::its_names_agree_through_layers", |world, overlay| {
+            layered::keeps_its_names_together(world, overlay)
+        }),
+        each("rendered::it_is_let_out_to_another_port_by_one_patch", |world, overlay| {
+            layered::is_let_out_to_another_port(world, overlay)
+        }),
+        each("rendered::its_image_is_set_in_one_place", |world, overlay| {
+            layered::gets_its_image_in_one_place(world, overlay)
+        }),
+        Case {
+            name: "rendered::what_the_operator_reads_gets_the_label_of_its_release",
+            needs: &[Need::Kubectl],
+            run: Run::Once(|world| layered::gets_the_label_of_a_release(world)),
+        },
     ]
 }
 
@@ -131,7 +146,7 @@ fn main() -> ExitCode {
     let missing = Missing::look();
     let world = Arc::new(World::new(missing.kubectl.clone().ok()));
     let (mut trials, mut built) = (Vec::new(), BTreeSet::new());
-    for case in cases().iter().chain(&own::cases()) {
+    for case in cases().iter().chain(&layered_cases()).chain(&own::cases()) {
         for (trial, variant) in tried(case, &world) {
             let trial = trial.with_ignored_flag(missing.hinders(case, variant));
             let runs = !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial);
