@@ -25,6 +25,8 @@ pub enum Note {
     CannotRead(String),
     CannotWrite(String),
     CannotWatch(String),
+    /// Several requests in a row have reached nobody.
+    Unreached,
     /// There is no Lease, and this account may not create one.
     CannotCreate(String),
     LostRace(String),
@@ -177,6 +179,10 @@ fn log(note: &Note) {
         Note::CannotRead(error) => warn!(error, "error retrieving lease"),
         Note::CannotWrite(error) => warn!(error, "failed to update lease"),
         Note::CannotWatch(error) => warn!(error, "cannot watch the lease, asking every retry period instead"),
+        Note::Unreached => warn!(
+            "the API server cannot be reached: look at its address and port, at DNS, and whether a NetworkPolicy or a firewall \
+             lets this pod out to that port"
+        ),
         Note::CannotCreate(error) => warn!(
             error,
             "the lease does not exist: apply it again, or grant `create` on it (in the kit, the component create-lease)"

@@ -5,6 +5,7 @@ mod readable;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -26,6 +27,8 @@ use readable::Readable;
 
 /// More than the largest object that Kubernetes stores.
 const BODY_MAX: usize = 4 << 20;
+/// So many requests in a row that reach nobody are worth a word about the usual causes. A few may be a restart.
+const UNREACHED: u32 = 3;
 /// So much of a body that is no Status goes to the log.
 const EXCERPT_MAX: usize = 200;
 
@@ -44,6 +47,9 @@ pub enum Failure {
     /// Whether a write happened is open.
     #[error("{0}")]
     Failed(String),
+    /// The API server was not reached, or hung up: whether a write happened is open.
+    #[error("{0}")]
+    Unreached(String),
     /// No answer in time: whether a write happened is open.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -61,6 +67,8 @@ struct Inner {
     name: String,
     timing: Timing,
     reporter: Reporter,
+    /// How many requests in a row have reached nobody.
+    unreached: AtomicU32,
 }
 
 impl Requests {
@@ -70,7 +78,7 @@ impl Requests {
 
     /// Requests for the Lease `namespace/name` by this client.
     pub fn new(client: Client, namespace: String, name: String, timing: Timing, reporter: Reporter) -> Self {
-        Self { inner: Arc::new(Inner { client, namespace, name, timing, reporter }) }
+        Self { inner: Arc::new(Inner { client, namespace, name, timing, reporter, unreached: AtomicU32::new(0) }) }
     }
 
     async fn bounded<T>(&self, request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -78,6 +86,14 @@ impl Requests {
         let answer = timeout(bound, request).await.unwrap_or(Err(Failure::TimedOut(bound)));
         if answer.is_err() {
             self.inner.reporter.attempt(Attempt::Failed);
+        }
+        if matches!(answer, Err(Failure::Unreached(_) | Failure::TimedOut(_))) {
+            let unreached = self.inner.unreached.fetch_add(1, Ordering::Relaxed) + 1;
+            if unreached == UNREACHED {
+                self.inner.reporter.note(Note::Unreached);
+            }
+        } else {
+            self.inner.unreached.store(0, Ordering::Relaxed);
         }
         answer
     }
@@ -87,7 +103,7 @@ impl Requests {
     }
 
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        let response = self.inner.client.send(request.map(Body::from)).await.map_err(|error| failed(&error))?;
+        let response = self.inner.client.send(request.map(Body::from)).await.map_err(|error| unsent(&error))?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| failed(&*error))?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
@@ -284,6 +300,18 @@ fn of_kube(error: &kube::Error) -> Failure {
         kube::Error::Api(status) => Failure::Failed(words(status)),
         error => failed(error),
     }
+}
+
+/// No answer came back, unless the request never left for want of credentials.
+fn unsent(error: &(dyn std::error::Error + 'static)) -> Failure {
+    match failed(error) {
+        Failure::Failed(words) if !is_about_credentials(error) => Failure::Unreached(words),
+        failure => failure,
+    }
+}
+
+fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<AuthError>())
 }
 
 /// An error with its causes, in one line.

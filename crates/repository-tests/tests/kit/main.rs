@@ -125,7 +125,7 @@ fn layered_cases() -> Vec<Case> {
         Case {
             name: "rendered::what_the_operator_reads_gets_the_label_of_its_release",
             needs: &[Need::Kubectl],
-            run: Run::Once(|world| layered::gets_the_label_of_a_release(world)),
+            run: Run::Once(layered::gets_the_label_of_a_release),
         },
     ]
 }

@@ -110,3 +110,28 @@ async fn what_to_do_about_a_lease_that_is_gone_and_may_not_be_created() {
     let told = lines.all().matches("component create-lease").count();
     assert_eq!(told, 1, "once, not at every attempt: {}", lines.all());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_to_look_at_when_the_api_server_cannot_be_reached() {
+    let (lines, _guard) = Lines::collect();
+    let api = FakeApi::new();
+    api.give_to("other_2");
+    let _running = Running::start(api.clone());
+    seconds(1.0).await;
+    let told = || lines.all().matches("whether a NetworkPolicy or a firewall lets this pod out").count();
+    for outage in 1..=2 {
+        api.set(Mood::Hanging);
+        seconds(60.0).await;
+        let begin = std::time::Instant::now();
+        while told() < outage && begin.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(told(), outage, "once in each outage, not at every attempt: {}", lines.all());
+        api.set(Mood::Well);
+        seconds(10.0).await;
+    }
+    api.set(Mood::Failing(500, "{}"));
+    seconds(30.0).await;
+    lines.wait_for("WARN", "(500)");
+    assert_eq!(told(), 2, "it answers");
+}
