@@ -126,6 +126,7 @@ func newElection(
 // Run contends, leads, and contends again, until shutdown is cancelled: then the work ends, the lease is released, and
 // Run returns nil. After an error work may still be running, and the process must end.
 func (e *Election) Run(shutdown context.Context) error {
+	defer e.sayIfNeverReady(2 * e.params.LeaseDuration).Stop()
 	for shutdown.Err() == nil {
 		if err := e.contend(shutdown); err != nil {
 			return err
@@ -154,6 +155,17 @@ func (e *Election) Ready() bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return e.reported != ""
+}
+
+// sayIfNeverReady names the usual causes once, if the election sees no leader in so long. What client-go logs of a failed
+// request is its symptom.
+func (e *Election) sayIfNeverReady(bound time.Duration) *time.Timer {
+	return time.AfterFunc(bound, func() {
+		if !e.Ready() {
+			e.log.Warn(fmt.Sprintf("the lease was not seen for %s: look whether it exists and this account may read it, and "+
+				"whether a NetworkPolicy or a firewall lets this pod out to the API server's port", bound))
+		}
+	})
 }
 
 // Healthy returns an error while this replica leads past its lease.
