@@ -32,6 +32,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -79,11 +80,35 @@ func NewElection(
 	if err != nil {
 		return nil, fmt.Errorf("building the client for the lease: %w", err)
 	}
-	return newElection(params, &resourcelock.LeaseLock{
+	return newElection(params, &hintingLock{Interface: &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: params.LeaseNamespace, Name: params.LeaseName},
 		Client:     client,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: params.Identity},
-	}, work, log), nil
+	}, log: log}, work, log), nil
+}
+
+// hintingLock says what to do about a lease that does not exist and that this account may not create, once until the lease
+// was read again. client-go itself repeats the error at every attempt.
+type hintingLock struct {
+	resourcelock.Interface
+	log  *slog.Logger
+	said bool // Only the goroutine of the elector uses the lock.
+}
+
+func (l *hintingLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	l.said = l.said && err != nil
+	return record, raw, err
+}
+
+func (l *hintingLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Create(ctx, record)
+	if apierrors.IsForbidden(err) && !l.said {
+		l.said = true
+		l.log.Warn("the lease does not exist: apply it again, or let the Role create it (in the kit, "+
+			"the component create-lease/by-post)", "error", err)
+	}
+	return err
 }
 
 func newElection(
@@ -101,6 +126,7 @@ func newElection(
 // Run contends, leads, and contends again, until shutdown is cancelled: then the work ends, the lease is released, and
 // Run returns nil. After an error work may still be running, and the process must end.
 func (e *Election) Run(shutdown context.Context) error {
+	defer e.sayIfNeverReady(2 * e.params.LeaseDuration).Stop()
 	for shutdown.Err() == nil {
 		if err := e.contend(shutdown); err != nil {
 			return err
@@ -129,6 +155,17 @@ func (e *Election) Ready() bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return e.reported != ""
+}
+
+// sayIfNeverReady names the usual causes once, if the election sees no leader in so long. What client-go logs of a failed
+// request is its symptom.
+func (e *Election) sayIfNeverReady(bound time.Duration) *time.Timer {
+	return time.AfterFunc(bound, func() {
+		if !e.Ready() {
+			e.log.Warn(fmt.Sprintf("the lease was not seen for %s: look whether it exists and this account may read it, and "+
+				"whether a NetworkPolicy or a firewall lets this pod out to the API server's port", bound))
+		}
+	})
 }
 
 // Healthy returns an error while this replica leads past its lease.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
@@ -350,4 +353,59 @@ func TestOneOfThreeLeadsAndASecondOneAsSoonAsTheFirstHasReleased(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestALeaseThatIsNeverSeenIsWorthOneWordAboutThePolicy(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *leaseServer) {
+		a := startReplica("a", server, nil)
+		a.lock.partitioned.Store(true)
+		told := func() int {
+			return len(slices.DeleteFunc(server.log.all(), func(line string) bool { return !strings.Contains(line, "NetworkPolicy") }))
+		}
+		after(29 * time.Second)
+		if told() != 0 {
+			t.Error("told too early")
+		}
+		after(5 * time.Minute)
+		if told() != 1 {
+			t.Errorf("told %d times", told())
+		}
+		a.stop()
+		if err := a.end(); err != nil {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// goneLock is a lease that does not exist and that nobody may create.
+type goneLock struct{ resourcelock.Interface }
+
+func (goneLock) Create(context.Context, resourcelock.LeaderElectionRecord) error {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, "lease", nil)
+}
+
+func (goneLock) Get(context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	return &resourcelock.LeaderElectionRecord{}, nil, nil
+}
+
+func TestWhatToDoAboutALeaseThatIsGoneIsSaidOnceUntilItWasReadAgain(t *testing.T) {
+	log := &events{}
+	lock := &hintingLock{Interface: goneLock{}, log: slog.New(log)}
+	create := func() {
+		if err := lock.Create(context.Background(), resourcelock.LeaderElectionRecord{}); !apierrors.IsForbidden(err) {
+			t.Errorf("error %v", err)
+		}
+	}
+	create()
+	create()
+	if got := log.all(); len(got) != 1 || !strings.Contains(got[0], "apply it again") {
+		t.Errorf("said %q", got)
+	}
+	if _, _, err := lock.Get(context.Background()); err != nil {
+		t.Error(err)
+	}
+	create()
+	if got := log.all(); len(got) != 2 {
+		t.Errorf("said %q", got)
+	}
 }

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use k8s_controller::LeaderElection;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -238,18 +238,18 @@ async fn release_until_done(election: &LeaderElection, api: &Api<Lease>, name: &
     }
 }
 
-/// The same client with a bound on each request as a whole. It tells what the crate keeps to itself: attempts, and whether
-/// the Lease was seen.
+/// The same client with a bound on each request as a whole. It tells what the crate keeps to itself: attempts, whether the
+/// Lease was seen, and that it is gone.
 fn bounded(
     client: Client,
     bound: Duration,
     on_attempt: Arc<dyn Fn(Option<Duration>) + Send + Sync>,
     seen: Arc<AtomicBool>,
 ) -> Client {
-    let namespace = client.default_namespace().to_owned();
+    let (namespace, gone) = (client.default_namespace().to_owned(), Arc::new(AtomicBool::new(false)));
     let service = service_fn(move |request: Request<Body>| {
         let (client, on_attempt) = (client.clone(), Arc::clone(&on_attempt));
-        let seen = Arc::clone(&seen);
+        let (seen, gone) = (Arc::clone(&seen), Arc::clone(&gone));
         async move {
             let (began, is_write) = (Instant::now(), request.method() != Method::GET);
             let answer = timeout(bound, async {
@@ -259,7 +259,17 @@ fn bounded(
             let answer = answer.await.map_err(BoxError::from).flatten();
             match &answer {
                 Ok(answer) if answer.status().is_success() && is_write => on_attempt(Some(began.elapsed())),
-                Ok(answer) if answer.status().is_success() => seen.store(true, Ordering::Relaxed),
+                Ok(answer) if answer.status().is_success() => {
+                    seen.store(true, Ordering::Relaxed);
+                    gone.store(false, Ordering::Relaxed);
+                }
+                // Said once, since the crate says at each attempt what it lacks, and not that this one is gone.
+                Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
+                    on_attempt(None);
+                    if !gone.swap(true, Ordering::Relaxed) {
+                        warn!("the lease does not exist: apply it again");
+                    }
+                }
                 _ => on_attempt(None),
             }
             answer

@@ -22,12 +22,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use kube::{Client, Config};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, Config};
 use kube_coordinate::{LeaderElector, LeaderState};
 use tokio::select;
 use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// How often this process shows that it is running. A small part of the time for which that counts.
 const BEAT: Duration = Duration::from_millis(250);
@@ -169,8 +171,8 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     };
     let mut elector = LeaderElector::spawn(config.clone(), client.clone())?;
     let mut state = elector.state();
-    let mut held: Option<Held> = None;
-    let mut status = Status::default();
+    let (mut held, mut status): (Option<Held>, _) = (None, Status::default());
+    let (leases, mut unknown_since) = (Api::namespaced(client.clone(), &config.namespace), Instant::now());
     loop {
         // Read before the question whether the term is over, since the process may be stopped in between.
         let (now, end) = (Instant::now(), End::after(slack));
@@ -194,6 +196,13 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
             status = Status { synced, leader: None, ..status.without_term("another holds it, or a renewal failed") };
         }
         publish.send_replace(status.clone());
+        // The crate says at each attempt that it may not create the Lease, and not that this one is gone.
+        if believed != LeaderState::Standby {
+            unknown_since = now;
+        } else if unknown_since.elapsed() >= lease_duration {
+            unknown_since = now;
+            tokio::spawn(say_if_gone(leases.clone(), config.name.clone(), api_timeout));
+        }
         select! {
             () = release.cancelled() => break,
             changed = state.changed() => changed.context("the task of kube-coordinate has ended")?,
@@ -204,6 +213,13 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     timeout(lease_duration, elector.shutdown()).await.context("the elector does not end")??;
     ensure!(held.is_none(), "kube-coordinate has no release");
     Ok(())
+}
+
+/// Says what to do if there is no Lease. Every replica does, once in a lease duration.
+async fn say_if_gone(leases: Api<Lease>, name: String, bound: Duration) {
+    if let Ok(Ok(None)) = timeout(bound, leases.get_opt(&name)).await {
+        warn!("the lease does not exist: apply it again, or let the Role create it (in the kit, create-lease)");
+    }
 }
 
 #[cfg(test)]

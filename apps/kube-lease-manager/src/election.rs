@@ -27,7 +27,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::{Client, Config};
-use kube_lease_manager::{LeaseCreateMode::UseExistent, LeaseManager, LeaseParams};
+use kube_lease_manager::{LeaseCreateMode::UseExistent, LeaseManager, LeaseManagerError, LeaseParams};
 use tokio::select;
 use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -191,7 +191,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
                 break;
             }
             Err(error) => {
-                warn!(%error, "could not acquire or renew the lease");
+                warn!(%error, hint = hint(&error), "could not acquire or renew the lease");
                 // It may have acquired the Lease all the same.
                 release_bound = 2 * retry_period;
                 "a request failed"
@@ -216,6 +216,12 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
         }
     };
     timeout(release_bound, release).await.context("releasing the lease")
+}
+
+/// What to do about an attempt that failed, where that is known. With `UseExistent` the crate never creates the Lease.
+fn hint(error: &LeaseManagerError) -> Option<&'static str> {
+    let is_gone = matches!(error, LeaseManagerError::NonexistentLease(_));
+    is_gone.then_some("the lease does not exist: apply it again")
 }
 
 /// How long a term lasts without a beat, and when a win counts.

@@ -187,7 +187,9 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
             }
             unsure => {
                 on_attempt(None);
-                warn!(error = unsure.err().map(|error| error.to_string()), "could not claim or renew the lease");
+                let error = unsure.err();
+                let hint = error.as_ref().and_then(hint);
+                warn!(error = error.map(|error| error.to_string()), hint, "could not claim or renew the lease");
                 if held.is_none() {
                     status = status.without_term("the renew deadline has passed");
                 }
@@ -210,6 +212,12 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
         }
         _ => Ok(()),
     }
+}
+
+/// What to do about an attempt that failed, where that is known.
+fn hint(error: &Error) -> Option<&'static str> {
+    let is_gone = matches!(error, Error::Api(kube::Error::Api(status)) if status.code == 404);
+    is_gone.then_some("the lease does not exist: apply it again")
 }
 
 /// Acquires or renews the Lease; the claim on it, and whether it was asked for.

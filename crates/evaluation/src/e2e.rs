@@ -18,6 +18,7 @@ mod pod;
 mod pods;
 pub mod record;
 pub mod run;
+pub mod single;
 mod skaffold;
 pub mod step;
 mod steps;

@@ -200,26 +200,28 @@ pub enum Expected {
 
 /// Where [`Artefacts`] are kept, from the root of the repository.
 pub const ARTEFACTS: &str = "docs/runs/artefacts.json";
+/// What writes both.
+pub const RECORD: &str = "just record";
 /// Where the black-box suite is told to leave [`BlackBox`].
 pub const BLACK_BOX: &str = "docs/runs/black-box.json";
 
 /// Reads a record.
 ///
 /// # Errors
-/// It is missing, or not of this shape. One line, which says what to run.
-pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
+/// It is missing, or not of this shape. One line, which says to run `command`.
+pub fn read<T: for<'a> Deserialize<'a>>(path: &Path, command: &str) -> Result<T> {
     let root = workspace();
     let name = path.strip_prefix(&root).unwrap_or(path).display();
-    let text = fs::read_to_string(path).with_context(|| format!("no {name}: run `just record`"))?;
-    serde_json::from_str(&text).with_context(|| format!("{name} is not a record of this kind: run `just record`"))
+    let text = fs::read_to_string(path).with_context(|| format!("no {name}: run `{command}`"))?;
+    serde_json::from_str(&text).with_context(|| format!("{name} is not a record of this kind: run `{command}`"))
 }
 
-/// Writes `artefacts` for people and for `git diff`: indented, and with a line end.
+/// Writes a record for people and for `git diff`: indented, and with a line end.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn write(path: &Path, artefacts: &Artefacts) -> Result<()> {
-    let json = serde_json::to_string_pretty(artefacts)? + "\n";
+pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
+    let json = serde_json::to_string_pretty(record)? + "\n";
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }

@@ -161,6 +161,9 @@ impl<F: clap::Args> App<F> {
             }
         }
         tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
+        if lease.is_some() {
+            tokio::spawn(say_if_never_ready(beliefs.clone(), view, args.lease_duration * 2));
+        }
 
         let limits = Limits { after_loss: args.lease_duration - args.renew_deadline, drain: args.drain_timeout };
         let contending = || {
@@ -232,6 +235,17 @@ async fn wait_for_release(task: JoinHandle<Result<()>>, bound: Duration) {
         Ok(Ok(Ok(()))) => {}
         Ok(end) => warn!(reason = describe(end), "could not release the lease, it expires by itself"),
         Err(_) => warn!(reason = "no answer in time", "could not release the lease, it expires by itself"),
+    }
+}
+
+/// Names the usual causes once, if the election does not see the Lease within `bound`. What the crates log of a failed
+/// request is its symptom.
+async fn say_if_never_ready<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Status, bound: Duration) {
+    if timeout(bound, beliefs.wait_for(|belief| view(belief).ready)).await.is_err() {
+        warn!(
+            "the lease was not seen for {bound:?}: look whether it exists and this account may read it, and whether a \
+             NetworkPolicy or a firewall lets this pod out to the API server's port"
+        );
     }
 }
 

@@ -25,6 +25,10 @@ pub enum Note {
     CannotRead(String),
     CannotWrite(String),
     CannotWatch(String),
+    /// Several requests in a row have reached nobody.
+    Unreached,
+    /// There is no Lease, and this account may not create one.
+    CannotCreate(String),
     LostRace(String),
     /// The write was refused as if a race was lost, and nobody has written.
     RefusedWithoutRace,
@@ -156,7 +160,9 @@ struct Troubles {
 
 impl Troubles {
     fn are_news(&mut self, note: &Note, now: Instant) -> bool {
-        if !matches!(note, Note::CannotRead(_) | Note::CannotWrite(_) | Note::CannotWatch(_)) {
+        let is_trouble =
+            matches!(note, Note::CannotRead(_) | Note::CannotWrite(_) | Note::CannotWatch(_) | Note::CannotCreate(_));
+        if !is_trouble {
             return true;
         }
         let kind = discriminant(note);
@@ -173,6 +179,14 @@ fn log(note: &Note) {
         Note::CannotRead(error) => warn!(error, "error retrieving lease"),
         Note::CannotWrite(error) => warn!(error, "failed to update lease"),
         Note::CannotWatch(error) => warn!(error, "cannot watch the lease, asking every retry period instead"),
+        Note::Unreached => warn!(
+            "the API server cannot be reached: look at its address and port, at DNS, and whether a NetworkPolicy or a firewall \
+             lets this pod out to that port"
+        ),
+        Note::CannotCreate(error) => warn!(
+            error,
+            "the lease does not exist: apply it again, or grant `create` on it (in the kit, the component create-lease)"
+        ),
         Note::LostRace(error) => debug!(error, "lost a race for the lease"),
         Note::RefusedWithoutRace => warn!("the write was refused although nobody has written the lease"),
         Note::WatchStalled => warn!("the watch has stalled, starting another one"),

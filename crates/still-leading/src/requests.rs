@@ -5,6 +5,7 @@ mod readable;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -26,6 +27,8 @@ use readable::Readable;
 
 /// More than the largest object that Kubernetes stores.
 const BODY_MAX: usize = 4 << 20;
+/// So many requests in a row that reach nobody are worth a word about the usual causes. A few may be a restart.
+const UNREACHED: u32 = 3;
 /// So much of a body that is no Status goes to the log.
 const EXCERPT_MAX: usize = 200;
 
@@ -38,9 +41,15 @@ pub enum Failure {
     /// The API server says no for another reason. The write did not happen.
     #[error("{0}")]
     Denied(String),
+    /// The API server says that this account may not. The write did not happen.
+    #[error("{0}")]
+    Forbidden(String),
     /// Whether a write happened is open.
     #[error("{0}")]
     Failed(String),
+    /// The API server was not reached, or hung up: whether a write happened is open.
+    #[error("{0}")]
+    Unreached(String),
     /// No answer in time: whether a write happened is open.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -58,6 +67,8 @@ struct Inner {
     name: String,
     timing: Timing,
     reporter: Reporter,
+    /// How many requests in a row have reached nobody.
+    unreached: AtomicU32,
 }
 
 impl Requests {
@@ -67,7 +78,7 @@ impl Requests {
 
     /// Requests for the Lease `namespace/name` by this client.
     pub fn new(client: Client, namespace: String, name: String, timing: Timing, reporter: Reporter) -> Self {
-        Self { inner: Arc::new(Inner { client, namespace, name, timing, reporter }) }
+        Self { inner: Arc::new(Inner { client, namespace, name, timing, reporter, unreached: AtomicU32::new(0) }) }
     }
 
     async fn bounded<T>(&self, request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -75,6 +86,14 @@ impl Requests {
         let answer = timeout(bound, request).await.unwrap_or(Err(Failure::TimedOut(bound)));
         if answer.is_err() {
             self.inner.reporter.attempt(Attempt::Failed);
+        }
+        if matches!(answer, Err(Failure::Unreached(_) | Failure::TimedOut(_))) {
+            let unreached = self.inner.unreached.fetch_add(1, Ordering::Relaxed) + 1;
+            if unreached == UNREACHED {
+                self.inner.reporter.note(Note::Unreached);
+            }
+        } else {
+            self.inner.unreached.store(0, Ordering::Relaxed);
         }
         answer
     }
@@ -84,7 +103,7 @@ impl Requests {
     }
 
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        let response = self.inner.client.send(request.map(Body::from)).await.map_err(|error| failed(&error))?;
+        let response = self.inner.client.send(request.map(Body::from)).await.map_err(|error| unsent(&error))?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| failed(&*error))?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
@@ -149,13 +168,18 @@ impl Requests {
 
     /// [`Requests::put`], as an event.
     pub async fn write(&self, lease: Lease) -> Event {
+        let creates = lease.metadata.resource_version.is_none();
         match self.put(lease).await {
             Ok(lease) => Event::Wrote(lease),
             Err(Failure::Refused(error)) => {
                 self.inner.reporter.note(Note::LostRace(error));
                 Event::Refused
             }
-            Err(Failure::Denied(error)) => {
+            Err(Failure::Forbidden(error)) if creates => {
+                self.inner.reporter.note(Note::CannotCreate(error));
+                Event::Denied
+            }
+            Err(Failure::Denied(error) | Failure::Forbidden(error)) => {
                 self.inner.reporter.note(Note::CannotWrite(error));
                 Event::Denied
             }
@@ -247,6 +271,7 @@ fn refusal(response: &Response<Vec<u8>>) -> Failure {
         StatusCode::NOT_FOUND if says_not_found(response, "leases") => Failure::Refused(words),
         // The request may have been too slow, or too many: then nobody says that it did not happen.
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Failure::Failed(words),
+        StatusCode::FORBIDDEN => Failure::Forbidden(words),
         code if code.is_client_error() => Failure::Denied(words),
         _ => Failure::Failed(words),
     }
@@ -275,6 +300,18 @@ fn of_kube(error: &kube::Error) -> Failure {
         kube::Error::Api(status) => Failure::Failed(words(status)),
         error => failed(error),
     }
+}
+
+/// No answer came back, unless the request never left for want of credentials.
+fn unsent(error: &(dyn std::error::Error + 'static)) -> Failure {
+    match failed(error) {
+        Failure::Failed(words) if !is_about_credentials(error) => Failure::Unreached(words),
+        failure => failure,
+    }
+}
+
+fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<AuthError>())
 }
 
 /// An error with its causes, in one line.

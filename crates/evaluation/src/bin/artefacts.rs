@@ -8,7 +8,7 @@ use clap::Parser;
 use futures::future::join_all;
 use still_leading_evaluation::artefact::{Built, Pace, build, examine, is_go, measured};
 use still_leading_evaluation::footprint::{Footprint, Window, weigh};
-use still_leading_evaluation::record::{self, ARTEFACTS, Artefact, Artefacts, ColdBuild, Measured};
+use still_leading_evaluation::record::{self, ARTEFACTS, Artefact, Artefacts, ColdBuild, Measured, RECORD};
 use still_leading_testbed::{ApiServer, Assets, FleetOptions, ServerKind, Variant, workspace};
 
 /// Every crate renews several times in this time, whatever it makes of the durations.
@@ -76,7 +76,7 @@ async fn main() -> Result<()> {
     // First, so that neither a missing control plane nor a broken record is found out after half an hour.
     Assets::find()?;
     let path = args.path();
-    let mut artefacts = if path.exists() { record::read(&path)? } else { Artefacts::default() };
+    let mut artefacts = if path.exists() { record::read(&path, RECORD)? } else { Artefacts::default() };
 
     // One after the other, and before anything else runs: a build takes all processors.
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -116,7 +116,7 @@ async fn main() -> Result<()> {
 /// Puts what the sources show into the record of variants that were measured before.
 fn look_at_sources(args: &Args) -> Result<()> {
     let path = args.path();
-    let mut artefacts: Artefacts = record::read(&path)?;
+    let mut artefacts: Artefacts = record::read(&path, RECORD)?;
     for variant in args.variants() {
         let artefact = artefacts.variants.get_mut(variant.name());
         let artefact = artefact.with_context(|| format!("{variant} was never measured: leave out --sources"))?;

@@ -1,4 +1,4 @@
-//! Writes the tables of `docs/comparison.md` and `docs/on-a-cluster.md` from the records in `docs/runs/`.
+//! Writes the tables of `docs/comparison.md`, `docs/on-a-cluster.md` and `docs/one-replica.md` from the records in `docs/runs/`.
 
 use std::fs;
 use std::path::Path;
@@ -6,16 +6,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use still_leading_evaluation::comparison::{Sources, Table, markers, outdated, tables, tables_on_a_cluster};
+use still_leading_evaluation::comparison::{
+    Sources, Table, markers, outdated, tables, tables_of_one_replica, tables_on_a_cluster,
+};
 use still_leading_evaluation::e2e::record::{E2E, Run};
-use still_leading_evaluation::record::{self, ARTEFACTS, Artefacts, BLACK_BOX, BlackBox};
+use still_leading_evaluation::e2e::single::record::{SINGLE, Single};
+use still_leading_evaluation::record::{self, ARTEFACTS, Artefacts, BLACK_BOX, BlackBox, RECORD};
 use still_leading_testbed::{Variant, workspace};
 
 const COMPARISON: &str = "docs/comparison.md";
 const ON_A_CLUSTER: &str = "docs/on-a-cluster.md";
+const ONE_REPLICA: &str = "docs/one-replica.md";
 
-/// Rewrites the tables of docs/comparison.md and docs/on-a-cluster.md from docs/runs/*.json. The text around them is
-/// written by hand and stays
+/// Rewrites the tables of docs/comparison.md, docs/on-a-cluster.md and docs/one-replica.md from docs/runs/*.json. The text
+/// around them is written by hand and stays
 #[derive(Debug, Parser)]
 #[command(name = "comparison", max_term_width = 120)]
 struct Args {
@@ -33,8 +37,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let root = workspace();
-    let artefacts: Artefacts = record::read(&root.join(ARTEFACTS))?;
-    let black_box: BlackBox = record::read(&root.join(BLACK_BOX))?;
+    let artefacts: Artefacts = record::read(&root.join(ARTEFACTS), RECORD)?;
+    let black_box: BlackBox = record::read(&root.join(BLACK_BOX), RECORD)?;
     check_versions(&artefacts)?;
 
     let variants: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
@@ -43,8 +47,9 @@ fn run(args: &Args) -> Result<ExitCode> {
     check_citations(&prose, &artefacts)?;
     let run = Run::read(&root.join(E2E))?;
     let tried = tables_on_a_cluster(&run, &variants).context(E2E)?;
+    let single = tables_of_one_replica(&Single::read(&root.join(SINGLE))?).context(SINGLE)?;
     let mut drifted = false;
-    for (document, tables) in [(COMPARISON, compared), (ON_A_CLUSTER, tried)] {
+    for (document, tables) in [(COMPARISON, compared), (ON_A_CLUSTER, tried), (ONE_REPLICA, single)] {
         drifted |= fill_or_check(document, &tables, args.check)?;
     }
     if drifted {

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
-use still_leading_evaluation::e2e::args::{Args, one_line};
+use still_leading_evaluation::e2e::args::{Args, Other, one_line};
 use still_leading_evaluation::e2e::cluster::Cluster;
 use still_leading_evaluation::e2e::record::{Run, failures};
-use still_leading_evaluation::e2e::run;
-use still_leading_evaluation::record::Machine;
+use still_leading_evaluation::e2e::single::record::{Row, Single};
+use still_leading_evaluation::e2e::single::setting::STOPPING_SECONDS;
+use still_leading_evaluation::e2e::{run, single};
+use still_leading_evaluation::record::{self, Machine};
 use still_leading_testbed::{machine, workspace};
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,13 +48,36 @@ async fn main() -> ExitCode {
             }
             Err(error) => failed(&error),
         },
-        end = all(&cluster, &args) => end.unwrap_or_else(|error| failed(&error)),
+        end = tried(&cluster, &args) => end.unwrap_or_else(|error| failed(&error)),
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::from(FAILED)
+}
+
+async fn tried(cluster: &Cluster, args: &Args) -> Result<ExitCode> {
+    match args.command {
+        Some(Other::Single) => one_replica(cluster, args).await,
+        None => all(cluster, args).await,
+    }
+}
+
+/// Tries one replica under each setting, and writes down what came of those so far after each.
+async fn one_replica(cluster: &Cluster, args: &Args) -> Result<ExitCode> {
+    let path = args.output.clone().unwrap_or_else(|| workspace().join("target/single.json"));
+    let Run { date, command, machine, kubernetes, nodes, tools, .. } = begin(cluster)?;
+    let (stopping_s, rows) = (STOPPING_SECONDS, Vec::new());
+    let mut record = Single { date, command, machine, kubernetes, nodes, tools, stopping_s, rows };
+    single::run(cluster, args, |rows| {
+        record.rows.extend(rows);
+        record::write(&path, &record)
+    })
+    .await?;
+    eprintln!("wrote {}", path.display());
+    let broken = record.rows.iter().any(Row::is_broken);
+    Ok(ExitCode::from(if broken { FAILED } else { 0 }))
 }
 
 /// Tries one variant after the other, and writes down what came of those so far after each.

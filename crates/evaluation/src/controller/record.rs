@@ -247,7 +247,7 @@ impl Record {
     /// # Errors
     /// It is not of this shape.
     pub fn read(path: &Path) -> Result<Self> {
-        if path.exists() { crate::record::read(path) } else { Ok(Self::default()) }
+        if path.exists() { crate::record::read(path, "just controller") } else { Ok(Self::default()) }
     }
 
     /// Writes it, indented.

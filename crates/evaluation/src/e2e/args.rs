@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use still_leading_testbed::Variant;
 
 use super::step::Step;
@@ -19,20 +19,24 @@ pods; those of different nodes can be compared because kind's nodes are containe
 #[derive(Debug, Parser)]
 #[command(name = "just e2e", bin_name = "just e2e", max_term_width = 120, after_help = EXIT_CODES)]
 pub struct Args {
+    /// Something else to try.
+    #[command(subcommand)]
+    pub command: Option<Other>,
+
     /// Variants to try, one after the other, or controller for that example [default: all variants]
     #[arg(value_parser = Variant::deployed)]
     pub variants: Vec<Variant>,
 
     /// Context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
 
     /// Use that context even if it is no kind cluster; freeze and cut are then not tried
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub force_context: bool,
 
-    /// How often to delete the leader's pod
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    /// How often to delete the leader's pod, or to try each row of single
+    #[arg(long, global = true, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     pub trials: u8,
 
     /// How often to freeze the leader's node
@@ -45,11 +49,11 @@ pub struct Args {
     pub only: Vec<Step>,
 
     /// Try what is deployed already, and leave it there
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub no_deploy: bool,
 
     /// Leave it there
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub keep: bool,
 
     /// Only look whether three are Ready and one leads: nothing is deployed, broken or deleted
@@ -57,12 +61,21 @@ pub struct Args {
     pub verify: bool,
 
     /// Where to write what came of it [default: target/e2e.json of this repository]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
     /// Show each command that is run
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
+}
+
+/// What can be tried instead of variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Other {
+    /// One replica of native under each setting for one, with the election and without (half an hour)
+    ///
+    /// Rolls it out anew, deletes it, drains its node and cuts it off, and counts for how long two lead at once.
+    Single,
 }
 
 impl Args {
@@ -118,6 +131,13 @@ mod tests {
         assert_eq!((args.variants(), args.steps()), (Variant::ALL.to_vec(), Step::choice().to_vec()));
         assert!(args.deploys() && args.removes());
         assert_eq!((args.trials, args.freezes), (5, 1));
+    }
+
+    #[test]
+    fn single_is_no_variant_and_takes_the_flags_that_it_needs() {
+        let args = parse(&["single", "--trials", "3", "--output", "x.json", "--no-deploy"]).unwrap();
+        assert_eq!((args.command, args.trials, args.deploys()), (Some(Other::Single), 3, false));
+        assert_eq!(parse(&["native"]).unwrap().command, None);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<'a> Fixture<'a> {
         self.cluster.active_faults.add(fault);
         let at = self.run(command).await?;
         if let NodeFault::Frozen(node) = fault {
-            self.pods().iter().filter(|pod| pod.node == *node).for_each(|pod| self.note_to(at, FROZEN, &pod.name));
+            self.pods().iter().filter(|pod| pod.node == *node).for_each(|pod| self.note_to(at, FROZEN, &pod.replica));
         }
         Ok(at)
     }
@@ -256,6 +256,7 @@ mod tests {
         Pod {
             name: name.to_owned(),
             uid: name.to_owned(),
+            replica: name.to_owned(),
             node: "n".to_owned(),
             is_ready: true,
             is_terminating,

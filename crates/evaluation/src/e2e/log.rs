@@ -73,7 +73,7 @@ impl Follower {
         pod: &Pod,
         log: Log,
     ) -> Self {
-        let lines = Lines { history, pod: pod.name.clone(), first: None, taken: log.taken.clone(), last_at: 0 };
+        let lines = Lines { history, pod: pod.replica.clone(), first: None, taken: log.taken.clone(), last_at: 0 };
         Self { api, pods, pod: pod.clone(), log, lines }
     }
 

@@ -13,6 +13,8 @@ pub(super) const CONTAINER: &str = "app";
 pub(super) struct Pod {
     pub(super) name: String,
     pub(super) uid: String,
+    /// As it is called in the history: by its name, and where another pod gets the same name, by the start of its uid too.
+    pub(super) replica: String,
     /// Where it runs; empty until that is known.
     pub(super) node: String,
     pub(super) is_ready: bool,
@@ -36,10 +38,14 @@ impl Pod {
         let container = containers.into_iter().find(|container| container.name == CONTAINER);
         let states = container.map(|it| [it.state, it.last_state]).unwrap_or_default();
         let is_running = states[0].as_ref().is_some_and(|state| state.running.is_some());
+        let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+        let keeps_its_name = object.owner_references().iter().any(|owner| owner.kind == "StatefulSet");
+        let replica = if keeps_its_name { format!("{name}/{}", uid.get(..8).unwrap_or(&uid)) } else { name.clone() };
         let ends = states.into_iter().flatten().filter_map(|state| state.terminated?.finished_at);
         Self {
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
+            name,
+            uid,
+            replica,
             node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
             is_ready: status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True"),
             is_terminating: object.metadata.deletion_timestamp.is_some(),
@@ -69,6 +75,17 @@ mod tests {
         assert!(going.is_ready && !going.is_available());
         let starting = pod(json!({ "conditions": [{ "type": "Ready", "status": "False" }] }));
         assert!(!starting.is_ready && !starting.is_running);
+    }
+
+    #[test]
+    fn a_pod_that_gets_the_name_of_another_is_told_apart_from_it() {
+        let pod = |kind: &str| {
+            let owner = json!([{ "apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "v" }]);
+            let metadata = json!({ "name": "pod-0", "uid": "0123456789", "ownerReferences": owner });
+            Pod::of(&serde_json::from_value(json!({ "metadata": metadata })).unwrap())
+        };
+        assert_eq!(pod("StatefulSet").replica, "pod-0/01234567");
+        assert_eq!(pod("ReplicaSet").replica, "pod-0");
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Watching {
         for pod in &pods {
             let known = before.iter().find(|other| other.uid == pod.uid);
             if pod.is_terminating && !known.is_some_and(|known| known.is_terminating) {
-                self.history.record_at(at, &pod.name, TERMINATING, Map::new());
+                self.history.record_at(at, &pod.replica, TERMINATING, Map::new());
             }
             if known.is_none() {
                 let log = Log::default();

@@ -1,14 +1,13 @@
 //! What was tried on a cluster and what came of it: as `docs/runs/e2e.json`, and as lines for a person.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
-use crate::record::Machine;
+use crate::record::{Machine, read, write};
 use crate::stats::median;
 use still_leading_testbed::Variant;
 
@@ -107,9 +106,7 @@ impl Run {
     /// # Errors
     /// It is missing, or not of this shape. One line, which says what to run.
     pub fn read(path: &Path) -> Result<Self> {
-        let remedy = || format!("no record of this kind in {0}: run `just e2e --output {0}`", path.display());
-        let text = fs::read_to_string(path).with_context(remedy)?;
-        serde_json::from_str(&text).with_context(remedy)
+        read(path, &format!("just e2e --output {E2E}"))
     }
 
     /// Writes it for people and for `git diff`: indented, and with a line end.
@@ -117,11 +114,7 @@ impl Run {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        }
-        fs::write(path, json).with_context(|| format!("writing {}", path.display()))
+        write(path, self)
     }
 }
 

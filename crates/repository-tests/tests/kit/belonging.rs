@@ -18,7 +18,7 @@ use crate::fencing;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::{Objects, Workload};
-use crate::overlay::Overlay;
+use crate::overlay::{CREATE_ANY_LEASE, CREATE_LEASE, Overlay};
 use crate::permissions::granted;
 
 type Labels = BTreeMap<String, String>;
@@ -32,13 +32,18 @@ const ALWAYS: [&str; 5] = ["Namespace", "PodDisruptionBudget", "Role", "RoleBind
 pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
     look_at_kinds(overlay, objects, components, findings);
     look_at_names(overlay, objects, findings);
-    look_at_relations(overlay, objects, findings)
+    look_at_relations(overlay, objects, components, findings)
 }
 
 /// Whatever names another object, or finds it, under whatever name.
-pub fn look_at_relations(overlay: Overlay, objects: &Objects, findings: &mut Findings) -> Result<()> {
+pub fn look_at_relations(
+    overlay: Overlay,
+    objects: &Objects,
+    components: &[&str],
+    findings: &mut Findings,
+) -> Result<()> {
     let workload = objects.workload()?;
-    look_at_rights(overlay, objects, &workload, findings)?;
+    look_at_rights(overlay, objects, components, findings)?;
     look_at_selectors(objects, &workload, findings)?;
     fencing::look(objects, findings)?;
     look_at_ways_in(objects, &workload, findings)
@@ -93,7 +98,8 @@ fn look_at_labels(what: &str, instance: &str, labels: &Value, findings: &mut Fin
 }
 
 /// The pods run as the account that the Role is bound to, and the Role is about the Lease that they contend for.
-fn look_at_rights(overlay: Overlay, objects: &Objects, workload: &Workload, findings: &mut Findings) -> Result<()> {
+fn look_at_rights(overlay: Overlay, objects: &Objects, components: &[&str], findings: &mut Findings) -> Result<()> {
+    let workload = objects.workload()?;
     let account = objects.one::<ServiceAccount>()?.metadata;
     let (role, binding) = (objects.one::<Role>()?, objects.one::<RoleBinding>()?);
     let subjects = binding.subjects.unwrap_or_default();
@@ -117,14 +123,19 @@ fn look_at_rights(overlay: Overlay, objects: &Objects, workload: &Workload, find
         role.rules.unwrap_or_default().into_iter().partition(|rule| rule.resources.iter().flatten().eq(["leases"]));
     let (others, wanted) = (granted(&others), overlay.other_rights());
     findings.equal("the list of rights besides those on the Lease", others, wanted);
+    let (by_name, by_post) = (components.contains(&CREATE_LEASE), components.contains(&CREATE_ANY_LEASE));
+    let verbs: Vec<&str> = of_leases.iter().flat_map(|rule| &rule.verbs).map(String::as_str).collect();
     if let Some(wanted) = overlay.verbs_on_its_lease() {
-        let verbs = of_leases.iter().flat_map(|rule| &rule.verbs).map(String::as_str).collect();
-        findings.equal("the list of verbs on the Lease", verbs, wanted.to_vec());
+        let created: &[&str] = if by_name { &["create"] } else { &[] };
+        findings.equal("the list of verbs on the Lease", verbs.clone(), [wanted, created].concat());
     }
+    let creates = by_name || by_post || lease.is_none();
+    findings.equal("whether the Role grants create", verbs.contains(&"create"), creates);
     for rule in of_leases {
         let names: Vec<_> = rule.resource_names.iter().flatten().map(Some).collect();
-        // A request to create has no name to go by. Where a Lease is shipped, nobody needs to create one.
-        let bound = if lease.is_none() && rule.verbs == ["create"] { vec![] } else { vec![contended] };
+        // A POST has no name to go by. Where a Lease is shipped, nobody needs to create one, unless that is switched on.
+        let has_no_name = (lease.is_none() || by_post) && rule.verbs == ["create"];
+        let bound = if has_no_name { vec![] } else { vec![contended] };
         findings.equal(&format!("resourceNames of the rule for {:?}", rule.verbs), names, bound);
     }
     Ok(())

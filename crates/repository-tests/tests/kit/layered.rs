@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Container;
-use serde_json::Value;
+use serde_json::{Value, json};
+use still_leading_testbed::workspace;
 
 use crate::belonging;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
-use crate::objects::UNTYPED;
+use crate::objects::{Objects, UNTYPED};
 use crate::overlay::Overlay;
 use crate::pods::SWITCH;
 use crate::rendered::{Copy, Rendered};
@@ -75,7 +77,7 @@ pub fn keeps_its_names_together(world: &World, overlay: Overlay) -> Result<()> {
             let found = (metadata["name"].as_str(), metadata["namespace"].as_str());
             findings.equal(&format!("the name of the {}", object["kind"]), found, (Some(&*name), Some("elsewhere")));
         }
-        belonging::look_at_relations(overlay, &rendered.objects, &mut findings)?;
+        belonging::look_at_relations(overlay, &rendered.objects, &rendered.components, &mut findings)?;
         if let Some(rules) = rendered.objects.untyped("PrometheusRule") {
             look_at_rules(rules, &name, &mut findings)?;
         }
@@ -84,16 +86,61 @@ pub fn keeps_its_names_together(world: &World, overlay: Overlay) -> Result<()> {
     Ok(())
 }
 
-/// The patch in the component monitoring, without its comment signs, does what it says.
-pub fn gets_the_label_of_a_release(world: &World) -> Result<()> {
-    let overlay = Overlay::Controller;
+/// All components, with the patch in the comment of one of them switched on: without its comment signs.
+fn with_the_patch_of(world: &World, overlay: Overlay, component: &str) -> Result<Rendered> {
     let copy = Copy::of(overlay)?;
-    let file = copy.path().join("components/monitoring/kustomization.yaml");
+    let file = copy.path().join("components").join(component).join("kustomization.yaml");
     let text = fs::read_to_string(&file)?;
     let (before, patch) = text.split_once("# patches:\n").context("the component has no patch to switch on")?;
     let patch: String = patch.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
     fs::write(&file, format!("{before}patches:\n{patch}"))?;
-    let rendered = copy.render(world.kubectl()?, overlay.all_components())?;
+    copy.render(world.kubectl()?, overlay.all_components())
+}
+
+/// The patch in the component network-policy lets the replicas out to one more port, and changes nothing else.
+pub fn is_let_out_to_another_port(world: &World, overlay: Overlay) -> Result<()> {
+    let plain = world.rendered(overlay)?.last().context("nothing is rendered")?;
+    let patched = with_the_patch_of(world, overlay, "network-policy")?;
+    let mut wanted = plain.objects.clone();
+    let policy = wanted.0.iter_mut().find(|it| it["kind"] == "NetworkPolicy").context("there is no NetworkPolicy")?;
+    let ports = policy["spec"]["egress"][1]["ports"].as_array_mut().context("no ports of the API server")?;
+    let others: Vec<_> = ports.iter().map(|port| port["port"].as_u64()).collect();
+    let mut findings = Findings::default();
+    findings.equal("the list of ports of the API server", others, vec![Some(443), Some(6443)]);
+    ports.push(json!({"port": 16443, "protocol": "TCP"}));
+    findings.equal("what the patch makes", patched.objects.0, wanted.0);
+    findings.into_result()
+}
+
+/// The image is set in one place: by `images` in a kustomization on top, or by `IMAGE` for `deploy/render`. Nothing else
+/// changes.
+pub fn gets_its_image_in_one_place(world: &World, overlay: Overlay) -> Result<()> {
+    const OWN: &str = "registry.example.com:5000/team/app";
+    let plain = world.rendered(overlay)?.first().context("nothing is rendered")?;
+    let with_image = |image: &str| -> Result<Vec<Value>> {
+        let mut objects = plain.objects.0.clone();
+        let workload = objects.iter_mut().find(|it| it["kind"] == "Deployment").context("there is no Deployment")?;
+        workload["spec"]["template"]["spec"]["containers"][0]["image"] = Value::from(image);
+        Ok(objects)
+    };
+    let mut findings = Findings::default();
+    let images = format!("images: [{{name: {PREFIX}{overlay}, newName: {OWN}, newTag: 1.2.3}}]\n");
+    let layered = on_top(world, &Copy::of(overlay)?, 0, &[images])?;
+    findings.equal("what the images of a kustomization make", layered.objects.0, with_image(&format!("{OWN}:1.2.3"))?);
+    let digest = format!("{OWN}@sha256:{}", "0".repeat(64));
+    let mut command = Command::new(workspace().join("deploy/render"));
+    let output = command.arg(overlay.name()).env("IMAGE", &digest).output().context("starting deploy/render")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    findings.require(output.status.success() && said.is_empty(), format!("deploy/render: {}, {said}", output.status));
+    let rendered = Objects::parse(&String::from_utf8_lossy(&output.stdout))?;
+    findings.equal("what deploy/render prints with IMAGE", rendered.0, with_image(&digest)?);
+    findings.into_result()
+}
+
+/// The patch in the component monitoring, without its comment signs, does what it says.
+pub fn gets_the_label_of_a_release(world: &World) -> Result<()> {
+    let overlay = Overlay::Controller;
+    let rendered = with_the_patch_of(world, overlay, "monitoring")?;
     let mut findings = Findings::default();
     for object in &rendered.objects.0 {
         let kind = object["kind"].as_str().unwrap_or_default();

@@ -14,6 +14,7 @@ mod kubectl;
 mod layered;
 mod lists;
 mod look;
+mod lost_lease;
 mod objects;
 mod overlay;
 mod own;
@@ -61,6 +62,16 @@ fn cases() -> Vec<Case> {
         each_variant("embedded::what_a_life_takes_is_what_its_role_grants", &[Program], |world, variant| {
             world.run(used::is_what_its_role_grants(world, variant))
         }),
+        each_variant(
+            "real::a_deleted_lease_comes_back_if_its_role_lets_it",
+            &[Kubectl, RealServer, Program],
+            |world, it| world.run(lost_lease::comes_back_if_its_role_lets_it(world, it)),
+        ),
+        each_variant(
+            "real::a_deleted_lease_is_missed_by_a_line_that_says_what_to_do",
+            &[Kubectl, RealServer, Program],
+            |world, variant| world.run(lost_lease::is_missed_by_a_line_that_says_what_to_do(world, variant)),
+        ),
         each("rendered::every_choice_of_components_belongs_together", &[Kubectl], every_choice_belongs_together),
         each("real::its_rights_are_those_of_its_role_and_no_others", &[RealServer], |world, overlay| {
             world.run(rights::are_those_of_its_role_and_no_others(world, overlay))
@@ -76,15 +87,6 @@ fn cases() -> Vec<Case> {
         }),
         with("rendered::the_policy_follows_the_account_into_another_installation", &[Kubectl], |world| {
             fencing::follows_the_account(world)
-        }),
-        each("rendered::its_election_stays_on_under_an_everyday_patch", &[Kubectl], |world, overlay| {
-            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
-        }),
-        each("rendered::its_names_agree_through_layers", &[Kubectl], |world, overlay| {
-            layered::keeps_its_names_together(world, overlay)
-        }),
-        with("rendered::what_the_operator_reads_gets_the_label_of_its_release", &[Kubectl], |world| {
-            layered::gets_the_label_of_a_release(world)
         }),
         each("files::what_is_shipped_belongs_together", &[], |_, overlay| {
             look(overlay, &Objects::shipped(overlay)?, &[]).into_result()
@@ -104,6 +106,30 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// What readers do to an overlay.
+fn layered_cases() -> Vec<Case> {
+    let each = |name, run| Case { name, needs: &[Need::Kubectl], run: Run::Each(run) };
+    vec![
+        each("rendered::its_election_stays_on_under_an_everyday_patch", |world, overlay| {
+            layered::keeps_its_election_under_an_everyday_patch(world, overlay)
+        }),
+        each("rendered::its_names_agree_through_layers", |world, overlay| {
+            layered::keeps_its_names_together(world, overlay)
+        }),
+        each("rendered::it_is_let_out_to_another_port_by_one_patch", |world, overlay| {
+            layered::is_let_out_to_another_port(world, overlay)
+        }),
+        each("rendered::its_image_is_set_in_one_place", |world, overlay| {
+            layered::gets_its_image_in_one_place(world, overlay)
+        }),
+        Case {
+            name: "rendered::what_the_operator_reads_gets_the_label_of_its_release",
+            needs: &[Need::Kubectl],
+            run: Run::Once(layered::gets_the_label_of_a_release),
+        },
+    ]
+}
+
 fn every_choice_belongs_together(world: &World, overlay: Overlay) -> Result<()> {
     let rendered = world.rendered(overlay)?;
     for it in rendered {
@@ -120,7 +146,7 @@ fn main() -> ExitCode {
     let missing = Missing::look();
     let world = Arc::new(World::new(missing.kubectl.clone().ok()));
     let (mut trials, mut built) = (Vec::new(), BTreeSet::new());
-    for case in cases().iter().chain(&own::cases()) {
+    for case in cases().iter().chain(&layered_cases()).chain(&own::cases()) {
         for (trial, variant) in tried(case, &world) {
             let trial = trial.with_ignored_flag(missing.hinders(case, variant));
             let runs = !arguments.is_filtered_out(&trial) && !arguments.is_ignored(&trial);

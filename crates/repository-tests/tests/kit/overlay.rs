@@ -11,14 +11,34 @@ use crate::permissions::{Permissions, permission};
 /// Each component of `deploy/components`, and the kinds that it adds. The StatefulSet comes in place of the Deployment.
 pub type Components = &'static [(&'static str, &'static [&'static str])];
 
-const COMPONENTS: Components = &[
-    ("monitoring", &["PodMonitor", "PrometheusRule"]),
-    ("network-policy", &["NetworkPolicy"]),
-    ("statefulset", &["Service", "StatefulSet"]),
-    ("fencing", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
-];
+/// With every overlay.
+macro_rules! with_those_of_all {
+    ($($more:expr),*) => {
+        &[
+            ("monitoring", &["PodMonitor", "PrometheusRule"]),
+            ("network-policy", &["NetworkPolicy"]),
+            (SINGLE, &[]),
+            ("statefulset", &["Service", "StatefulSet"]),
+            $($more),*
+        ]
+    };
+}
+
+/// One replica instead of three.
+pub const SINGLE: &str = "single";
+/// Lets the replicas create their Lease, by its name.
+pub const CREATE_LEASE: &str = "create-lease";
+/// The same without a name, for those that create by POST.
+pub const CREATE_ANY_LEASE: &str = "create-lease/by-post";
+
+const OF_ALL: Components = with_those_of_all!();
+const OF_THOSE_THAT_CREATE: Components = with_those_of_all!((CREATE_LEASE, &[]));
+const OF_CLIENT_GO: Components = with_those_of_all!((CREATE_ANY_LEASE, &[]));
 /// The last one checks what the example writes. The variants write nothing but their Lease.
-const OF_A_VARIANT: usize = 3;
+const OF_THE_CONTROLLER: Components = with_those_of_all!(
+    (CREATE_LEASE, &[]),
+    ("fencing", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"])
+);
 
 /// Rights of the example in its namespace that no name can bound, with their reasons in its `role.yaml`.
 const CONTROLLER: [(&str, &str, &[&str]); 2] = [
@@ -57,9 +77,18 @@ impl Overlay {
     /// The components that are tried with it.
     pub fn components(self) -> Components {
         match self {
-            Self::Variant(_) => &COMPONENTS[..OF_A_VARIANT],
-            Self::Controller => COMPONENTS,
+            Self::Variant(Variant::Native | Variant::KubeCoordinate) => OF_THOSE_THAT_CREATE,
+            Self::Variant(Variant::ClientGo) => OF_CLIENT_GO,
+            Self::Variant(_) => OF_ALL,
+            Self::Controller => OF_THE_CONTROLLER,
         }
+    }
+
+    /// The choices that are tried, a bit for each component: none, each one, each two, and all together at the end.
+    pub fn choices(self) -> Vec<usize> {
+        let all = self.all_components();
+        let few = (0..all).filter(|choice| choice.count_ones() <= 2);
+        few.chain([all]).collect()
     }
 
     /// The choice of all of them, a bit each.

@@ -15,7 +15,7 @@ use crate::belonging::has_port;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::Objects;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, SINGLE};
 
 /// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
 /// none is set at all.
@@ -37,16 +37,20 @@ pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: 
     }
     look_at_probes(&pod.containers, findings);
     look_at_end(&pod, components, findings);
+    let is_single = components.contains(&SINGLE);
     if let Some(spec) = objects.optional::<Deployment>()?.map(|it| it.spec) {
         let update = spec.strategy.unwrap_or_default();
         findings.require(update.type_.as_deref() != Some("Recreate"), "all pods are replaced at once");
         let update = update.rolling_update.unwrap_or_default();
         let [none, one] = [0, 1].map(|count| Some(IntOrString::Int(count)));
-        findings.equal("maxSurge", update.max_surge, none);
-        findings.equal("maxUnavailable", update.max_unavailable, one);
+        // One of three makes room for the next. One alone has to have its standby first.
+        let (surge, unavailable) = if is_single { (one, none) } else { (none, one) };
+        findings.equal("maxSurge", update.max_surge, surge);
+        findings.equal("maxUnavailable", update.max_unavailable, unavailable);
     }
-    let enough = workload.replicas.is_some_and(|replicas| replicas > 1);
-    findings.require(enough, "there is no standby to take over");
+    let replicas = workload.replicas.unwrap_or(1);
+    findings.require(is_single || replicas > 1, "there is no standby to take over");
+    findings.require(!is_single || replicas == 1, format!("there are {replicas} replicas, not a single one"));
     Ok(())
 }
 

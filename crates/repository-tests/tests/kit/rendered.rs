@@ -33,10 +33,10 @@ impl Rendered {
     }
 }
 
-/// All choices, the one without components first and the one with all of them last.
+/// The choices that are tried, the one without components first and the one with all of them last.
 pub fn render(kubectl: &Kubectl, overlay: Overlay) -> Result<Vec<Rendered>> {
     let copy = Copy::of(overlay)?;
-    (0..1 << overlay.components().len()).map(|choice| copy.render(kubectl, choice)).collect()
+    overlay.choices().into_iter().map(|choice| copy.render(kubectl, choice)).collect()
 }
 
 /// All components, in an overlay whose own file was changed.
@@ -99,7 +99,8 @@ impl Copy {
 pub fn look_at_components() -> Result<Findings> {
     let mut findings = Findings::default();
     let folders = names_in(&workspace().join("deploy/components"), |name| Some(name.to_owned()))?;
-    let tried = Overlay::all().flat_map(|overlay| overlay.components()).map(|(name, _)| (*name).to_owned()).collect();
+    let folder = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+    let tried = Overlay::all().flat_map(|overlay| overlay.components()).map(|(name, _)| folder(name)).collect();
     findings.equal("the list of folders in deploy/components", folders, tried);
     Ok(findings)
 }

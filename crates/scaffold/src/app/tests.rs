@@ -123,3 +123,33 @@ async fn last_words_are_waited_for_but_not_for_long() {
         assert!(begin.elapsed().abs_diff(waited) < Duration::from_millis(50), "{:?}", begin.elapsed());
     }
 }
+
+/// The messages of this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        let mut said = String::new();
+        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| said += &format!("{value:?}"));
+        self.0.lock().unwrap().push(said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_never_seen_is_worth_a_word_about_the_policy_and_one_that_is_seen_is_not() {
+    use tracing_subscriber::layer::SubscriberExt;
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
+    let told = || lines.0.lock().unwrap().iter().filter(|line| line.contains("NetworkPolicy")).count();
+    let (publish, beliefs) = watch::channel(Status::default());
+    tokio::spawn(say_if_never_ready(beliefs.clone(), Clone::clone, Duration::from_secs(30)));
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(told(), 0);
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(told(), 1, "once");
+    publish.send_replace(Status { ready: true, ..Status::default() });
+    tokio::spawn(say_if_never_ready(beliefs, Clone::clone, Duration::from_secs(30)));
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(told(), 1, "it was seen");
+}

@@ -212,6 +212,8 @@ pub const COMPONENTS: &[Row] = &[
     ("PodMonitor", "{op: replace, path: /spec/podMetricsEndpoints/0/port, value: web}", "the PodMonitor has a port"),
     ("PodMonitor", "{op: remove, path: /spec/podMetricsEndpoints/0}", "the PodMonitor has no endpoint"),
     ("PrometheusRule", "{op: remove, path: /metadata/labels}", "of the PrometheusRule"),
+    ("StatefulSet", "{op: replace, path: /spec/replicas, value: 3}", "not a single one"),
+    ("Role", "{op: remove, path: /rules/0/verbs/3}", "whether the Role grants create"),
     ("PrometheusRule", "{op: replace, path: /kind, value: Service}", "the list of kinds"),
 ];
 

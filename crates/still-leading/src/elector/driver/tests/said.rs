@@ -91,3 +91,47 @@ async fn that_the_watch_has_stalled() {
     seconds(12.0).await;
     lines.wait_for("WARN", "the watch has stalled");
 }
+
+const FORBIDDEN: &str = r#"{"kind":"Status","reason":"Forbidden","code":403,"message":"leases is forbidden"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn what_to_do_about_a_lease_that_is_gone_and_may_not_be_created() {
+    let (lines, _guard) = Lines::collect();
+    let api = FakeApi::with_watches();
+    let mut running = Running::start(api.clone());
+    running.leads().await;
+    api.set(Mood::FailingPuts(403, FORBIDDEN));
+    seconds(3.0).await;
+    lines.wait_for("WARN", "failed to update lease");
+    assert!(!lines.all().contains("create-lease"), "the Lease is there: {}", lines.all());
+    api.0.lock().unwrap().delete();
+    seconds(30.0).await;
+    lines.wait_for("WARN", "the lease does not exist: apply it again");
+    let told = lines.all().matches("component create-lease").count();
+    assert_eq!(told, 1, "once, not at every attempt: {}", lines.all());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_to_look_at_when_the_api_server_cannot_be_reached() {
+    let (lines, _guard) = Lines::collect();
+    let api = FakeApi::new();
+    api.give_to("other_2");
+    let _running = Running::start(api.clone());
+    seconds(1.0).await;
+    let told = || lines.all().matches("whether a NetworkPolicy or a firewall lets this pod out").count();
+    for outage in 1..=2 {
+        api.set(Mood::Hanging);
+        seconds(60.0).await;
+        let begin = std::time::Instant::now();
+        while told() < outage && begin.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(told(), outage, "once in each outage, not at every attempt: {}", lines.all());
+        api.set(Mood::Well);
+        seconds(10.0).await;
+    }
+    api.set(Mood::Failing(500, "{}"));
+    seconds(30.0).await;
+    lines.wait_for("WARN", "(500)");
+    assert_eq!(told(), 2, "it answers");
+}
