@@ -9,6 +9,7 @@ mod output;
 mod process;
 mod rights;
 mod server;
+mod work;
 
 use std::fmt;
 use std::time::Duration;
@@ -138,6 +139,7 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         crowd::all(),
         rights::all(),
         output::all(),
+        work::all(),
     ];
     groups.into_iter().flatten().collect()
 }

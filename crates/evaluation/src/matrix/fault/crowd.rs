@@ -27,7 +27,7 @@ impl Fault for Crowd {
     }
 
     fn what(&self) -> String {
-        format!("{} candidates start at once, and there is no Lease; each may create it.", self.candidates)
+        format!("There is no Lease, and {} candidates start at once, each of which may create it.", self.candidates)
     }
 
     fn needs(&self) -> Needs {

@@ -11,22 +11,17 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
-use still_leading_testbed::{FleetOptions, Timings};
+use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
 
-use super::{Fault, Needs, Step};
+use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(Role), Box::new(Token), Box::new(Policy)]
+    vec![Box::new(Role), Box::new(Token), Box::new(Policy), Box::new(Namespace)]
 }
 
-const REAL: Needs = Needs {
-    start: super::Start::Led { replicas: 3 },
-    own_server: false,
-    real_server: true,
-    clock: None,
-    token_files: false,
-};
+const REAL: Needs =
+    Needs { start: Start::Led { replicas: 3 }, own_server: false, real_server: true, clock: None, token_files: false };
 
 /// The Role is taken from all and given back.
 #[derive(Debug)]
@@ -123,6 +118,65 @@ impl Fault for Token {
     /// client-go and kube read a token file once a minute at most.
     fn bound(&self, timings: Timings) -> Duration {
         timings.lease_duration * 2 + Duration::from_secs(62)
+    }
+}
+
+/// The replicas are there before the namespace of their Lease, as in a deployment that is applied in another order.
+#[derive(Debug)]
+struct Namespace;
+
+impl Namespace {
+    fn name(of: &str) -> String {
+        format!("{of}-later")
+    }
+}
+
+impl Fault for Namespace {
+    fn name(&self) -> String {
+        "namespace-missing".to_owned()
+    }
+
+    fn what(&self) -> String {
+        "Three replicas start, and only one lease duration later the namespace of their Lease is made, with all in it."
+            .to_owned()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { start: Start::Nobody, ..REAL }
+    }
+
+    fn lasts(&self, timings: Timings) -> Duration {
+        timings.lease_duration
+    }
+
+    fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
+        async move {
+            let later = Self::name(scene.fleet.namespace());
+            for _ in 0..3 {
+                let args = vec!["--lease-namespace".to_owned(), later.clone()];
+                scene.fleet.start_replica_with(scene.server, Extra { args, ..Extra::default() }).await?;
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    /// The ServiceAccount stays where it is; the new namespace's binding names it there.
+    fn heal<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
+        async move {
+            let mut objects = scene.manifest()?;
+            objects.retain(|object| matches!(manifests::kind(object), "Namespace" | "Lease" | "Role" | "RoleBinding"));
+            for binding in objects.iter_mut().filter(|object| manifests::kind(object) == "RoleBinding") {
+                binding.data["subjects"][0]["namespace"] = scene.fleet.namespace().into();
+            }
+            manifests::apply(scene.fleet.client(), &objects, &Self::name(scene.fleet.namespace())).await
+        }
+        .boxed_local()
+    }
+
+    /// A container that has ended three times is started again half a minute later.
+    fn bound(&self, timings: Timings) -> Duration {
+        timings.lease_duration * 2 + Duration::from_secs(32)
     }
 }
 
