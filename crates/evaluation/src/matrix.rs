@@ -9,10 +9,12 @@ pub mod fault;
 pub mod judge;
 pub mod picture;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod scene;
 pub mod store;
 pub mod subject;
+pub mod summary;
 pub mod trial;
 
 /// Milliseconds from one moment to another, both in nanoseconds, to a tenth; negative if the second is earlier.

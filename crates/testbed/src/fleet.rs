@@ -45,6 +45,7 @@ struct Member {
     // The replica first: it is to end before its connection does.
     replica: Replica,
     proxy: Proxy,
+    launch: Launch,
 }
 
 impl Fleet {
@@ -86,9 +87,21 @@ impl Fleet {
         let mut args = self.args(extra.identity.as_deref().unwrap_or(&name));
         args.extend(extra.args);
         let launch = Launch { program, args, name, kubeconfig, env: extra.env };
-        let replica = Replica::start(launch, &self.history)?;
-        self.members.push(Member { replica, proxy });
+        let replica = Replica::start(launch.clone(), &self.history)?;
+        self.members.push(Member { replica, proxy, launch });
         Ok(index)
+    }
+
+    /// Starts a replica again that has ended, as a kubelet does: under the same name, with the same credentials and the same
+    /// way to the API server.
+    ///
+    /// # Errors
+    /// When it still runs, or cannot be started.
+    pub fn restart_replica(&mut self, index: usize) -> Result<()> {
+        let member = self.members.get_mut(index).context("there is no such replica")?;
+        ensure!(member.replica.exit_status().is_some(), "{} still runs", member.replica.name());
+        member.replica = Replica::start(member.launch.clone(), &self.history)?;
+        Ok(())
     }
 
     /// How many replicas were started, the ended ones included.

@@ -11,6 +11,8 @@ use still_leading_evaluation::comparison::{
 };
 use still_leading_evaluation::e2e::record::{E2E, Run};
 use still_leading_evaluation::e2e::single::record::{SINGLE, Single};
+use still_leading_evaluation::matrix::report;
+use still_leading_evaluation::matrix::summary::{SUMMARY, Summary};
 use still_leading_evaluation::record::{self, ARTEFACTS, Artefacts, BLACK_BOX, BlackBox, RECORD};
 use still_leading_testbed::{Variant, workspace};
 
@@ -42,7 +44,8 @@ fn run(args: &Args) -> Result<ExitCode> {
     check_versions(&artefacts)?;
 
     let variants: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
-    let compared = tables(&artefacts, &black_box, &variants).context("docs/runs")?;
+    let mut compared = tables(&artefacts, &black_box, &variants).context("docs/runs")?;
+    compared.extend(report::tables(&Summary::read(&root.join(SUMMARY))?, &artefacts));
     let prose = markers::prose(&read(COMPARISON)?, &compared).context(COMPARISON)?;
     check_citations(&prose, &artefacts)?;
     let run = Run::read(&root.join(E2E))?;

@@ -7,6 +7,7 @@ mod lease;
 mod network;
 mod output;
 mod process;
+mod rest;
 mod rights;
 mod server;
 mod work;
@@ -45,6 +46,11 @@ pub trait Fault: fmt::Debug {
     /// Something that it needs cannot be read.
     fn prepare(&self, options: FleetOptions) -> Result<FleetOptions> {
         Ok(options)
+    }
+
+    /// How many trials of one fleet of three it is as heavy as.
+    fn weight(&self) -> usize {
+        1
     }
 
     /// Between the moment when it comes and the moment when it goes.
@@ -140,6 +146,7 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         rights::all(),
         output::all(),
         work::all(),
+        rest::all(),
     ];
     groups.into_iter().flatten().collect()
 }

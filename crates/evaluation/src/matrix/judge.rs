@@ -19,11 +19,11 @@ use still_leading_testbed::history::judge::{
 };
 
 use super::millis;
-use super::record::{Line, Trial};
+use super::record::{Line, Replica, Trial};
 pub use traffic::Traffic;
 
-/// So many requests a second of one replica are too many: client-go's own limit for a burst.
-pub const REQUESTS_PER_SECOND_MAX: usize = 10;
+/// More requests of one replica in a second are too many: client-go lets through 5 a second after a burst of 10.
+pub const REQUESTS_PER_SECOND_MAX: usize = 15;
 
 /// What a trial shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Figures {
     pub gap_ms: f64,
     /// From when the fault had gone until somebody led and acted; none if nobody did.
     pub recovered_ms: Option<f64>,
+    /// From the fault until the watching ended.
+    pub watched_ms: f64,
     /// How many terms began after the fault.
     pub terms: usize,
     /// Whether epochs grew from term to term; none where the subject tells none.
@@ -75,10 +77,16 @@ pub struct Figures {
     pub traffic: Traffic,
     /// Changes of the Lease after the fault had come.
     pub lease_writes: usize,
-    /// Processor time of the replicas that still ran at the end.
+    /// Processor time since the fault had come, of the replicas that still ran at the end.
     pub cpu_ms: u64,
     /// Memory of the largest of them, in bytes.
     pub rss: u64,
+    /// Memory of all of them, in bytes.
+    pub rss_total: u64,
+    /// How many of them had a watch.
+    pub watches: usize,
+    /// How many replicas there were.
+    pub replicas: usize,
 }
 
 impl Verdict {
@@ -187,21 +195,30 @@ fn figures(trial: &Trial, events: &[Event]) -> Figures {
     let overlap: u64 = overlaps.iter().map(length).sum();
     let gap = gaps(events, marks.injected, marks.ended).into_iter().map(|gap| gap.until - gap.from).max();
     let after = |at: &u64| *at >= marks.injected;
+    let exits = || trial.replicas.iter().flat_map(|replica| &replica.exits);
     Figures {
         overlap_ms: millis(0, overlap),
         acts_beside: stale.iter().filter(|act| act.beside.is_some()).count(),
         stale_acts: stale.len(),
         gap_ms: millis(0, gap.unwrap_or(0)),
         recovered_ms: recovered(events, &stale, marks.healed).map(|at| millis(marks.healed, at)),
+        watched_ms: millis(marks.injected, marks.ended),
         terms: judge::terms(events).iter().filter(|term| after(&term.from)).count(),
         epochs_in_order: epochs_in_order(&trial.events),
-        exits: trial.replicas.iter().filter(|replica| replica.by_itself).count(),
-        panics: trial.replicas.iter().filter(|replica| replica.panicked).count(),
+        exits: exits().filter(|exit| exit.by_itself).count(),
+        panics: exits().filter(|exit| exit.is_a_panic()).count(),
         traffic: Traffic::of(&trial.replicas, marks.injected),
         lease_writes: trial.lease.iter().filter(|state| after(&state.at)).count(),
-        cpu_ms: trial.replicas.iter().filter_map(|replica| replica.cpu_ms).sum(),
+        cpu_ms: trial.replicas.iter().filter_map(cpu).sum(),
         rss: trial.replicas.iter().filter_map(|replica| replica.rss).max().unwrap_or(0),
+        rss_total: trial.replicas.iter().filter_map(|replica| replica.rss).sum(),
+        watches: trial.replicas.iter().filter(|replica| replica.requests.iter().any(|it| it.verb == "watch")).count(),
+        replicas: trial.replicas.len(),
     }
+}
+
+fn cpu(replica: &Replica) -> Option<u64> {
+    Some(replica.cpu_ms?.saturating_sub(replica.cpu_before_ms.unwrap_or(0)))
 }
 
 /// Whether it is the moment between a thaw and the line that says the end of a term, and nothing was done in it.

@@ -32,7 +32,7 @@ pub struct Trial {
     pub malformed: Vec<String>,
     /// Every state of the Lease.
     pub lease: Vec<LeaseState>,
-    /// Each replica, those that were started again included.
+    /// Each replica.
     pub replicas: Vec<Replica>,
     /// Why it shows nothing, if so: it could not be tried, or the fault did not reach the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,26 +90,42 @@ pub struct LeaseState {
     pub deleted: bool,
 }
 
-/// One process.
+/// One replica: what a pod is in a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replica {
     /// Its name.
     pub name: String,
-    /// How it ended, if it did.
-    pub exit: Option<String>,
-    /// Whether it ended without being asked to.
-    pub by_itself: bool,
-    /// Whether its standard error shows a panic.
-    pub panicked: bool,
-    /// The last lines of its standard error.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub stderr: String,
+    /// Each end of a process of that name: that of the last one, if it has ended, comes last.
+    pub exits: Vec<Exit>,
+    /// The processor time that it had used when the fault came, in milliseconds; none if it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_before_ms: Option<u64>,
     /// The processor time that it used, in milliseconds; none if it has ended.
     pub cpu_ms: Option<u64>,
     /// Its resident memory, in bytes; none if it has ended.
     pub rss: Option<u64>,
     /// Its requests, in the order of arrival.
     pub requests: Vec<Request>,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// How it ended.
+    pub status: String,
+    /// Whether nobody had asked it to.
+    pub by_itself: bool,
+    /// The last lines of its standard error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+impl Exit {
+    /// Whether it panicked.
+    #[must_use]
+    pub fn is_a_panic(&self) -> bool {
+        self.stderr.contains("panicked at")
+    }
 }
 
 /// One request.

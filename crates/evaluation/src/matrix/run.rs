@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use still_leading_testbed::{ApiServer, Timings};
 use tokio::sync::Semaphore;
 
-use super::fault::{Fault, Start};
+use super::fault::Fault;
 use super::judge::{Judgement, judge};
 use super::record::Trial;
 use super::store::Store;
@@ -66,9 +66,9 @@ impl Order<'_> {
 
     /// How much of the machine a job takes, where a fleet of three is one.
     fn weight(&self, job: &Job) -> usize {
-        let needs = self.faults[job.fault].needs();
-        let fleets = job.subjects.len() * if needs.start == Start::Nobody { 8 } else { 1 };
-        (fleets + if needs.own_server { 3 } else { 0 }).min(self.parallel)
+        let fault = &self.faults[job.fault];
+        let server = if fault.needs().own_server { 3 } else { 0 };
+        (job.subjects.len() * fault.weight() + server).min(self.parallel)
     }
 }
 

@@ -38,12 +38,25 @@ pub struct Scene<'a> {
     pub subject: Subject,
     /// The clock of the one replica whose clock can be set, and which that is.
     pub clock: Option<Clock>,
+    /// The processor time that each replica had used when the fault came.
+    pub cpu_before: Vec<Option<Duration>>,
     /// Who was asked or forced to end. What ends otherwise has ended by itself.
     asked: BTreeSet<usize>,
-    /// When what has ended is to be started again; none once that was done.
-    restarts: BTreeMap<usize, Option<Instant>>,
-    /// How often the container of a replica was started again, by its present replica.
-    starts: BTreeMap<usize, u32>,
+    /// When what has ended is to be started again.
+    restarts: BTreeMap<usize, Instant>,
+    /// What has ended by itself and was started again.
+    pub exits: Vec<Exit>,
+}
+
+/// The end of a process that was started again.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    /// Whose.
+    pub index: usize,
+    /// How it ended.
+    pub status: String,
+    /// The last lines of its standard error.
+    pub stderr: String,
 }
 
 impl<'a> Scene<'a> {
@@ -60,8 +73,8 @@ impl<'a> Scene<'a> {
         };
         let fleet = Fleet::start(server, FleetOptions { replicas: 0, ..options }).await?;
         let clock = needs.clock.map(|_| Clock::new()).transpose()?;
-        let (asked, restarts, starts) = Default::default();
-        let mut scene = Self { server, fleet, leader: 0, timings, subject, clock, asked, restarts, starts };
+        let (cpu_before, asked, restarts, exits) = Default::default();
+        let mut scene = Self { server, fleet, leader: 0, timings, subject, clock, cpu_before, asked, restarts, exits };
         for index in 0..replicas {
             let extra = match (&scene.clock, needs.clock) {
                 (Some(clock), Some(of)) if of == index => Extra { env: clock.env(), ..Extra::default() },
@@ -117,24 +130,22 @@ impl<'a> Scene<'a> {
         self.fleet.history().wait_for(LONG, |events| (so_far(events) >= count).then_some(())).await
     }
 
-    /// What a kubelet does: a container that has ended is started again, at once and later after a while, in the same pod, so
-    /// with the same way to the API server.
+    /// What a kubelet does: a container that has ended is started again, at once and later after a while, in the same pod.
     async fn tend(&mut self) -> Result<()> {
         for index in 0..self.fleet.len() {
-            let ended = self.fleet.replica(index).exit_status().is_some() && !self.asked.contains(&index);
-            if ended && !self.restarts.contains_key(&index) {
-                let before = self.starts.get(&index).copied().unwrap_or(0);
-                let wait = if before == 0 { Duration::ZERO } else { BACKOFF * before };
-                self.restarts.insert(index, Some(Instant::now() + wait));
+            let replica = self.fleet.replica(index);
+            let Some(status) = replica.exit_status() else { continue };
+            if self.asked.contains(&index) {
+                continue;
             }
-        }
-        let is_due = |at: &Option<Instant>| at.is_some_and(|at| at <= Instant::now());
-        let due: Vec<usize> = self.restarts.iter().filter(|(_, at)| is_due(at)).map(|(index, _)| *index).collect();
-        for index in due {
-            self.restarts.insert(index, None);
-            let mode = self.fleet.proxy(index).mode();
-            let new = self.fleet.start_replica_with(self.server, Extra { mode, ..Extra::default() }).await?;
-            self.starts.insert(new, self.starts.get(&index).copied().unwrap_or(0) + 1);
+            let before = self.exits.iter().filter(|exit| exit.index == index).count();
+            let due = *self.restarts.entry(index).or_insert_with(|| Instant::now() + BACKOFF * before as u32);
+            if due <= Instant::now() {
+                let (status, stderr) = (status.to_string(), replica.stderr());
+                self.exits.push(Exit { index, status, stderr });
+                self.restarts.remove(&index);
+                self.fleet.restart_replica(index)?;
+            }
         }
         Ok(())
     }
@@ -148,6 +159,11 @@ impl<'a> Scene<'a> {
     #[must_use]
     pub fn was_asked_to_end(&self, index: usize) -> bool {
         self.asked.contains(&index)
+    }
+
+    /// Notes what the replicas have cost so far.
+    pub fn note_cpu_time(&mut self) {
+        self.cpu_before = (0..self.fleet.len()).map(|index| self.fleet.replica(index).cpu_time()).collect();
     }
 
     /// Notes in the history that something was done to the scene.
@@ -168,7 +184,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Opens every way to the API server, also those of replicas that have been started since.
+    /// Opens every way to the API server.
     pub fn open_all(&self) {
         self.set_modes(&(0..self.fleet.len()).collect::<Vec<_>>(), Mode::Pass);
     }

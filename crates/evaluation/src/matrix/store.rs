@@ -124,13 +124,8 @@ impl Store {
     /// It cannot be written.
     pub fn add(&self, trial: &Trial) -> Result<PathBuf> {
         let path = self.path(&trial.subject, &trial.fault, trial.number);
-        let failed = || format!("writing {}", path.display());
-        fs::create_dir_all(path.parent().unwrap_or(&self.dir)).with_context(failed)?;
-        let new = path.with_extension("new");
-        let mut file = GzEncoder::new(BufWriter::new(File::create(&new).with_context(failed)?), Compression::best());
-        serde_json::to_writer(&mut file, trial)?;
-        file.finish().and_then(|mut file| file.flush()).with_context(failed)?;
-        fs::rename(&new, &path).with_context(failed)?;
+        fs::create_dir_all(path.parent().unwrap_or(&self.dir)).with_context(|| format!("making {}", path.display()))?;
+        write(&path, trial)?;
         Ok(path)
     }
 
@@ -157,6 +152,19 @@ impl Store {
     fn trials(&self) -> PathBuf {
         self.dir.join("trials")
     }
+}
+
+/// Writes one trial, whole or not at all.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(path: &Path, trial: &Trial) -> Result<()> {
+    let failed = || format!("writing {}", path.display());
+    let new = path.with_extension("new");
+    let mut file = GzEncoder::new(BufWriter::new(File::create(&new).with_context(failed)?), Compression::best());
+    serde_json::to_writer(&mut file, trial)?;
+    file.finish().and_then(|mut file| file.flush()).with_context(failed)?;
+    fs::rename(&new, path).with_context(failed)
 }
 
 /// Reads one trial.

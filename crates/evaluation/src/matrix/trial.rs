@@ -10,7 +10,7 @@ use still_leading_testbed::{ApiServer, FleetOptions, ServerKind, Timings};
 use tokio::time::timeout;
 
 use super::fault::{Fault, Start};
-use super::record::{LeaseState, Line, Marks, Millis, Replica, Request, Trial};
+use super::record::{Exit, LeaseState, Line, Marks, Millis, Replica, Request, Trial};
 use super::scene::{Scene, TICK};
 use super::subject::Subject;
 use crate::stats::phase;
@@ -106,6 +106,7 @@ async fn set_up<'a>(server: &'a ApiServer, plan: &Plan<'_>, subject: Subject, pr
 
 async fn go_through(server: &ApiServer, plan: &Plan<'_>, scenes: &mut [Scene<'_>]) -> Result<Marks> {
     let fault = plan.fault;
+    scenes.iter_mut().for_each(Scene::note_cpu_time);
     let injected = now();
     scenes.iter().for_each(|scene| scene.note("the fault comes"));
     fault.strike(server).await?;
@@ -172,17 +173,27 @@ fn replica(scene: &Scene<'_>, index: usize, start: u64) -> Replica {
         lease: request.path.contains("/leases"),
         status: request.status,
     });
-    let (exit, stderr) = (replica.exit_status(), replica.stderr());
+    let earlier = scene.exits.iter().filter(|exit| exit.index == index);
+    let mut exits: Vec<Exit> = earlier
+        .map(|exit| Exit { status: exit.status.clone(), by_itself: true, stderr: exit.stderr.clone() })
+        .collect();
+    exits.extend(replica.exit_status().map(|status| Exit {
+        status: status.to_string(),
+        by_itself: !scene.was_asked_to_end(index),
+        stderr: replica.stderr(),
+    }));
     Replica {
         name: replica.name().to_owned(),
-        by_itself: exit.is_some() && !scene.was_asked_to_end(index),
-        exit: exit.map(|status| status.to_string()),
-        panicked: stderr.contains("panicked at"),
-        stderr,
-        cpu_ms: replica.cpu_time().and_then(|time| u64::try_from(time.as_millis()).ok()),
+        exits,
+        cpu_before_ms: scene.cpu_before.get(index).copied().flatten().map(as_millis),
+        cpu_ms: replica.cpu_time().map(as_millis),
         rss: replica.rss_bytes(),
         requests: requests.collect(),
     }
+}
+
+fn as_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Plan<'_> {

@@ -36,6 +36,14 @@ pub enum Command {
         #[arg(long)]
         only_show: bool,
     },
+    /// Take runs into docs/runs/matrix.json, and write the pages that are made of it
+    Report {
+        /// The folders of the runs; none writes the pages anew
+        dirs: Vec<PathBuf>,
+        /// Write nothing; fail if a page is not what the record says
+        #[arg(long, conflicts_with = "dirs")]
+        check: bool,
+    },
     /// List subjects and faults
     List,
 }

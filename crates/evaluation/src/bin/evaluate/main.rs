@@ -1,6 +1,7 @@
 //! `cargo evaluate`: puts subjects under faults, judges what was recorded, and repeats single trials.
 
 mod args;
+mod report;
 mod show;
 
 use std::path::Path;
@@ -32,6 +33,8 @@ async fn main() -> Result<ExitCode> {
         Command::Run(args) => run_order(args).await,
         Command::Judge { dir } => judge_again(&dir),
         Command::Replay { trial, only_show } => replay(&trial, only_show).await,
+        Command::Report { check: true, .. } => report::check().map(|()| ExitCode::SUCCESS),
+        Command::Report { dirs, .. } => report::write(&dirs).map(|()| ExitCode::SUCCESS),
         Command::List => {
             show::list();
             Ok(ExitCode::SUCCESS)

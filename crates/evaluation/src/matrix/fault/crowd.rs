@@ -34,6 +34,10 @@ impl Fault for Crowd {
         Needs { start: Start::Nobody, ..Needs::default() }
     }
 
+    fn weight(&self) -> usize {
+        self.candidates.div_ceil(3)
+    }
+
     fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
         let path = options.variant.install_yaml();
         let mut objects = manifests::parse(&std::fs::read_to_string(path)?)?;

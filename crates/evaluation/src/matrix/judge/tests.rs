@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::matrix::record::{Marks, Millis, Replica, Request};
+use crate::matrix::record::{Exit, Marks, Millis, Replica, Request};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -125,12 +125,11 @@ fn the_acts_of_a_former_leader_are_no_recovery() {
 #[test]
 fn too_many_requests_in_a_second_and_panics_are_bad_manners() {
     let request = |at: u64| Request { at: 2 * SECOND + at, verb: "get".to_owned(), lease: true, status: Some(409) };
+    let panic = || Exit { status: "101".to_owned(), by_itself: true, stderr: "thread 'main' panicked at x".to_owned() };
     let replica = |requests: Vec<Request>, panicked: bool| Replica {
         name: "a".to_owned(),
-        exit: None,
-        by_itself: panicked,
-        panicked,
-        stderr: String::new(),
+        exits: panicked.then(panic).into_iter().collect(),
+        cpu_before_ms: None,
         cpu_ms: None,
         rss: None,
         requests,

@@ -1,0 +1,41 @@
+//! Nothing happens: what an election costs while nothing goes wrong, with few replicas and with many.
+
+use std::time::Duration;
+
+use still_leading_testbed::Timings;
+
+use super::{Fault, Needs, Start};
+
+/// So long it is measured: many renewals at any timings that are tried.
+const WINDOW: Duration = Duration::from_secs(60);
+
+pub(super) fn all() -> Vec<Box<dyn Fault>> {
+    [3, 30, 100].into_iter().map(|replicas| Box::new(Rest { replicas }) as Box<dyn Fault>).collect()
+}
+
+#[derive(Debug)]
+struct Rest {
+    replicas: usize,
+}
+
+impl Fault for Rest {
+    fn name(&self) -> String {
+        format!("rest-{}", self.replicas)
+    }
+
+    fn what(&self) -> String {
+        format!("Nothing happens to {} replicas for a minute.", self.replicas)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { start: Start::Led { replicas: self.replicas }, ..Needs::default() }
+    }
+
+    fn weight(&self) -> usize {
+        self.replicas.div_ceil(3)
+    }
+
+    fn lasts(&self, _: Timings) -> Duration {
+        WINDOW
+    }
+}
