@@ -39,6 +39,7 @@ controller *ARGS: control-plane
     cargo run --quiet --release --package still-leading-evaluation --bin controller -- {{ ARGS }}
 
 # Four minutes a variant, and as many to build it the first time; --help says what is done, and to which cluster.
+# `just e2e single` tries one replica under each setting instead (twenty minutes).
 # Deploy variants on the current cluster, break what can break there, and take them away again
 e2e *VARIANTS:
     cargo run --quiet --package still-leading-evaluation --bin e2e -- {{ VARIANTS }}

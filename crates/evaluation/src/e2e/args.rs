@@ -72,7 +72,7 @@ pub struct Args {
 /// What can be tried instead of variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Other {
-    /// One replica of native under each setting for one, with the election and without (half an hour)
+    /// One replica of native under each setting for one, with the election and without (twenty minutes with three trials)
     ///
     /// Rolls it out anew, deletes it, drains its node and cuts it off, and counts for how long two lead at once.
     Single,
