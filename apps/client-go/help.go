@@ -28,6 +28,8 @@ Durations are written like 15s, 500ms or 1m30s. The relations lease duration > r
 The cluster is the one this process runs in, otherwise the one that KUBECONFIG or ~/.kube/config names.
 
 Exit codes: 0 after a shutdown that was asked for, 1 when the election failed, or the work did, or did not stop in time (the last line says why), 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.
+
+docs/troubleshooting.md of still-leading says what the lines of the log mean, and what to do.
 `
 
 // helpText is made from the flags themselves, so that it cannot leave one out. Its lines have at most width columns.

@@ -25,7 +25,9 @@ checked at start. The lease duration is how long nobody leads after a crash; wha
 what work that is slow to stop, or a clock that is slow, may cost before two replicas could act at once.
 
 Exit codes: 0 after a shutdown that was asked for, 1 when the election failed, or the work did, or did not stop in time \
-(the last line says why), 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.";
+(the last line says why), 2 for a flag that cannot be used, 130 or 143 after a second SIGINT or SIGTERM.
+
+docs/troubleshooting.md of still-leading says what the lines of the log mean, and what to do.";
 
 /// The commit, where the build says which: the Dockerfile does with `--build-arg COMMIT=…`. A build needs no Git,
 /// and a copied folder has none.

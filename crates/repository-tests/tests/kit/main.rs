@@ -8,6 +8,7 @@ mod accepted;
 mod admission;
 mod belonging;
 mod case;
+mod checklist;
 mod fencing;
 mod findings;
 mod kubectl;
@@ -126,6 +127,16 @@ fn layered_cases() -> Vec<Case> {
             name: "rendered::what_the_operator_reads_gets_the_label_of_its_release",
             needs: &[Need::Kubectl],
             run: Run::Once(layered::gets_the_label_of_a_release),
+        },
+        Case {
+            name: "rendered::the_checklist_of_the_page_does_what_its_rows_say",
+            needs: &[Need::Kubectl],
+            run: Run::Once(checklist::does_what_its_rows_say),
+        },
+        Case {
+            name: "real::the_checklist_of_the_page_is_accepted",
+            needs: &[Need::Kubectl, Need::RealServer],
+            run: Run::Once(|world| world.run(checklist::is_accepted(world))),
         },
     ]
 }
