@@ -33,6 +33,18 @@ handover *ARGS: control-plane
 footprint *ARGS: control-plane
     cargo run --quiet --package still-leading-evaluation --bin footprint -- {{ ARGS }}
 
+# Every election under every fault, on a real kube-apiserver: an hour and a half on two cores, and longer the first time, for
+# the release builds. An interrupted run goes on where it was. `just matrix` writes the pages.
+# The fault matrix: all trials into target/evaluation
+evaluate: control-plane
+    cargo evaluate run --release --real --controls --trials 5 --out target/evaluation/5-3-1
+    cargo evaluate run --release --real --timings 15/10/2 --fault sigterm,sigkill --trials 20 --out target/evaluation/15-10-2
+
+# Take the trials of `just evaluate` into docs/runs/, and write the pages of the matrix
+matrix *DIRS="target/evaluation/5-3-1 target/evaluation/15-10-2":
+    cargo evaluate report {{ DIRS }}
+    cargo run --quiet --package still-leading-evaluation --bin comparison
+
 # Half an hour on two cores, release builds included; docs/controller-measured.md says what it is about.
 # The example controller under faults, and the same in Go: the record in docs/runs/ and the tables of its page
 controller *ARGS: control-plane

@@ -58,8 +58,14 @@ fn pages(summary: &Summary) -> Vec<(PathBuf, String)> {
     let page = |fault: &dyn still_leading_evaluation::matrix::fault::Fault| {
         (Path::new(PAGES).join(format!("{}.md", fault.name())), page(summary, fault))
     };
-    let pages = faults().iter().map(|fault| page(fault.as_ref())).collect::<Vec<_>>();
-    pages.into_iter().chain([(PathBuf::from(HEAT), picture(summary))]).collect()
+    let all = faults();
+    // A fault that nobody was put under yet has no page.
+    let tried = all.iter().filter(|fault| summary.cells.iter().any(|cell| cell.fault == fault.name()));
+    let mut pages: Vec<(PathBuf, String)> = tried.map(|fault| page(fault.as_ref())).collect();
+    if !pages.is_empty() {
+        pages.push((PathBuf::from(HEAT), picture(summary)));
+    }
+    pages
 }
 
 fn keep(trial: &Trial) -> Result<()> {
