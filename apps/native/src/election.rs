@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use kube::Config;
-use still_leading::{Attempt, Elector, Identity};
+use still_leading::{Access, Attempt, Elector, Identity};
 use tokio::select;
 use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
@@ -79,14 +78,14 @@ impl Term {
 }
 
 /// What the library makes its client of: it does so itself, because the client lives on the elector's own thread.
-pub struct Client(Config);
+pub struct Client(Access);
 
 /// A client of the lease's own.
 ///
 /// # Errors
 /// None here: [`run`] says if the configuration cannot be used.
-pub fn client(config: Config) -> Result<Client> {
-    Ok(Client(config))
+pub fn client(access: Access) -> Result<Client> {
+    Ok(Client(access))
 }
 
 /// Contends for the Lease until `release` is cancelled, then gives it up and returns. Cancel it only after the work has

@@ -3,7 +3,7 @@
 mod election;
 
 use anyhow::{Context, Result};
-use kube::Config;
+use still_leading::Access;
 use still_leading_scaffold::{self as scaffold, App, Election};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,9 @@ async fn run() -> Result<()> {
     if !app.args.enable_leader_election {
         return app.lead_for_life().await;
     }
-    let config = Config::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)")?;
-    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let access = async { Access::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)") };
+    let Some(access) = app.connect(access).await? else { return Ok(()) };
+    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| access.default_namespace().to_owned());
     let lease = Some(format!("{namespace}/{}", app.args.lease_name));
     let params = Params {
         namespace,
@@ -33,7 +34,7 @@ async fn run() -> Result<()> {
         retry_period: app.args.retry_period,
         on_attempt: app.metrics.on_attempt(),
     };
-    let client = election::client(config)?;
+    let client = election::client(access.noting_in(&app.lockout))?;
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
     let task = tokio::spawn(election::run(client, params, publish, release.clone()));

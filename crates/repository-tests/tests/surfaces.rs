@@ -47,8 +47,9 @@ impl Surface {
         self.looks.entry(name.to_string()).or_default().splice(0..0, looks);
     }
 
-    /// The library makes its client itself, so its adapter has a type of this name of its own.
+    /// The library makes its client itself and of an `Access`, so its adapter has a type and a function of these names of its own.
     fn without_own_client(mut self) -> Self {
+        self.looks.remove("client");
         self.names.retain(|name| name != "Client");
         self.looks.remove("Client");
         self
@@ -94,7 +95,10 @@ fn every_template_has_the_surface_of_native() {
     assert_eq!(native.names, ["Params", "Status", "Term", "client", "run"]);
     let others = Variant::ALL.iter().filter(|variant| ![Variant::Native, Variant::ClientGo].contains(variant));
     for variant in others {
-        assert_eq!(surface(&read(*variant)), native, "{variant}");
+        let surface = surface(&read(*variant));
+        let client = surface.looks.get("client").map(Vec::as_slice);
+        assert_eq!(client, Some(&["fn client (config : Config) -> Result < Client >".to_owned()][..]), "{variant}");
+        assert_eq!(surface.without_own_client(), native, "{variant}");
     }
 }
 

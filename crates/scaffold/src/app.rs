@@ -11,21 +11,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use still_leading::{End, LeadError, Limits};
+use still_leading::{End, LeadError, Limits, Lockout};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::select;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::work::{self, Work};
-use crate::{Args, Metrics, Status, Term, http, logs, signals};
+use crate::{Args, Metrics, Status, Term, connect, http, logs, signals};
 
 /// So long the process waits for last words after the release.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often it looks whether the API server has locked this replica out.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The kubelet sets it in every container, also where `enableServiceLinks` is off.
 const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
@@ -41,6 +44,8 @@ pub struct App<F = work::Flags> {
     pub identity: String,
     /// The metrics, for the variant to report its requests to.
     pub metrics: Metrics,
+    /// Whether the API server lets this replica in: for the variant to have its client's answers noted.
+    pub lockout: Lockout,
     /// Tasks that have a last word to say when the lease is released already. The process waits a second for them.
     pub last_words: TaskTracker,
     shutdown: CancellationToken,
@@ -102,7 +107,8 @@ impl<F: clap::Args> App<F> {
         logs::init(args.log_format, &identity)?;
         let metrics = Metrics::new(&args.lease_name);
         let (shutdown, workers) = (signals::shutdown_token()?, Workers::start()?);
-        Ok(Self { args, flags, identity, metrics, last_words: TaskTracker::new(), shutdown, workers })
+        let (lockout, last_words) = (Lockout::default(), TaskTracker::new());
+        Ok(Self { args, flags, identity, metrics, lockout, last_words, shutdown, workers })
     }
 
     /// Where the work and HTTP run. Tasks that go on for as long as the process lives belong there as well.
@@ -114,6 +120,15 @@ impl<F: clap::Args> App<F> {
     /// Completes once a signal asks to stop: for whatever waits before the work.
     pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<F> {
         self.shutdown.clone().cancelled_owned()
+    }
+
+    /// Waits for what has to be there before the election, such as the credentials, for a minute, or five at a terminal. `None` if
+    /// a signal asks to stop meanwhile.
+    ///
+    /// # Errors
+    /// Those of `connect`, or it has taken too long.
+    pub async fn connect<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+        connect::unless(self.shutdown(), connect).await
     }
 
     /// Runs without an election: this replica leads until it is told to stop.
@@ -146,12 +161,16 @@ impl<F: clap::Args> App<F> {
     where
         S: Send + Sync + 'static,
     {
-        let Self { args, identity, metrics, last_words, shutdown, workers, .. } = self;
+        let Self { args, identity, metrics, lockout, last_words, shutdown, workers, .. } = self;
         let Election { lease, beliefs, view, mut task, release } = election;
         let believed = beliefs.clone();
         let status: Arc<dyn Fn() -> Status + Send + Sync> = Arc::new(move || view(&believed.borrow()));
+        let of_client = lockout.clone();
+        let locked_out: Arc<dyn Fn() -> Option<String> + Send + Sync> =
+            Arc::new(move || of_client.reason(args.renew_deadline));
         if let Some(address) = args.listen.0 {
-            let state = http::State { identity: identity.clone(), status, metrics: metrics.clone() };
+            let (identity, metrics) = (identity.clone(), metrics.clone());
+            let state = http::State { identity, status, locked_out: Arc::clone(&locked_out), metrics };
             let served = workers.handle().spawn(http::serve(address, state)).await;
             if let Err(error) = served.map_err(Into::into).flatten() {
                 // The elector may have acquired the lease meanwhile, and no work will ever run.
@@ -160,6 +179,7 @@ impl<F: clap::Args> App<F> {
                 return Err(error);
             }
         }
+        tokio::spawn(report_lockout(locked_out, metrics.clone()));
         tokio::spawn(report_leaders(beliefs.clone(), view, metrics));
         if lease.is_some() {
             tokio::spawn(say_if_never_ready(beliefs.clone(), view, args.lease_duration * 2));
@@ -270,6 +290,20 @@ async fn report_leaders<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Stat
         if beliefs.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Logs that the API server does not let this replica in, once each time that it begins.
+async fn report_lockout(locked_out: Arc<dyn Fn() -> Option<String> + Send + Sync>, metrics: Metrics) {
+    let mut known = false;
+    loop {
+        let reason = locked_out();
+        metrics.locked_out(reason.is_some());
+        if let Some(reason) = reason.as_ref().filter(|_| !known) {
+            error!(reason, "locked out of the API server");
+        }
+        known = reason.is_some();
+        sleep(LOOK_AFTER).await;
     }
 }
 

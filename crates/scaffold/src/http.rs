@@ -1,8 +1,10 @@
 //! What a replica answers over HTTP.
 //!
 //! A standby is healthy and ready: were readiness leadership, rollouts would wait for ever. Neither answer depends on
-//! the API server being up, or an outage of it would restart every replica at once.
+//! the API server being up, or an outage of it would restart every replica at once. Only a replica that is refused for long is not
+//! healthy: a new start reads the credentials anew.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct State {
     pub identity: String,
     /// What the elector believes at this moment.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// Why the API server does not let this replica in, if that has lasted for so long that a restart may mend it.
+    pub locked_out: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
 }
@@ -88,10 +92,13 @@ pub fn router(state: State) -> Router {
 
 /// Fails when the elector still holds a term that is over: it should have noticed, so something keeps it from running.
 /// A dead elector needs no answer here, the process ends with it.
-async fn healthz(extract::State(state): extract::State<State>) -> (StatusCode, &'static str) {
-    match (state.status)().term {
-        Some(term) if !term.may_act() => (StatusCode::SERVICE_UNAVAILABLE, "the elector holds a term that is over\n"),
-        _ => (StatusCode::OK, "ok\n"),
+async fn healthz(extract::State(state): extract::State<State>) -> (StatusCode, Cow<'static, str>) {
+    if (state.status)().term.is_some_and(|term| !term.may_act()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the elector holds a term that is over\n".into());
+    }
+    match (state.locked_out)() {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("locked out of the API server: {reason}\n").into()),
+        None => (StatusCode::OK, "ok\n".into()),
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Metrics {
     registry: Arc<RwLock<Registry>>,
     enabled: Gauge,
     master_status: Gauge,
+    locked_out: Gauge,
     validity: Gauge<f64, AtomicU64>,
     transitions: Counter,
     renew: Histogram,
@@ -39,6 +40,12 @@ impl Metrics {
         );
         let master_status = Gauge::default();
         registry.register("leader_election_master_status", "1 if this replica leads, 0 if not", master_status.clone());
+        let locked_out = Gauge::default();
+        registry.register(
+            "leader_election_locked_out",
+            "1 if the API server has refused this replica for so long that it should be restarted, 0 if not",
+            locked_out.clone(),
+        );
         let validity = Gauge::default();
         registry.register_with_unit(
             "leader_election_validity",
@@ -72,7 +79,7 @@ impl Metrics {
             logs::dropped_lines(),
         );
         let registry = Arc::new(RwLock::new(registry));
-        Self { registry, enabled, master_status, validity, transitions, renew, failed_attempts }
+        Self { registry, enabled, master_status, locked_out, validity, transitions, renew, failed_attempts }
     }
 
     /// Adds a metric of the work. Its name is without the suffix that its kind has, such as `_total`.
@@ -104,6 +111,11 @@ impl Metrics {
     /// Tells that there is no election.
     pub(crate) fn election_is_off(&self) {
         self.enabled.set(0);
+    }
+
+    /// Tells whether the API server has locked this replica out.
+    pub(crate) fn locked_out(&self, is_locked_out: bool) {
+        self.locked_out.set(i64::from(is_locked_out));
     }
 
     pub(crate) fn leader_changed(&self) {

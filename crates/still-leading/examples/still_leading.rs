@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use still_leading::{Config, Elector, Term, shutdown_signal};
+use still_leading::{Access, Config, Elector, Term, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         identity: std::env::var("POD_NAME")?.into(),
         ..Config::default()
     };
-    let elector = Elector::new(kube::Config::infer().await?, config)?;
+    let elector = Elector::new(Access::infer().await?, config)?;
     // Once for each term. Returns after SIGTERM, when the work has ended and the Lease is released.
     let end = elector.lead(shutdown_signal(), work).await?;
     tracing::info!(?end, "exiting");

@@ -16,10 +16,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::dispatcher::{self, Dispatch};
 
+use crate::access::{Access, AccessError, Say};
 use crate::clock::BootClock;
 use crate::config::{Config, InvalidConfig, OnOverstay};
 use crate::identity::Identity;
 use crate::lead::{self, End, LeadError, Limits, Phase, Terms};
+use crate::lockout::Lockout;
 use crate::report::{Note, Reporter};
 use crate::requests::Requests;
 use crate::status::Status;
@@ -40,10 +42,10 @@ const LAST_WORD_OF_OVERSTAY: Duration = Duration::from_millis(100);
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use still_leading::{Config, Elector, shutdown_signal};
+/// use still_leading::{Access, Config, Elector, shutdown_signal};
 ///
 /// let config = Config { lease: "my-controller".into(), identity: std::env::var("POD_NAME")?.into(), ..Config::default() };
-/// let elector = Elector::new(kube::Config::infer().await?, config)?;
+/// let elector = Elector::new(Access::infer().await?, config)?;
 /// let end = elector.lead(shutdown_signal(), |term| async move {
 ///     // Your work. It ends when this completes: the term is over, or a shutdown was asked for.
 ///     term.cancelled().await;
@@ -69,8 +71,8 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] InvalidConfig),
     /// The configuration of the client cannot be used.
-    #[error("building the client for the lease: {0}")]
-    Client(#[source] Box<kube::Error>),
+    #[error("the client for the lease: {0}")]
+    Client(#[source] AccessError),
     /// The operating system gives no thread.
     #[error("starting the elector: {0}")]
     Thread(#[source] io::Error),
@@ -80,31 +82,33 @@ impl Elector {
     /// An elector that does not contend yet.
     ///
     /// The client is the elector's own: no retries behind its back (`kube` would repeat a 429, 503 or 504 up to 15
-    /// times), and no connection pool that it shares with the work.
+    /// times), and no connection pool that it shares with the work. With an [`Access`] that was [inferred](Access::infer) it
+    /// keeps itself usable; with a `kube::Config` as far as that tells where its parts came from.
     ///
     /// # Errors
     /// A relation between the values of `config` is violated, the client cannot be built, or the operating system gives
     /// no thread.
-    pub fn new(mut kube: kube::Config, config: Config) -> Result<Self, Error> {
-        kube = on_its_own(kube, &config);
-        let namespace = config.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
-        Self::with_client(config, namespace, || Client::try_from(kube))
+    pub fn new(access: impl Into<Access>, config: Config) -> Result<Self, Error> {
+        let access = access.into();
+        let namespace = config.namespace.clone().unwrap_or_else(|| access.default_namespace().to_owned());
+        Self::with_client(config, namespace, |say| access.keep(say))
     }
 
     fn with_client(
         config: Config,
         namespace: String,
-        client: impl FnOnce() -> Result<Client, kube::Error>,
+        client: impl FnOnce(Say) -> Result<(Client, Lockout), AccessError>,
     ) -> Result<Self, Error> {
         config.check_in(Some(&namespace))?;
         let runtime = OwnRuntime::build().map_err(Error::Thread)?;
-        // The client starts tasks, which have to live on the elector's runtime.
-        let client = runtime.enter(client).map_err(|error| Error::Client(Box::new(error)))?;
         let repeat_after = config.lease_duration.saturating_mul(2);
         let reporter = Reporter::start(repeat_after, config.on_attempt.clone()).map_err(Error::Thread)?;
+        // The client starts tasks, which have to live on the elector's runtime.
+        let (client, lockout) = runtime.enter(|| client(say(&reporter))).map_err(Error::Client)?;
         let timing = config.timing();
         let lease = format!("{namespace}/{}", config.lease);
-        let requests = Requests::new(client, namespace, config.lease.clone(), timing, reporter.clone());
+        let name = config.lease.clone();
+        let requests = Requests::with_lockout(client, namespace, name, timing, reporter.clone(), lockout);
         let (publish, _) = watch::channel(Status::default());
         Ok(Self { config, lease, runtime, requests, reporter, publish })
     }
@@ -250,12 +254,12 @@ impl Elector {
     }
 }
 
-/// The client's configuration without anything that `kube` would do behind the elector's back.
-fn on_its_own(mut kube: kube::Config, config: &Config) -> kube::Config {
-    kube.default_retry = false;
-    // An attempt is bounded as a whole, too.
-    kube.connect_timeout = Some(config.renew_deadline / 2);
-    kube
+/// Logs what becomes of the credentials.
+fn say(reporter: &Reporter) -> Say {
+    let reporter = reporter.clone();
+    Say::new(move |news| {
+        reporter.note(news.map_or_else(|error| Note::CannotRenewAccess(error.to_string()), |()| Note::AccessRenewed))
+    })
 }
 
 /// An elector that contends, see [`Elector::start`]. Dropping it ends the term at once and leaves the Lease to expire.
@@ -294,16 +298,20 @@ impl Running {
     }
 }
 
-/// Logs each change of leader.
+/// Logs each change of leader, and when the API server has locked this replica out.
 async fn announce(mut status: watch::Receiver<Status>, reporter: &Reporter) {
-    let mut known = None;
+    let (mut known, mut is_locked_out) = (None, false);
     loop {
-        let leader = status.borrow_and_update().leader.clone();
+        let Status { leader, locked_out, .. } = status.borrow_and_update().clone();
         if leader != known {
             known.clone_from(&leader);
             if let Some(leader) = leader {
                 reporter.note(Note::NewLeader(leader));
             }
+        }
+        let was_locked_out = std::mem::replace(&mut is_locked_out, locked_out.is_some());
+        if let Some(reason) = locked_out.filter(|_| !was_locked_out) {
+            reporter.note(Note::LockedOut(reason));
         }
         if status.changed().await.is_err() {
             // The elector is gone, which others notice.
@@ -426,14 +434,6 @@ mod tests {
     fn kube() -> kube::Config {
         // The discard port of this machine: nobody answers there.
         kube::Config::new("http://127.0.0.1:9".parse().unwrap())
-    }
-
-    #[test]
-    fn nothing_is_repeated_behind_the_electors_back() {
-        assert!(kube().default_retry, "kube repeats unless it is told not to");
-        let own = on_its_own(kube(), &config());
-        assert!(!own.default_retry);
-        assert_eq!(own.connect_timeout, Some(Duration::from_secs(5)));
     }
 
     #[test]

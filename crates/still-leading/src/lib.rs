@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+#[cfg(feature = "kube")]
+mod access;
 mod bounded;
 #[cfg(feature = "kube")]
 mod clock;
@@ -15,6 +17,8 @@ mod identity;
 mod lead;
 #[cfg(feature = "kube")]
 mod lease;
+mod lockout;
+mod proxy;
 #[cfg(feature = "kube")]
 mod report;
 #[cfg(feature = "kube")]
@@ -27,6 +31,8 @@ mod status;
 mod term;
 
 #[cfg(feature = "kube")]
+pub use access::{Access, AccessError};
+#[cfg(feature = "kube")]
 pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
 #[cfg(feature = "kube")]
 pub use elector::{Elector, Error, ReleaseError, Running};
@@ -35,6 +41,8 @@ pub use identity::Identity;
 pub use lead::{End, LeadError, Limits, Phase, Terms, lead};
 #[cfg(feature = "kube")]
 pub use lease::Lost;
+pub use lockout::Lockout;
+pub use proxy::environment_proxy;
 #[cfg(unix)]
 pub use signal::shutdown_signal;
 #[cfg(feature = "kube")]

@@ -29,6 +29,11 @@ pub enum Note {
     Unreached,
     /// There is no Lease, and this account may not create one.
     CannotCreate(String),
+    /// The credentials, or another part of the configuration, were read anew.
+    AccessRenewed,
+    CannotRenewAccess(String),
+    /// The API server has not let this replica in for long, for this reason.
+    LockedOut(String),
     LostRace(String),
     /// The write was refused as if a race was lost, and nobody has written.
     RefusedWithoutRace,
@@ -160,8 +165,14 @@ struct Troubles {
 
 impl Troubles {
     fn are_news(&mut self, note: &Note, now: Instant) -> bool {
-        let is_trouble =
-            matches!(note, Note::CannotRead(_) | Note::CannotWrite(_) | Note::CannotWatch(_) | Note::CannotCreate(_));
+        let is_trouble = matches!(
+            note,
+            Note::CannotRead(_)
+                | Note::CannotWrite(_)
+                | Note::CannotWatch(_)
+                | Note::CannotCreate(_)
+                | Note::CannotRenewAccess(_)
+        );
         if !is_trouble {
             return true;
         }
@@ -187,6 +198,11 @@ fn log(note: &Note) {
             error,
             "the lease does not exist: apply it again, or grant `create` on it (in the kit, the component create-lease)"
         ),
+        Note::AccessRenewed => info!("the credentials were read anew"),
+        Note::CannotRenewAccess(error) => {
+            warn!(error, "cannot read the credentials anew, keeping those from before");
+        }
+        Note::LockedOut(reason) => error!(reason, "locked out of the API server"),
         Note::LostRace(error) => debug!(error, "lost a race for the lease"),
         Note::RefusedWithoutRace => warn!("the write was refused although nobody has written the lease"),
         Note::WatchStalled => warn!("the watch has stalled, starting another one"),

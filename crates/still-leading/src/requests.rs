@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Attempt;
 use crate::lease::{Event, Timing};
+use crate::lockout::Lockout;
 use crate::report::{Note, Reporter};
 use readable::Readable;
 
@@ -69,6 +70,7 @@ struct Inner {
     reporter: Reporter,
     /// How many requests in a row have reached nobody.
     unreached: AtomicU32,
+    lockout: Lockout,
 }
 
 impl Requests {
@@ -77,8 +79,28 @@ impl Requests {
     }
 
     /// Requests for the Lease `namespace/name` by this client.
+    #[cfg(any(test, feature = "internals"))]
     pub fn new(client: Client, namespace: String, name: String, timing: Timing, reporter: Reporter) -> Self {
-        Self { inner: Arc::new(Inner { client, namespace, name, timing, reporter, unreached: AtomicU32::new(0) }) }
+        Self::with_lockout(client, namespace, name, timing, reporter, Lockout::default())
+    }
+
+    /// As `new`, by a client that notes whether it is let in.
+    pub(crate) fn with_lockout(
+        client: Client,
+        namespace: String,
+        name: String,
+        timing: Timing,
+        reporter: Reporter,
+        lockout: Lockout,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner { client, namespace, name, timing, reporter, unreached: AtomicU32::new(0), lockout }),
+        }
+    }
+
+    /// What the API server says, if it has kept this replica out for so long that a restart may help.
+    pub(crate) fn locked_out(&self) -> Option<String> {
+        self.inner.lockout.reason(self.inner.timing.renew_deadline)
     }
 
     async fn bounded<T>(&self, request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -14,4 +14,8 @@ pub struct Status {
     pub term: Option<Term>,
     /// Why the last term ended.
     pub lost: Option<Lost>,
+    /// Why the API server does not let this replica in, if it has refused the credentials (401), or TLS has failed, for twelve
+    /// renew deadlines. Report the replica as not healthy then, so that the kubelet restarts it. An API server that is down or
+    /// unreachable is not a reason.
+    pub locked_out: Option<String>,
 }

@@ -24,7 +24,8 @@ mod warm;
 mod write;
 
 use anyhow::{Context, Result, bail};
-use kube::{Client, Config};
+use kube::Client;
+use still_leading::Access;
 use still_leading_scaffold::{self as scaffold, App, Election, Work};
 use tokio::select;
 use tokio::sync::watch;
@@ -44,11 +45,10 @@ async fn main() {
 
 async fn run() -> Result<()> {
     let app = App::<Flags>::start_with("controller")?;
-    let mut config = Config::infer().await.context("no cluster to work in (set KUBECONFIG, or run in a pod)")?;
-    // kube repeats a request that was answered with 429, 503 or 504, up to 15 times: a write would come late.
-    config.default_retry = false;
-    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = of_the_work(&app, &config)?;
+    let access = async { Access::infer().await.context("no cluster to work in (set KUBECONFIG, or run in a pod)") };
+    let Some(access) = app.connect(access).await? else { return Ok(()) };
+    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| access.default_namespace().to_owned());
+    let client = of_the_work(&app, &access)?;
     if app.flags.require_fencing {
         if !app.args.enable_leader_election {
             bail!("--require-fencing needs --enable-leader-election: without an election there is no epoch");
@@ -74,17 +74,17 @@ async fn run() -> Result<()> {
         on_attempt: app.metrics.on_attempt(),
     };
     // A client of its own: what the work does to its connections must not delay a renewal.
-    let client = election::client(config)?;
+    let client = election::client(access.noting_in(&app.lockout))?;
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
     let task = tokio::spawn(election::run(client, params, publish, release.clone()));
     app.work_while_leading(Election { lease, beliefs, view, task, release }, work).await
 }
 
-/// The client of the work. Its tasks live where the work does.
-fn of_the_work(app: &App<Flags>, config: &Config) -> Result<Client> {
+/// The client of the work. Its tasks live where the work does. It repeats nothing: a write would come late.
+fn of_the_work(app: &App<Flags>, access: &Access) -> Result<Client> {
     let _entered = app.workers().enter();
-    Client::try_from(config.clone()).context("the cluster's configuration cannot be used")
+    access.client().context("the cluster's configuration cannot be used")
 }
 
 /// What the leader does in each of its terms.

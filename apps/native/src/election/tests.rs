@@ -21,7 +21,7 @@ fn params() -> Params {
 
 fn unreachable() -> Client {
     // The discard port of this machine: nobody answers there.
-    client(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap()
+    client(kube::Config::new("http://127.0.0.1:9".parse().unwrap()).into()).unwrap()
 }
 
 #[tokio::test]

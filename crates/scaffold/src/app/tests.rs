@@ -12,7 +12,8 @@ fn app() -> App {
     let (args, flags) = Args::try_parse_for("test", ["still-leading-test", "--listen", ""]).unwrap();
     let (metrics, shutdown) = (Metrics::new("my-lease"), CancellationToken::new());
     let (identity, workers) = ("pod-0_1".to_owned(), Workers::Given(Handle::current()));
-    App { args, flags, identity, metrics, last_words: TaskTracker::new(), shutdown, workers }
+    let (lockout, last_words) = (Lockout::default(), TaskTracker::new());
+    App { args, flags, identity, metrics, lockout, last_words, shutdown, workers }
 }
 
 fn election(task: impl Future<Output = Result<()>> + Send + 'static, release: &CancellationToken) -> Election<Status> {

@@ -10,9 +10,14 @@ use super::*;
 use crate::Term;
 
 async fn ask(path: &str, status: Status) -> (StatusCode, String) {
+    ask_of(path, status, None).await
+}
+
+async fn ask_of(path: &str, status: Status, locked_out: Option<&'static str>) -> (StatusCode, String) {
     let state = State {
         identity: "pod-0_1".to_owned(),
         status: Arc::new(move || status.clone()),
+        locked_out: Arc::new(move || locked_out.map(str::to_owned)),
         metrics: Metrics::new("my-lease"),
     };
     let request = Request::get(path).body(Body::empty()).unwrap();
@@ -52,6 +57,16 @@ async fn a_replica_that_never_saw_the_lease_is_healthy_but_not_ready() {
 async fn a_term_that_is_over_but_still_believed_in_is_unhealthy() {
     assert_eq!(ask("/healthz", leading(Duration::from_secs(1))).await.0, StatusCode::OK);
     assert_eq!(ask("/healthz", leading(Duration::ZERO)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_locked_out_is_unhealthy_with_the_reason_and_answers_the_rest_as_before() {
+    let (code, body) = ask_of("/healthz", standing_by(), Some("401 for long")).await;
+    assert_eq!(
+        (code, body.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "locked out of the API server: 401 for long\n")
+    );
+    assert_eq!(ask_of("/readyz", standing_by(), Some("401 for long")).await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -187,16 +187,19 @@ impl Driver {
         let of = |term: Option<&Term>| term.map(Term::epoch);
         let term = self.term.as_ref().map(|(_, term)| term);
         let (synced, leader) = (self.state.has_seen_lease(), self.state.holder());
+        let locked_out = self.requests.locked_out();
         self.publish.send_if_modified(|status| {
             let is_same_term = match (&status.term, term) {
                 (Some(before), Some(now)) => before.is_same_as(now),
                 (before, now) => of(before.as_ref()) == of(now),
             };
-            if is_same_term && status.synced == synced && status.leader.as_deref() == leader {
+            // What it says may vary. Since when it says so does not.
+            let is_as_locked_out = status.locked_out.is_some() == locked_out.is_some();
+            if is_same_term && is_as_locked_out && status.synced == synced && status.leader.as_deref() == leader {
                 return false;
             }
             let (leader, lost) = (leader.map(str::to_owned), self.state.lost().cloned());
-            *status = Status { synced, leader, term: term.cloned(), lost };
+            *status = Status { synced, leader, term: term.cloned(), lost, locked_out };
             true
         });
         self.say();

@@ -9,7 +9,9 @@ use tokio::sync::oneshot;
 
 use super::said::Lines;
 use super::*;
+use crate::access::{AccessError, Say};
 use crate::elector::{Elector, Error, Running as PublicRunning};
+use crate::lockout::Lockout;
 use crate::{Config, End, LeadError, OnOverstay};
 
 /// Two seconds, and half a second after the term.
@@ -27,11 +29,11 @@ fn short() -> Config {
 
 fn elector(api: &FakeApi, config: Config) -> Elector {
     let api = api.clone();
-    Elector::with_client(config, "default".to_owned(), move || Ok(api.client())).unwrap()
+    Elector::with_client(config, "default".to_owned(), move |_| Ok((api.client(), Lockout::default()))).unwrap()
 }
 
-fn broken_client() -> Result<Client, kube::Error> {
-    Err(kube::Error::Service("the CA is no PEM".into()))
+fn broken_client(_: Say) -> Result<(Client, Lockout), AccessError> {
+    Err(AccessError::Client(Box::new(kube::Error::Service("the CA is no PEM".into()))))
 }
 
 #[tokio::test]
