@@ -1,9 +1,9 @@
 //! Three replicas, one leader, with `kube-leader-election`.
 
+mod connect;
 mod election;
 
-use anyhow::{Context, Result};
-use kube::Config;
+use anyhow::Result;
 use still_leading_scaffold::{self as scaffold, App, Election};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,9 @@ async fn run() -> Result<()> {
     if !app.args.enable_leader_election {
         return app.lead_for_life().await;
     }
-    let config = Config::infer().await.context("no cluster to elect in (set KUBECONFIG, or run in a pod)")?;
-    let namespace = app.args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let connected = app.connect(connect::connect(app.lockout.clone())).await?;
+    let Some((client, default_namespace)) = connected else { return Ok(()) };
+    let namespace = app.args.lease_namespace.clone().unwrap_or(default_namespace);
     let lease = Some(format!("{namespace}/{}", app.args.lease_name));
     let params = Params {
         namespace,
@@ -33,7 +34,6 @@ async fn run() -> Result<()> {
         retry_period: app.args.retry_period,
         on_attempt: app.metrics.on_attempt(),
     };
-    let client = election::client(config)?;
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
     let task = tokio::spawn(election::run(client, params, publish, release.clone()));

@@ -12,7 +12,7 @@
 //! | [`Status`], [`Term`] | leadership as a deadline, not a boolean |
 //! | [`work`] | asking before each act, stopping when the term ends |
 //! | [`App`] | the order of a shutdown |
-//! | [`Watched`], [`Lockout`] | noticing that the API server does not let this replica in |
+//! | [`Lockout`] | noticing that the API server does not let this replica in |
 //! | [`http`] | what health, readiness and "who leads" mean for a replica that stands by |
 //! | [`Metrics`] | the numbers, under client-go's names |
 
@@ -28,7 +28,6 @@ pub mod work;
 
 pub use app::{App, Election, exit};
 pub use args::{Args, LogFormat};
-pub use connect::Watched;
 pub use metrics::Metrics;
 pub use status::{Status, Term};
 pub use still_leading::{Lockout, environment_proxy};
