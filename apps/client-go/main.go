@@ -68,6 +68,8 @@ func lead(
 		status
 		Run(context.Context) error
 	}
+	locked := newLockout(cfg.renewDeadline, log)
+	locked.report(registry, cfg.leaseName)
 	reportEnabled(registry, cfg.leaseName, bool(cfg.enableLeaderElection))
 	if cfg.enableLeaderElection {
 		kube, namespace, err := loadKube()
@@ -77,6 +79,7 @@ func lead(
 		if cfg.leaseNamespace != "" {
 			namespace = cfg.leaseNamespace
 		}
+		locked.watch(kube)
 		// Before the first LeaderElector, which asks for it once. Without an election there is nothing to report.
 		leaderelection.SetProvider(newLeaderMetrics(registry, cfg.leaseName))
 		replica, err = NewElection(ElectionParams{
@@ -92,7 +95,7 @@ func lead(
 		replica = &forLife{identity: identity, drain: cfg.drainTimeout, work: work, log: log, inPod: inPod}
 	}
 	if cfg.listen != "" {
-		if err := serveHTTP(cfg.listen, routes(identity, replica, registry), log); err != nil {
+		if err := serveHTTP(cfg.listen, routes(identity, withLockout{replica, locked}, registry), log); err != nil {
 			return err
 		}
 	}
