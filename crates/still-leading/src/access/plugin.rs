@@ -1,5 +1,5 @@
 //! Runs the credential plugin of a kubeconfig. `kube` runs it three times for each client, on the thread that asks, and
-//! without a bound (kube-client 5.0.0, client/auth/mod.rs:529 and client/config_ext.rs:549).
+//! without a bound (kube-client 5.0.0, client/auth/mod.rs:631, and client/config_ext.rs:549).
 
 use std::fmt;
 use std::io::{self, IsTerminal};

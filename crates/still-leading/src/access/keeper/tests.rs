@@ -22,12 +22,18 @@ const BOUND: Duration = Duration::from_secs(60);
 struct Server {
     address: std::net::SocketAddr,
     token: Arc<Mutex<String>>,
+    /// It takes requests, and answers none.
+    is_mute: Arc<AtomicBool>,
 }
 
 impl Server {
     async fn start(token: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), token: Arc::new(Mutex::new(token.to_owned())) };
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            token: Arc::new(Mutex::new(token.to_owned())),
+            is_mute: Arc::default(),
+        };
         let serve = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -43,6 +49,9 @@ impl Server {
             request.push(byte);
             if !request.ends_with(b"\r\n\r\n") {
                 continue;
+            }
+            if self.is_mute.load(Ordering::Relaxed) {
+                std::future::pending().await
             }
             let text = String::from_utf8_lossy(&std::mem::take(&mut request)).to_lowercase();
             let is_known = text.contains(&format!("authorization: bearer {}\r\n", self.token.lock().unwrap()));
@@ -196,4 +205,29 @@ async fn a_failing_renewal_keeps_what_was_there_and_is_said() {
     server.kubeconfig(dir.path(), json!({"token": "second"}));
     until_let_in(&client).await;
     assert_eq!(said.lock().unwrap().last(), Some(&Ok(())));
+}
+
+/// Two addresses of one name, as two API servers have.
+#[tokio::test]
+async fn an_attempt_that_had_no_answer_is_followed_by_one_at_the_other_address() {
+    let (a, b) = (Server::start("t").await, Server::start("t").await);
+    let mut config = Config::new("http://api.test".parse().unwrap());
+    config.auth_info.token = Some("t".to_owned().into());
+    let mut access = Access::from(config);
+    let addresses = vec![a.address, b.address];
+    access.connector = Connector::new(move |_, _| {
+        let addresses = addresses.clone();
+        Box::pin(async move { Ok(addresses) })
+    });
+    let (client, _) = access.keep(quiet()).unwrap();
+    // Two connections, so that another one waits in the pool when the first is given up.
+    assert_eq!(futures::join!(status(&client), status(&client)), (200, 200));
+    a.is_mute.store(true, Ordering::Relaxed);
+    let attempt = timeout(Duration::from_millis(500), status(&client)).await;
+    assert!(attempt.is_err(), "it was not the first address: {attempt:?}");
+    assert_eq!(timeout(BOUND, status(&client)).await, Ok(200), "the second attempt");
+    b.is_mute.store(true, Ordering::Relaxed);
+    a.is_mute.store(false, Ordering::Relaxed);
+    assert!(timeout(Duration::from_millis(500), status(&client)).await.is_err(), "it was not the second address");
+    assert_eq!(timeout(BOUND, status(&client)).await, Ok(200), "and back");
 }

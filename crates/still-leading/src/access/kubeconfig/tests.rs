@@ -82,7 +82,7 @@ fn the_proxy_of_the_kubeconfig_has_no_exceptions_and_that_of_the_environment_has
         proxy_of(&read(&environment(variables), None).unwrap().0)
     };
     assert_eq!(with(&plain, "").as_deref(), Some("http://of-environment:3128/"));
-    // kube 5 compares NO_PROXY with the proxy (kube-client 5.0.0, config/file_loader.rs:129).
+    // kube 5 compares NO_PROXY with the proxy (kube-client 5.0.0, config/file_loader.rs:152).
     assert_eq!(with(&plain, "of-environment").as_deref(), Some("http://of-environment:3128/"));
     assert_eq!(with(&plain, "x,,api.test,"), None);
     assert_eq!(with(&own, "api.test,own").as_deref(), Some("socks5://own:1/"));
