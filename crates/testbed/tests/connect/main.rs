@@ -2,6 +2,8 @@
 //!
 //! These are not cases of the black-box suite, since there each replica has a working kubeconfig.
 
+mod mutual;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as BlockingStream};
@@ -22,6 +24,8 @@ use still_leading_testbed::replica::Launch;
 use still_leading_testbed::{ApiServer, History, Profile, Replica, ServerKind, Variant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+
+use mutual::Door;
 
 /// Many times longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -47,7 +51,12 @@ fn main() -> ExitCode {
         a_hanging_credential_plugin_delays_no_shutdown,
         a_lasting_lockout_turns_healthz_bad_with_the_reason,
     ];
-    let of_native = cases![a_certificate_authority_is_read_anew, a_token_that_a_plugin_renews_is_used];
+    let of_native = cases![
+        a_certificate_authority_is_read_anew,
+        a_token_that_a_plugin_renews_is_used,
+        a_client_certificate_in_files_is_read_anew,
+        a_client_certificate_of_a_plugin_is_renewed_before_it_ends,
+    ];
     let mut trials = Vec::new();
     for variant in Variant::ALL.iter().copied() {
         let missing = variant.missing_toolchain();
@@ -125,6 +134,28 @@ impl Bench {
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
         Ok((Replica::start(launch, &history)?, history))
+    }
+
+    async fn door(&self) -> Result<Door> {
+        let cluster = &self.kubeconfig["clusters"][0]["cluster"];
+        let ca = fs::read(cluster["certificate-authority"].as_str().context("no CA")?)?;
+        let server = cluster["server"].as_str().and_then(|url| url.strip_prefix("https://")).context("no server")?;
+        Door::open(server.parse()?, &ca).await
+    }
+
+    /// Leads through the door as `user`, whose certificate is short; has it replaced, and looks whether the term outlasts it.
+    async fn leads_on_after(&self, door: &Door, user: &Value, replace: impl FnOnce() -> Result<()>) -> Result<()> {
+        let authority = self.write("door.crt", &door.ca_pem())?;
+        let cluster = json!({ "server": format!("https://{}", door.address), "certificate-authority": authority });
+        let begin = Instant::now();
+        let (_replica, history) = self.start(self.kubeconfig(user, &cluster)?, &[])?;
+        said(&history, "still leading", LONG).await?;
+        ensure!(begin.elapsed() < SHORT, "the certificate has ended already");
+        replace()?;
+        tokio::time::sleep(SHORT + RENEW_DEADLINE * 3).await;
+        let ended = history.events().into_iter().any(|event| event.message == "stopped leading");
+        ensure!(!ended, "the term has ended:\n{}", history.table());
+        Ok(())
     }
 
     /// Waits until it leads.
@@ -281,6 +312,32 @@ async fn a_token_that_a_plugin_renews_is_used(bench: &Bench) -> Result<()> {
     said(&history, "error retrieving lease", LONG).await?;
     fs::write(token, bench.token())?;
     said(&history, "still leading", LONG).await
+}
+
+/// How long the first of two certificates lasts.
+const SHORT: Duration = Duration::from_secs(15);
+
+async fn a_client_certificate_in_files_is_read_anew(bench: &Bench) -> Result<()> {
+    let door = bench.door().await?;
+    let put = |(certificate, key): (String, String)| -> Result<Value> {
+        let (certificate, key) = (bench.write("client.crt", &certificate)?, bench.write("client.key", &key)?);
+        Ok(json!({ "token": bench.token(), "client-certificate": certificate, "client-key": key }))
+    };
+    let user = put(door.visitor(SHORT)?)?;
+    bench.leads_on_after(&door, &user, || put(door.visitor(LONG * 60)?).map(drop)).await
+}
+
+async fn a_client_certificate_of_a_plugin_is_renewed_before_it_ends(bench: &Bench) -> Result<()> {
+    let door = bench.door().await?;
+    let put = |lasts: Duration| -> Result<PathBuf> {
+        let (certificate, key) = door.visitor(lasts)?;
+        let until = k8s_openapi::jiff::Timestamp::now() + lasts;
+        let status = json!({ "token": bench.token(), "clientCertificateData": certificate, "clientKeyData": key,
+            "expirationTimestamp": until.to_string() });
+        bench.write("credential", &json!({ "status": status }).to_string())
+    };
+    let user = plugin(&format!("cat {}", put(SHORT)?.display()));
+    bench.leads_on_after(&door, &user, || put(LONG * 60).map(drop)).await
 }
 
 /// Returns status line, headers and body of the answer.
