@@ -197,7 +197,9 @@ async fn a_failing_renewal_keeps_what_was_there_and_is_said() {
     let (client, _) = access(&path).await.unwrap().keep(say).unwrap();
     fs::write(&path, "{").unwrap();
     *server.token.lock().unwrap() = "second".to_owned();
+    let begin = Instant::now();
     while said.lock().unwrap().is_empty() {
+        assert!(begin.elapsed() < BOUND, "nothing is said");
         assert_eq!(status(&client).await, 401);
         sleep(Duration::from_millis(50)).await;
     }
