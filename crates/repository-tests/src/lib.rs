@@ -6,6 +6,7 @@
 //!
 //! The library is what they share: how to read such a page, to do what it says, and to run what it leads to.
 
+pub mod diff;
 pub mod follow;
 pub mod page;
 pub mod replica;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
+use still_leading_repository_tests::diff::apply;
 use still_leading_repository_tests::follow::follow;
 use still_leading_repository_tests::page;
 use still_leading_repository_tests::replica::{BOUND, Replica};
@@ -87,9 +88,13 @@ fn with_the_election_of(variant: Variant, dir: &TempDir) -> Result<PathBuf> {
     for name in ["Cargo.toml", "Cargo.lock", "src"] {
         dir.copy_in(&example.join(name), Path::new(name))?;
     }
-    let election = fs::read_to_string(variant.folder().join("src/election.rs"))?;
-    let election = election.replace("\n#[cfg(test)]\nmod tests;\n", "");
-    fs::write(dir.path().join("src/election.rs"), election)?;
+    for file in ["src/election.rs", "src/connect.rs"] {
+        let text = fs::read_to_string(variant.folder().join(file))?.replace("\n#[cfg(test)]\nmod tests;\n", "");
+        fs::write(dir.path().join(file), text)?;
+    }
+    let blocks = page::read(PAGE)?;
+    let change = blocks.iter().find(|it| it.section == "With another election" && it.language == "diff");
+    apply(&change.context("the page shows no change of main.rs")?.text, dir.path())?;
     let [ours, theirs] = [example, variant.folder()].map(|it| fs::read_to_string(it.join("Cargo.toml")));
     let (ours, theirs) = (ours?, theirs?);
     let missing: Vec<&str> =
