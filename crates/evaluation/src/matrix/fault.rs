@@ -106,8 +106,8 @@ pub struct Needs {
     pub real_server: bool,
     /// The replica whose wall clock is set, in the order of their start. It reaches nothing that does not ask the C library.
     pub clock: Option<usize>,
-    /// Tokens in files, which can be replaced.
-    pub token_files: bool,
+    /// What the API server answers to some request while it lasts: without that it has not come into force.
+    pub answered: Option<u16>,
 }
 
 /// What a fault begins with.

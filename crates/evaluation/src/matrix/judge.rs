@@ -20,7 +20,7 @@ use still_leading_testbed::history::judge::{
 };
 
 use super::millis;
-use super::record::{Line, Replica, Trial};
+use super::record::{Line, Replica, Trial, panics};
 pub use traffic::Traffic;
 
 /// More requests of one replica in a second are too many: client-go lets through 5 a second after a burst of 10.
@@ -72,7 +72,7 @@ pub struct Figures {
     pub epochs_in_order: Option<bool>,
     /// How many processes ended without being asked to.
     pub exits: usize,
-    /// How many of them panicked.
+    /// How many panics there were: processes that ended so, and tasks of those that went on.
     pub panics: usize,
     /// What the replicas asked of the API server after the fault had come.
     pub traffic: Traffic,
@@ -209,7 +209,8 @@ fn figures(trial: &Trial, events: &[Event]) -> Figures {
         terms: judge::terms(events).iter().filter(|term| after(&term.from)).count(),
         epochs_in_order: epochs_in_order(&trial.events),
         exits: exits().filter(|exit| exit.by_itself).count(),
-        panics: exits().filter(|exit| exit.is_a_panic()).count(),
+        panics: exits().filter(|exit| exit.is_a_panic()).count()
+            + trial.replicas.iter().map(|replica| panics(&replica.stderr)).sum::<usize>(),
         traffic: Traffic::of(&trial.replicas, marks.injected),
         lease_writes: trial.lease.iter().filter(|state| after(&state.at)).count(),
         cpu_ms: trial.replicas.iter().filter_map(cpu).sum(),

@@ -104,6 +104,9 @@ pub struct Replica {
     pub cpu_ms: Option<u64>,
     /// Its resident memory, in bytes; none if it has ended.
     pub rss: Option<u64>,
+    /// The last lines of its standard error, if it has not ended: a task may panic and leave the process alive.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
     /// Its requests, in the order of arrival.
     pub requests: Vec<Request>,
 }
@@ -124,8 +127,16 @@ impl Exit {
     /// Whether it panicked.
     #[must_use]
     pub fn is_a_panic(&self) -> bool {
-        self.stderr.contains("panicked at")
+        panics(&self.stderr) > 0
     }
+}
+
+/// How many panics standard error tells of, of Rust and of Go.
+#[must_use]
+pub fn panics(stderr: &str) -> usize {
+    let is_panic =
+        |line: &&str| (line.starts_with("thread '") && line.contains("' panicked at")) || line.starts_with("panic: ");
+    stderr.lines().filter(is_panic).count()
 }
 
 /// One request.

@@ -95,4 +95,9 @@ impl Fault for Twice {
         }
         .boxed_local()
     }
+
+    /// client-go asks for it in so many words.
+    fn breaks(&self) -> Option<&'static str> {
+        Some("every candidate has an identity of its own")
+    }
 }

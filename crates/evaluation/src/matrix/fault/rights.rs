@@ -21,7 +21,10 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
 }
 
 const REAL: Needs =
-    Needs { start: Start::Led { replicas: 3 }, own_server: false, real_server: true, clock: None, token_files: false };
+    Needs { start: Start::Led { replicas: 3 }, own_server: false, real_server: true, clock: None, answered: Some(403) };
+
+/// The API server remembers for so long that a token was good.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The Role is taken from all and given back.
 #[derive(Debug)]
@@ -81,11 +84,12 @@ impl Fault for Token {
     }
 
     fn what(&self) -> String {
-        "Every token is refused from now on; one lease duration later there are new ones in the files.".to_owned()
+        "Every token ends, which the API server notices within 10 s; one lease duration later there are new ones in the files."
+            .to_owned()
     }
 
     fn needs(&self) -> Needs {
-        Needs { token_files: true, ..REAL }
+        Needs { answered: Some(401), ..REAL }
     }
 
     fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
@@ -94,7 +98,7 @@ impl Fault for Token {
     }
 
     fn lasts(&self, timings: Timings) -> Duration {
-        timings.lease_duration
+        REMEMBERED + timings.lease_duration
     }
 
     /// A token belongs to one ServiceAccount, so a new one of the same name refuses the tokens of the old.
@@ -195,7 +199,7 @@ impl Fault for Policy {
     }
 
     fn needs(&self) -> Needs {
-        REAL
+        Needs { answered: Some(422), ..REAL }
     }
 
     fn lasts(&self, timings: Timings) -> Duration {

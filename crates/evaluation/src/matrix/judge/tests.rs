@@ -125,13 +125,15 @@ fn the_acts_of_a_former_leader_are_no_recovery() {
 #[test]
 fn too_many_requests_in_a_second_and_panics_are_bad_manners() {
     let request = |at: u64| Request { at: 2 * SECOND + at, verb: "get".to_owned(), lease: true, status: Some(409) };
-    let panic = || Exit { status: "101".to_owned(), by_itself: true, stderr: "thread 'main' panicked at x".to_owned() };
+    let panic =
+        || Exit { status: "101".to_owned(), by_itself: true, stderr: "thread 'main' (7) panicked at x".to_owned() };
     let replica = |requests: Vec<Request>, panicked: bool| Replica {
         name: "a".to_owned(),
         exits: panicked.then(panic).into_iter().collect(),
         cpu_before_ms: None,
         cpu_ms: None,
         rss: None,
+        stderr: String::new(),
         requests,
     };
     let calm: Vec<Request> = (0..30).map(|tenth| request(tenth * SECOND / 10)).collect();
@@ -142,6 +144,30 @@ fn too_many_requests_in_a_second_and_panics_are_bad_manners() {
     assert_eq!(quiet.figures.unwrap().traffic.conflicts, 30);
     assert_eq!(judged(replica(hot, false)).manners, Verdict::Violated("20 requests of one replica in a second".into()));
     assert_eq!(judged(replica(Vec::new(), true)).manners, Verdict::Violated("1 panics".into()));
+}
+
+#[test]
+fn a_panic_of_a_task_or_of_go_is_one_too() {
+    let of = |stderr: &str| {
+        let requests = Vec::new();
+        let (exits, stderr) = (Vec::new(), stderr.to_owned());
+        let (cpu_before_ms, cpu_ms, rss) = (None, Some(1), Some(1));
+        let replica = Replica { name: "a".to_owned(), exits, cpu_before_ms, cpu_ms, rss, stderr, requests };
+        judge(&Trial { replicas: vec![replica], ..trial(handed_over()) }).figures.unwrap().panics
+    };
+    assert_eq!(of("thread 'tokio-rt-worker' (77) panicked at src/x.rs:1:2:\nrange end index 7"), 1);
+    assert_eq!(of("panic: runtime error: index out of range\n\ngoroutine 1 [running]:"), 1);
+    assert_eq!(of("nothing panicked at all, nor was there any panic: good"), 0);
+}
+
+#[test]
+fn requests_that_were_noted_a_little_out_of_order_are_counted() {
+    let request = |at: u64| Request { at: 3 * SECOND + at, verb: "get".to_owned(), lease: true, status: None };
+    let (exits, stderr, requests) = (Vec::new(), String::new(), vec![request(5), request(3), request(4)]);
+    let (cpu_before_ms, cpu_ms, rss) = (None, None, None);
+    let replica = Replica { name: "a".to_owned(), exits, cpu_before_ms, cpu_ms, rss, stderr, requests };
+    let judged = judge(&Trial { replicas: vec![replica], ..trial(handed_over()) });
+    assert_eq!(judged.figures.unwrap().traffic.peak, 3);
 }
 
 #[test]
