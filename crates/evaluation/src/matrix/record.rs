@@ -135,7 +135,7 @@ impl Exit {
 #[must_use]
 pub fn panics(stderr: &str) -> usize {
     let is_panic =
-        |line: &&str| (line.starts_with("thread '") && line.contains("' panicked at")) || line.starts_with("panic: ");
+        |line: &&str| (line.starts_with("thread '") && line.contains(" panicked at ")) || line.starts_with("panic: ");
     stderr.lines().filter(is_panic).count()
 }
 
