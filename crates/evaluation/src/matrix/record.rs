@@ -1,5 +1,7 @@
 //! What a trial leaves behind: all that was seen, and nothing of what it means. Times are nanoseconds since its start.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use still_leading_testbed::{Event, Timings};
@@ -163,6 +165,15 @@ impl Trial {
             fields: line.fields.clone(),
         };
         self.events.iter().map(event).collect()
+    }
+}
+
+/// As `5/3/1`, in seconds.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [lease, deadline, retry] =
+            [self.lease_duration, self.renew_deadline, self.retry_period].map(|ms| ms as f64 / 1e3);
+        write!(f, "{lease}/{deadline}/{retry}")
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use futures::{StreamExt, stream};
 use still_leading_testbed::{ApiServer, Timings};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use super::fault::Fault;
 use super::judge::{Judgement, judge};
@@ -21,6 +22,8 @@ pub struct Order<'a> {
     pub subjects: &'a [(Subject, PathBuf)],
     /// What happens.
     pub faults: &'a [Box<dyn Fault>],
+    /// Which subject is tried under which fault.
+    pub wants: &'a dyn Fn(Subject, &str) -> bool,
     /// How often each.
     pub trials: usize,
     /// The election's durations.
@@ -52,7 +55,10 @@ impl Order<'_> {
         let mut jobs = Vec::new();
         for number in 1..=self.trials {
             for (fault, what) in self.faults.iter().enumerate() {
-                let is_missing = |index: &usize| !store.has(&self.subjects[*index].0.to_string(), &what.name(), number);
+                let is_missing = |index: &usize| {
+                    let subject = self.subjects[*index].0;
+                    (self.wants)(subject, &what.name()) && !store.has(&subject.to_string(), &what.name(), number)
+                };
                 let missing: Vec<usize> = (0..self.subjects.len()).filter(is_missing).collect();
                 if what.needs().own_server && !missing.is_empty() {
                     jobs.push(Job { fault, number, subjects: missing });
@@ -92,8 +98,11 @@ pub async fn run(
                 return;
             }
             for trial in run_job(server, order, &job).await {
-                match store.add(&trial) {
-                    Ok(_) => note(&trial, &judge(&trial)),
+                // Packing takes a while, in which the other trials would stand still.
+                let store = store.clone();
+                let keep = move || store.add(&trial).map(|_| (judge(&trial), trial));
+                match spawn_blocking(keep).await.map_err(Error::from).flatten() {
+                    Ok((judged, trial)) => note(&trial, &judged),
                     Err(error) => drop(failed.borrow_mut().get_or_insert(error)),
                 }
             }

@@ -66,20 +66,23 @@ impl Store {
     ///
     /// # Errors
     /// The run there is another one, or something cannot be written.
-    pub fn begin(dir: &Path, run: &Run) -> Result<Self> {
+    pub fn begin(dir: &Path, run: &mut Run) -> Result<Self> {
         let store = Self { dir: dir.to_owned() };
         if store.file().is_file() {
             let before = store.run()?;
             let same = |run: &Run| (run.server.clone(), run.seed, run.profile.clone(), run.timings, run.commit.clone());
             ensure!(
                 same(&before) == same(run),
-                "{} has another run ({}, seed {}, {}, commit {}): choose another --out",
+                "{} has another run ({}, seed {}, {}, timings {}, commit {}): choose another --out",
                 dir.display(),
                 before.server,
                 before.seed,
                 before.profile,
+                before.timings,
                 before.commit,
             );
+            // What is there already was made so.
+            (run.parallel, run.calibration) = (before.parallel, before.calibration);
         }
         store.keep(run)?;
         Ok(store)
@@ -92,7 +95,10 @@ impl Store {
     pub fn keep(&self, run: &Run) -> Result<()> {
         fs::create_dir_all(&self.dir).with_context(|| format!("making {}", self.dir.display()))?;
         let text = serde_json::to_string_pretty(run)? + "\n";
-        fs::write(self.file(), text).with_context(|| format!("writing {}", self.file().display()))
+        // Whole or not at all: without it the trials are of nothing.
+        let new = self.file().with_extension("new");
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, self.file()));
+        written.with_context(|| format!("writing {}", self.file().display()))
     }
 
     /// How the run is made.

@@ -1,6 +1,8 @@
 //! `cargo evaluate`: puts subjects under faults, judges what was recorded, and repeats single trials.
 
 mod args;
+mod expect;
+mod progress;
 mod report;
 mod show;
 
@@ -9,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use still_leading_evaluation::artefact::{commit, measured};
 use still_leading_evaluation::matrix::calibrate::calibrate;
 use still_leading_evaluation::matrix::fault::{self, Fault};
@@ -18,17 +19,27 @@ use still_leading_evaluation::matrix::record::{Millis, Trial};
 use still_leading_evaluation::matrix::run::{Order, cells, run};
 use still_leading_evaluation::matrix::store::{self, Run, Store};
 use still_leading_evaluation::matrix::subject::Subject;
-use still_leading_testbed::{ApiServer, Assets, Form, Profile, ServerKind, Timings, Variant};
+use still_leading_testbed::{ApiServer, Assets, Profile, ServerKind, Timings};
 
-use args::{Args, Command, RunArgs};
+use args::{Args, Command, NATIVE, RunArgs};
+use expect::unexpected;
+use progress::Progress;
 
 /// So few trials need no calibration.
 const FEW: usize = 6;
 /// Exit code when something was found: a promise broken by what must not break it.
 const FOUND: u8 = 3;
 
+/// An error is one line.
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    command().await.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn command() -> Result<ExitCode> {
     match Args::parse().command {
         Command::Run(args) => run_order(args).await,
         Command::Judge { dir } => judge_again(&dir),
@@ -52,18 +63,19 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     let timings = args.timings();
     let profile = if args.release { Profile::Release } else { Profile::Debug };
     let subjects = build(&subjects, profile)?;
-    let order =
-        Order { subjects: &subjects, faults: &faults, trials: args.trials, timings, seed: args.seed, parallel: 1 };
+    let wants = |subject: Subject, fault: &str| args.wants(subject, fault);
+    let (trials, seed) = (args.trials, args.seed);
+    let order = Order { subjects: &subjects, faults: &faults, wants: &wants, trials, timings, seed, parallel: 1 };
     eprintln!("starting the API server ({kind})");
     let server = ApiServer::start(kind).await?;
     let mut description = describe(&args, &server, timings).await?;
-    let store = Store::begin(&args.out, &description)?;
+    let store = Store::begin(&args.out, &mut description)?;
     let missing = order.missing(&store);
     let (parallel, calibration) = match missing {
-        0..=FEW => (args.parallel.min(FEW), None),
+        0..=FEW => (args.parallel.min(FEW), description.calibration.take()),
         _ => {
             eprintln!("calibrating: how many trials does this machine bear side by side?");
-            let native = Subject::Variant(Variant::Native, Form::Template).build(profile)?;
+            let native = NATIVE.build(profile)?;
             let tell = |said: String| eprintln!("  {said}");
             let (parallel, calibration) = calibrate(&server, &native, timings, args.parallel, &tell).await?;
             (parallel, Some(calibration))
@@ -72,13 +84,11 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     (description.parallel, description.calibration) = (parallel, calibration);
     store.keep(&description)?;
     let order = Order { parallel, ..order };
-    let bar = progress(missing);
-    let note = |trial: &Trial, judged: &Judgement| {
-        bar.suspend(|| println!("{}", show::line(trial, judged)));
-        bar.inc(1);
-    };
-    run(&server, &order, &store, &note).await?;
-    bar.finish_and_clear();
+    let bar = Progress::of(missing);
+    let note = |trial: &Trial, judged: &Judgement| bar.note(&show::line(trial, judged));
+    let done = run(&server, &order, &store, &note).await;
+    bar.finish();
+    done?;
     drop(server);
     let cells = cells(&store)?;
     if args.trials * subjects.len() * faults.len() == 1 {
@@ -93,7 +103,7 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
         args.out.display()
     );
     match args.expect {
-        true => expect(&cells),
+        true => expect(&cells, &faults),
         false => Ok(ExitCode::SUCCESS),
     }
 }
@@ -110,8 +120,11 @@ fn show_one(store: &Store, subjects: &[(Subject, std::path::PathBuf)], faults: &
 }
 
 /// Native has to hold everything, and each control has to be caught by what it is made for.
-fn expect(cells: &std::collections::BTreeMap<(String, String), Vec<Judgement>>) -> Result<ExitCode> {
-    let wrong = show::unexpected(cells);
+fn expect(
+    cells: &std::collections::BTreeMap<(String, String), Vec<Judgement>>,
+    faults: &[Box<dyn Fault>],
+) -> Result<ExitCode> {
+    let wrong = unexpected(cells, faults);
     for line in &wrong {
         eprintln!("unexpected: {line}");
     }
@@ -144,15 +157,6 @@ async fn describe(args: &RunArgs, server: &ApiServer, timings: Timings) -> Resul
         parallel: args.parallel,
         calibration: None,
     })
-}
-
-fn progress(missing: usize) -> ProgressBar {
-    let bar = ProgressBar::new(missing as u64);
-    // The template is a constant, so it is right or never was.
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} trials, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn judge_again(dir: &Path) -> Result<ExitCode> {
