@@ -16,18 +16,20 @@ const LONG: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 const NAME: &str = "kept";
 
+type Case = fn() -> Result<()>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let missing = Assets::find().err();
     if let Some(reason) = missing.as_ref().filter(|_| !arguments.list) {
         eprintln!("note: the tests of etcd are ignored: {reason}");
     }
-    let cases: [(&str, fn() -> Result<()>); 3] = [
+    let cases: [(&str, Case); 3] = [
         ("etcd_goes_away_and_comes_back_with_all_it_stored", restarted),
         ("a_compaction_removes_the_past_and_keeps_the_present", compacted),
         ("a_restored_backup_takes_back_what_came_after_it", restored),
     ];
-    let trial = |(name, case): (&str, fn() -> Result<()>)| {
+    let trial = |(name, case): (&str, Case)| {
         let run = move || case().map_err(|error| Failed::from(format!("{error:#}")));
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };

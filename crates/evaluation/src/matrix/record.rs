@@ -155,6 +155,12 @@ pub struct Request {
 }
 
 impl Trial {
+    /// Whether the fault came. If not, another attempt may show more.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        self.failed.is_none() || !self.events.is_empty()
+    }
+
     /// The events, as the judge of histories wants them.
     #[must_use]
     pub fn history(&self) -> Vec<Event> {

@@ -39,6 +39,9 @@ pub enum Command {
         /// Do not try it again
         #[arg(long)]
         only_show: bool,
+        /// Build for release, as what was recorded may have been: arithmetic that overflows does not panic then
+        #[arg(long, conflicts_with = "only_show")]
+        release: bool,
     },
     /// Take runs into docs/runs/matrix.json, and write the pages that are made of it
     Report {

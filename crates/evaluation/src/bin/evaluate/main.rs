@@ -43,7 +43,7 @@ async fn command() -> Result<ExitCode> {
     match Args::parse().command {
         Command::Run(args) => run_order(args).await,
         Command::Judge { dir } => judge_again(&dir),
-        Command::Replay { trial, only_show } => replay(&trial, only_show).await,
+        Command::Replay { trial, only_show, release } => replay(&trial, only_show, release).await,
         Command::Report { check: true, .. } => report::check().map(|()| ExitCode::SUCCESS),
         Command::Report { dirs, .. } => report::write(&dirs).map(|()| ExitCode::SUCCESS),
         Command::List => {
@@ -111,6 +111,10 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
 fn show_one(store: &Store, subjects: &[(Subject, std::path::PathBuf)], faults: &[Box<dyn Fault>]) -> Result<()> {
     let (Some((subject, _)), Some(fault)) = (subjects.first(), faults.first()) else { return Ok(()) };
     let path = store.path(&subject.to_string(), &fault.name(), 1);
+    if !path.is_file() {
+        // It could not be tried, and the line above says why.
+        return Ok(());
+    }
     let trial = store::read(&path)?;
     print!("{}", show::whole(&trial, &judge(&trial)));
     let picture = path.with_extension("").with_extension("svg");
@@ -164,7 +168,7 @@ fn judge_again(dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn replay(path: &Path, only_show: bool) -> Result<ExitCode> {
+async fn replay(path: &Path, only_show: bool, release: bool) -> Result<ExitCode> {
     let recorded = store::read(path)?;
     println!("recorded:");
     print!("{}", show::whole(&recorded, &judge(&recorded)));
@@ -177,7 +181,8 @@ async fn replay(path: &Path, only_show: bool) -> Result<ExitCode> {
     if kind == ServerKind::Real {
         Assets::find()?;
     }
-    let Some(built) = build(&[subject], Profile::Debug)?.pop() else { bail!("{subject} cannot be built here") };
+    let profile = if release { Profile::Release } else { Profile::Debug };
+    let Some(built) = build(&[subject], profile)?.pop() else { bail!("{subject} cannot be built here") };
     let server = ApiServer::start(kind).await?;
     let plan = still_leading_evaluation::matrix::trial::Plan {
         server: kind,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use futures::FutureExt;
 use kube::api::DynamicObject;
 use serde_json::json;
-use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
+use still_leading_testbed::{Extra, FleetOptions, Timings, Variant, manifests};
 
 use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
@@ -15,7 +15,8 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Crowd { candidates: 30 }), Box::new(Twice)]
 }
 
-/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says.
+/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says. kubert says
+/// that it needs one and creates none, so it finds one that nobody has claimed.
 #[derive(Debug)]
 struct Crowd {
     candidates: usize,
@@ -27,7 +28,11 @@ impl Fault for Crowd {
     }
 
     fn what(&self) -> String {
-        format!("There is no Lease, and {} candidates start at once, each of which may create it.", self.candidates)
+        format!(
+            "There is no Lease (for kubert, which creates none: an unclaimed one), and {} candidates start at once, each of \
+             which may create it.",
+            self.candidates
+        )
     }
 
     fn needs(&self) -> Needs {
@@ -41,7 +46,7 @@ impl Fault for Crowd {
     fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
         let path = options.variant.install_yaml();
         let mut objects = manifests::parse(&std::fs::read_to_string(path)?)?;
-        objects.retain(|object| manifests::kind(object) != "Lease");
+        objects.retain(|object| manifests::kind(object) != "Lease" || options.variant == Variant::Kubert);
         for role in objects.iter_mut().filter(|object| manifests::kind(object) == "Role") {
             may_create(role);
         }
@@ -55,10 +60,12 @@ impl Fault for Crowd {
 
     fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
         async move {
+            // One takes longer to be started than to create a Lease. So each stands still until all are there.
             for _ in 0..self.candidates {
-                scene.fleet.start_replica(scene.server).await?;
+                let index = scene.fleet.start_replica(scene.server).await?;
+                scene.fleet.replica(index).stop()?;
             }
-            Ok(())
+            (0..self.candidates).try_for_each(|index| scene.fleet.replica(index).cont().map(drop))
         }
         .boxed_local()
     }
