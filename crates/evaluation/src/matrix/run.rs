@@ -16,6 +16,9 @@ use super::store::Store;
 use super::subject::Subject;
 use super::trial::{self, Plan};
 
+/// An API server is as heavy as so many fleets of three.
+const SERVER_WEIGHT: usize = 3;
+
 /// What is to be tried.
 pub struct Order<'a> {
     /// What is tried, each with its executable.
@@ -60,8 +63,11 @@ impl Order<'_> {
                     (self.wants)(subject, &what.name()) && !store.has(&subject.to_string(), &what.name(), number)
                 };
                 let missing: Vec<usize> = (0..self.subjects.len()).filter(is_missing).collect();
-                if what.needs().own_server && !missing.is_empty() {
-                    jobs.push(Job { fault, number, subjects: missing });
+                if what.needs().own_server {
+                    // No more than the machine bears.
+                    let together = self.parallel.saturating_sub(SERVER_WEIGHT).max(1);
+                    let groups = missing.chunks(together);
+                    jobs.extend(groups.map(|group| Job { fault, number, subjects: group.to_vec() }));
                 } else {
                     jobs.extend(missing.into_iter().map(|subject| Job { fault, number, subjects: vec![subject] }));
                 }
@@ -73,7 +79,7 @@ impl Order<'_> {
     /// How much of the machine a job takes, where a fleet of three is one.
     fn weight(&self, job: &Job) -> usize {
         let fault = &self.faults[job.fault];
-        let server = if fault.needs().own_server { 3 } else { 0 };
+        let server = if fault.needs().own_server { SERVER_WEIGHT } else { 0 };
         (job.subjects.len() * fault.weight() + server).min(self.parallel)
     }
 }
@@ -145,4 +151,39 @@ pub fn cells(store: &Store) -> Result<BTreeMap<(String, String), Vec<Judgement>>
         cells.entry((trial.subject.clone(), trial.fault.clone())).or_default().push(judge(&trial));
     }
     Ok(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use still_leading_testbed::guard::TempDir;
+
+    use super::*;
+    use crate::matrix::fault;
+
+    fn jobs(parallel: usize, trials: usize) -> Vec<Job> {
+        let dir = TempDir::new("still-leading-run-").unwrap();
+        let store = Store::of(dir.path());
+        let subjects: Vec<(Subject, PathBuf)> =
+            Subject::variants().into_iter().map(|subject| (subject, PathBuf::new())).collect();
+        let faults = ["sigterm", "etcd-restart"].map(|name| fault::find(name).unwrap());
+        let seconds = std::time::Duration::from_secs;
+        let timings = Timings { lease_duration: seconds(5), renew_deadline: seconds(3), retry_period: seconds(1) };
+        let wants = |subject: Subject, fault: &str| fault != "sigterm" || subject == subjects[0].0;
+        let order = Order { subjects: &subjects, faults: &faults, wants: &wants, trials, timings, seed: 1, parallel };
+        order.jobs(&store)
+    }
+
+    #[test]
+    fn a_group_on_one_server_is_no_larger_than_the_machine_bears() {
+        let sizes = |parallel| jobs(parallel, 1).iter().map(|job| job.subjects.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(16), [1, 12]);
+        assert_eq!(sizes(8), [1, 5, 5, 2]);
+        assert_eq!(sizes(2), [1; 13]);
+    }
+
+    #[test]
+    fn the_second_trial_of_anything_comes_after_the_first_of_everything() {
+        let numbers: Vec<usize> = jobs(16, 2).iter().map(|job| job.number).collect();
+        assert_eq!(numbers, [1, 1, 2, 2]);
+    }
 }

@@ -52,12 +52,18 @@ pub struct Store {
 }
 
 impl Store {
+    /// The folder, whatever is in it.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     /// The folder of a run that is there already.
     ///
     /// # Errors
     /// It is no such folder.
     pub fn open(dir: &Path) -> Result<Self> {
-        let store = Self { dir: dir.to_owned() };
+        let store = Self::of(dir);
         store.run()?;
         Ok(store)
     }
@@ -67,7 +73,7 @@ impl Store {
     /// # Errors
     /// The run there is another one, or something cannot be written.
     pub fn begin(dir: &Path, run: &mut Run) -> Result<Self> {
-        let store = Self { dir: dir.to_owned() };
+        let store = Self::of(dir);
         if store.file().is_file() {
             let before = store.run()?;
             let same = |run: &Run| (run.server.clone(), run.seed, run.profile.clone(), run.timings, run.commit.clone());
@@ -245,7 +251,7 @@ mod tests {
     #[test]
     fn what_could_not_be_tried_is_told_and_tried_again_and_what_was_tried_is_not() {
         let dir = TempDir::new("still-leading-store-").unwrap();
-        let store = Store { dir: dir.path().to_owned() };
+        let store = Store::of(dir.path());
         store.add(&trial(Some("it takes too long to set up"), false)).unwrap();
         assert!(!store.has("x", "y", 1));
         assert_eq!(store.each().unwrap().len(), 1);
@@ -260,7 +266,7 @@ mod tests {
     #[test]
     fn half_of_a_file_is_no_trial_and_is_written_anew() {
         let dir = TempDir::new("still-leading-store-").unwrap();
-        let store = Store { dir: dir.path().to_owned() };
+        let store = Store::of(dir.path());
         let path = store.add(&trial(None, true)).unwrap();
         let whole = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();

@@ -28,7 +28,8 @@ pub fn list() {
 /// One trial in one line.
 pub fn line(trial: &Trial, judged: &Judgement) -> String {
     let verdict = match (&judged.safety, &judged.liveness, &judged.manners) {
-        (Verdict::Unknown(why), ..) => format!("unknown: {why}"),
+        // A history may follow.
+        (Verdict::Unknown(why), ..) => format!("unknown: {}", why.lines().next().unwrap_or_default()),
         (Verdict::Held, Verdict::Held, Verdict::Held) => "held".to_owned(),
         (safety, liveness, manners) => {
             let broken = [safety, liveness, manners].into_iter().filter(|it| !it.is_held());
