@@ -27,6 +27,8 @@ use progress::Progress;
 
 /// So few trials need no calibration.
 const FEW: usize = 6;
+/// Of so few everything is shown, and a picture.
+const SINGLE: usize = 4;
 /// Exit code when something was found: a promise broken by what must not break it.
 const FOUND: u8 = 3;
 
@@ -91,8 +93,10 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     done?;
     drop(server);
     let cells = cells(&store)?;
-    if args.trials * subjects.len() * faults.len() == 1 {
-        show_one(&store, &subjects, &faults)?;
+    if args.trials * subjects.len() * faults.len() <= SINGLE {
+        for (subject, _) in &subjects {
+            faults.iter().try_for_each(|fault| show_one(&store, *subject, fault.as_ref(), args.trials))?;
+        }
     } else {
         print!("{}", show::table(&cells));
     }
@@ -108,18 +112,20 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     }
 }
 
-fn show_one(store: &Store, subjects: &[(Subject, std::path::PathBuf)], faults: &[Box<dyn Fault>]) -> Result<()> {
-    let (Some((subject, _)), Some(fault)) = (subjects.first(), faults.first()) else { return Ok(()) };
-    let path = store.path(&subject.to_string(), &fault.name(), 1);
-    if !path.is_file() {
-        // It could not be tried, and the line above says why.
-        return Ok(());
+/// Everything about each of them, and a picture.
+fn show_one(store: &Store, subject: Subject, fault: &dyn Fault, trials: usize) -> Result<()> {
+    for number in 1..=trials {
+        let path = store.path(&subject.to_string(), &fault.name(), number);
+        if !path.is_file() {
+            // It could not be tried, and its line has said why.
+            continue;
+        }
+        let trial = store::read(&path)?;
+        print!("{}", show::whole(&trial, &judge(&trial)));
+        let picture = path.with_extension("").with_extension("svg");
+        std::fs::write(&picture, show::picture(&trial)).with_context(|| format!("writing {}", picture.display()))?;
+        println!("  timeline: {}", picture.display());
     }
-    let trial = store::read(&path)?;
-    print!("{}", show::whole(&trial, &judge(&trial)));
-    let picture = path.with_extension("").with_extension("svg");
-    std::fs::write(&picture, show::picture(&trial)).with_context(|| format!("writing {}", picture.display()))?;
-    println!("timeline: {}", picture.display());
     Ok(())
 }
 
