@@ -88,10 +88,11 @@ pub trait Fault: fmt::Debug {
         None
     }
 
-    /// How long after it has gone somebody has to lead and act: by default two lease durations and two seconds, which is
-    /// enough for an elector that waits for the expiry and then for up to another lease duration.
+    /// How long after it has gone somebody has to lead and act: by default three lease durations and two seconds. That is
+    /// enough for an elector that waits for the expiry, looks again only a lease duration later, and then waits until its
+    /// predecessor's term must be over. Whoever is slow is told by its gap; this is about those who do not come.
     fn bound(&self, timings: Timings) -> Duration {
-        timings.lease_duration * 2 + Duration::from_secs(2)
+        timings.lease_duration * 3 + Duration::from_secs(2)
     }
 }
 
