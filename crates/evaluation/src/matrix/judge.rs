@@ -54,7 +54,7 @@ pub enum Verdict {
 /// What was measured. Times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// For how long two had a term at once, by their logs.
+    /// For how long two or more had a term at once, by their logs.
     pub overlap_ms: f64,
     /// How many acts there were beside the acts of a later leader's term.
     pub acts_beside: usize,
@@ -193,14 +193,11 @@ fn figures(trial: &Trial, events: &[Event]) -> Figures {
     let stale = stale_acts(events);
     let overlaps: Vec<Overlap> =
         judged_overlaps(events).0.into_iter().filter(|it| !is_a_late_word(it, events)).collect();
-    let length = |it: &Overlap| it.until.unwrap_or(marks.ended).saturating_sub(it.from);
-    // An act outside of any term takes no time: it counts as an act.
-    let overlap: u64 = overlaps.iter().map(length).sum();
     let gap = gaps(events, marks.injected, marks.ended).into_iter().map(|gap| gap.until - gap.from).max();
     let after = |at: &u64| *at >= marks.injected;
     let exits = || trial.replicas.iter().flat_map(|replica| &replica.exits);
     Figures {
-        overlap_ms: millis(0, overlap),
+        overlap_ms: millis(0, covered(&overlaps, marks.ended)),
         acts_beside: stale.iter().filter(|act| act.beside.is_some()).count(),
         stale_acts: stale.len(),
         gap_ms: millis(0, gap.unwrap_or(0)),
@@ -219,6 +216,18 @@ fn figures(trial: &Trial, events: &[Event]) -> Figures {
         watches: trial.replicas.iter().filter(|replica| replica.requests.iter().any(|it| it.verb == "watch")).count(),
         replicas: trial.replicas.len(),
     }
+}
+
+/// For how long there was an overlap: a time in which three led is no longer for that. An act outside of any term takes no
+/// time: it counts as an act. They come in the order of their start.
+fn covered(overlaps: &[Overlap], ended: u64) -> u64 {
+    let (mut length, mut until) = (0, 0);
+    for overlap in overlaps {
+        let end = overlap.until.unwrap_or(ended);
+        length += end.saturating_sub(overlap.from.max(until));
+        until = until.max(end);
+    }
+    length
 }
 
 fn cpu(replica: &Replica) -> Option<u64> {

@@ -71,6 +71,17 @@ fn two_terms_at_once_are_an_overlap_of_their_length() {
 }
 
 #[test]
+fn a_time_in_which_three_led_counts_once() {
+    let mut events = handed_over();
+    events.retain(|line| line.message != "leading cancelled");
+    let ends = [line(4.0, "a", "leading cancelled"), line(4.5, "b", "leading cancelled")];
+    events.extend(ends.into_iter().chain([line(3.5, "c", "leading"), line(5.0, "c", "leading cancelled")]));
+    events.extend([line(3.9, "a", "still leading"), line(4.4, "b", "still leading")]);
+    // a and b from 3 s on, all three from 3.5 s on, b and c until 4.5 s.
+    assert_eq!(judge(&trial(events)).figures.unwrap().overlap_ms, 1500.0);
+}
+
+#[test]
 fn a_thawed_replica_may_say_late_that_its_term_is_over_but_not_act() {
     let mut events = handed_over();
     events.retain(|line| line.message != "leading cancelled");
