@@ -21,6 +21,7 @@ use futures::future::LocalBoxFuture;
 use still_leading_testbed::{ApiServer, FleetOptions, Timings};
 
 use super::scene::Scene;
+use super::subject::Subject;
 
 /// What a step of a fault returns.
 pub type Step<'a> = LocalBoxFuture<'a, Result<()>>;
@@ -44,7 +45,8 @@ pub trait Fault: fmt::Debug {
     ///
     /// # Errors
     /// Something that it needs cannot be read.
-    fn prepare(&self, options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, subject: Subject, options: FleetOptions) -> Result<FleetOptions> {
+        let _ = subject;
         Ok(options)
     }
 

@@ -82,7 +82,7 @@ async fn try_on(server: &ApiServer, plan: &Plan<'_>) -> Vec<Trial> {
 async fn set_up<'a>(server: &'a ApiServer, plan: &Plan<'_>, subject: Subject, program: PathBuf) -> Result<Scene<'a>> {
     let mut options = FleetOptions::new(subject.manifest(), program);
     (options.timings, options.tick, options.args) = (plan.timings, TICK, subject.args());
-    let options = plan.fault.prepare(options)?;
+    let options = plan.fault.prepare(subject, options)?;
     let mut scene = Scene::start(server, options, subject, plan.fault.needs()).await?;
     for index in 0..scene.fleet.len() {
         scene.fleet.proxy(index).seed(plan.seed.wrapping_add(index as u64));

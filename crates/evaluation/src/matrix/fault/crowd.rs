@@ -6,17 +6,18 @@ use anyhow::Result;
 use futures::FutureExt;
 use kube::api::DynamicObject;
 use serde_json::json;
-use still_leading_testbed::{Extra, FleetOptions, Timings, Variant, manifests};
+use still_leading_testbed::{Extra, FleetOptions, Form, Timings, Variant, manifests};
 
 use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
+use crate::matrix::subject::Subject;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Crowd { candidates: 30 }), Box::new(Twice)]
 }
 
-/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says. kubert says
-/// that it needs one and creates none, so it finds one that nobody has claimed.
+/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says. Who is
+/// documented to create none finds one that nobody has claimed.
 #[derive(Debug)]
 struct Crowd {
     candidates: usize,
@@ -29,8 +30,8 @@ impl Fault for Crowd {
 
     fn what(&self) -> String {
         format!(
-            "There is no Lease (for kubert, which creates none: an unclaimed one), and {} candidates start at once, each of \
-             which may create it.",
+            "There is no Lease (an unclaimed one where the election creates none: kubert, and our template of \
+             kube-lease-manager), and {} candidates start at once, each of which may create it.",
             self.candidates
         )
     }
@@ -43,10 +44,10 @@ impl Fault for Crowd {
         self.candidates.div_ceil(3)
     }
 
-    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, subject: Subject, mut options: FleetOptions) -> Result<FleetOptions> {
         let path = options.variant.install_yaml();
         let mut objects = manifests::parse(&std::fs::read_to_string(path)?)?;
-        objects.retain(|object| manifests::kind(object) != "Lease" || options.variant == Variant::Kubert);
+        objects.retain(|object| manifests::kind(object) != "Lease" || needs_a_lease(subject));
         for role in objects.iter_mut().filter(|object| manifests::kind(object) == "Role") {
             may_create(role);
         }
@@ -69,6 +70,14 @@ impl Fault for Crowd {
         }
         .boxed_local()
     }
+}
+
+/// kubert says that the Lease must be there, and our template of kube-lease-manager asks for one that exists.
+fn needs_a_lease(subject: Subject) -> bool {
+    matches!(
+        subject,
+        Subject::Variant(Variant::Kubert, _) | Subject::Variant(Variant::KubeLeaseManager, Form::Template)
+    )
 }
 
 fn may_create(role: &mut DynamicObject) {

@@ -15,6 +15,7 @@ use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
 
 use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
+use crate::matrix::subject::Subject;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Role), Box::new(Token), Box::new(Policy), Box::new(Namespace)]
@@ -92,7 +93,7 @@ impl Fault for Token {
         Needs { answered: Some(401), ..REAL }
     }
 
-    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, _: Subject, mut options: FleetOptions) -> Result<FleetOptions> {
         options.token_files = true;
         Ok(options)
     }
