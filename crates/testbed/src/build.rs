@@ -146,7 +146,7 @@ fn build_with_cargo(
 }
 
 /// The one target directory of all variants, unless somebody wants another.
-fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     let named = env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
     // Relative to where cargo is started.
     workspace().join(named.unwrap_or_else(|| OsString::from("target")))

@@ -28,7 +28,7 @@ mod verb;
 
 pub use api_server::{ApiServer, ServerKind};
 pub use assets::{Assets, workspace};
-pub use build::{Profile, cargo};
+pub use build::{Profile, cargo, target_dir};
 pub use control_plane::ControlPlane;
 pub use fleet::{Extra, Fleet, FleetOptions, Timings};
 pub use history::{Event, History};

@@ -21,6 +21,7 @@ use futures::future::LocalBoxFuture;
 use still_leading_testbed::{ApiServer, FleetOptions, Timings};
 
 use super::scene::Scene;
+use super::subject::Subject;
 
 /// What a step of a fault returns.
 pub type Step<'a> = LocalBoxFuture<'a, Result<()>>;
@@ -44,7 +45,8 @@ pub trait Fault: fmt::Debug {
     ///
     /// # Errors
     /// Something that it needs cannot be read.
-    fn prepare(&self, options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, subject: Subject, options: FleetOptions) -> Result<FleetOptions> {
+        let _ = subject;
         Ok(options)
     }
 
@@ -88,10 +90,11 @@ pub trait Fault: fmt::Debug {
         None
     }
 
-    /// How long after it has gone somebody has to lead and act: by default two lease durations and two seconds, which is
-    /// enough for an elector that waits for the expiry and then for up to another lease duration.
+    /// How long after it has gone somebody has to lead and act: by default three lease durations and two seconds. That is
+    /// enough for an elector that waits for the expiry, looks again only a lease duration later, and then waits until its
+    /// predecessor's term must be over. Whoever is slow is told by its gap; this is about those who do not come.
     fn bound(&self, timings: Timings) -> Duration {
-        timings.lease_duration * 2 + Duration::from_secs(2)
+        timings.lease_duration * 3 + Duration::from_secs(2)
     }
 }
 
@@ -106,8 +109,8 @@ pub struct Needs {
     pub real_server: bool,
     /// The replica whose wall clock is set, in the order of their start. It reaches nothing that does not ask the C library.
     pub clock: Option<usize>,
-    /// Tokens in files, which can be replaced.
-    pub token_files: bool,
+    /// What the API server answers to some request while it lasts: without that it has not come into force.
+    pub answered: Option<u16>,
 }
 
 /// What a fault begins with.

@@ -3,7 +3,8 @@
 //!
 //! - A replica that is thawed logs the end of its term a moment later, though it may have known it at once. Such a moment
 //!   counts as an overlap only if it acts in it.
-//! - Somebody *leads again* with the first act after the fault had gone by whoever has the latest term.
+//! - Somebody *leads again* with the first act by whoever has the latest term, after the fault had gone and after every time
+//!   of more than a retry period without a leader. A leader that acts once more before it loses its Lease has not recovered.
 //! - The *gap* is the longest time between the fault and the end in which nobody led.
 
 mod traffic;
@@ -14,12 +15,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use still_leading_testbed::Event;
 use still_leading_testbed::history::judge::{
-    self, Overlap, StaleAct, Verdict as Shown, acts, frozen, gaps, leader_at, leading, no_overlap, no_stale_act,
-    stale_acts,
+    self, Doubt, Overlap, StaleAct, Verdict as Shown, acts, frozen, gaps, judged_overlaps, leader_at, leading,
+    no_stale_act, stale_acts,
 };
 
 use super::millis;
-use super::record::{Line, Replica, Trial};
+use super::record::{Line, Replica, Trial, panics};
 pub use traffic::Traffic;
 
 /// More requests of one replica in a second are too many: client-go lets through 5 a second after a burst of 10.
@@ -53,7 +54,7 @@ pub enum Verdict {
 /// What was measured. Times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// For how long two had a term at once, by their logs.
+    /// For how long two or more had a term at once, by their logs.
     pub overlap_ms: f64,
     /// How many acts there were beside the acts of a later leader's term.
     pub acts_beside: usize,
@@ -71,7 +72,7 @@ pub struct Figures {
     pub epochs_in_order: Option<bool>,
     /// How many processes ended without being asked to.
     pub exits: usize,
-    /// How many of them panicked.
+    /// How many panics there were: processes that ended so, and tasks of those that went on.
     pub panics: usize,
     /// What the replicas asked of the API server after the fault had come.
     pub traffic: Traffic,
@@ -146,8 +147,11 @@ fn safety(trial: &Trial, events: &[Event], figures: &Figures) -> Verdict {
     if !found.is_empty() {
         return Verdict::Violated(found.join("; "));
     }
-    let doubts = [doubts_of(&no_overlap(events)), doubts_of(&no_stale_act(events, |_| true))].concat();
-    let doubts: BTreeSet<String> = doubts.into_iter().collect();
+    let mut doubts = judged_overlaps(events).1;
+    if let Shown::Unknown(more) = no_stale_act(events, |_| true) {
+        doubts.extend(more);
+    }
+    let doubts: BTreeSet<String> = doubts.iter().map(Doubt::to_string).collect();
     match (doubts.is_empty(), trial.malformed.first()) {
         (true, None) => Verdict::Held,
         (true, Some(line)) => Verdict::Unknown(format!("a line that is no event: {line}")),
@@ -155,23 +159,21 @@ fn safety(trial: &Trial, events: &[Event], figures: &Figures) -> Verdict {
     }
 }
 
-fn doubts_of<T>(shown: &Shown<T>) -> Vec<String> {
-    match shown {
-        Shown::Unknown(doubts) => doubts.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn liveness(trial: &Trial, figures: &Figures) -> Verdict {
-    let watched = millis(trial.marks.healed, trial.marks.ended) / 1e3;
+    let (watched, bound) = (millis(trial.marks.healed, trial.marks.ended), trial.bound_ms as f64);
     match figures.recovered_ms {
-        None => Verdict::Violated(format!("nobody led again for {watched:.0} s")),
-        Some(ms) if ms > trial.bound_ms as f64 => Verdict::Violated(format!(
-            "nobody led for {:.1} s; the bound is {:.1} s",
+        Some(ms) if ms <= bound => Verdict::Held,
+        Some(ms) => Verdict::Violated(format!(
+            "nobody led for good until {:.1} s after the fault had gone; the bound is {:.1} s",
             ms / 1e3,
-            trial.bound_ms as f64 / 1e3
+            bound / 1e3
         )),
-        Some(_) => Verdict::Held,
+        None if watched < bound => Verdict::Unknown(format!(
+            "nobody led at the end, but that was {:.1} s after the fault had gone, and the bound is {:.1} s",
+            watched / 1e3,
+            bound / 1e3
+        )),
+        None => Verdict::Violated(format!("nobody led again for {:.0} s", watched / 1e3)),
     }
 }
 
@@ -189,24 +191,23 @@ fn manners(figures: &Figures) -> Verdict {
 fn figures(trial: &Trial, events: &[Event]) -> Figures {
     let marks = trial.marks;
     let stale = stale_acts(events);
-    let overlaps: Vec<Overlap> = judge::overlaps(events).into_iter().filter(|it| !is_a_late_word(it, events)).collect();
-    let length = |it: &Overlap| it.until.unwrap_or(marks.ended).saturating_sub(it.from);
-    // An act outside of any term takes no time: it counts as an act.
-    let overlap: u64 = overlaps.iter().map(length).sum();
+    let overlaps: Vec<Overlap> =
+        judged_overlaps(events).0.into_iter().filter(|it| !is_a_late_word(it, events)).collect();
     let gap = gaps(events, marks.injected, marks.ended).into_iter().map(|gap| gap.until - gap.from).max();
     let after = |at: &u64| *at >= marks.injected;
     let exits = || trial.replicas.iter().flat_map(|replica| &replica.exits);
     Figures {
-        overlap_ms: millis(0, overlap),
+        overlap_ms: millis(0, covered(&overlaps, marks.ended)),
         acts_beside: stale.iter().filter(|act| act.beside.is_some()).count(),
         stale_acts: stale.len(),
         gap_ms: millis(0, gap.unwrap_or(0)),
-        recovered_ms: recovered(events, &stale, marks.healed).map(|at| millis(marks.healed, at)),
+        recovered_ms: recovered(trial, events, &stale).map(|at| millis(marks.healed, at)),
         watched_ms: millis(marks.injected, marks.ended),
         terms: judge::terms(events).iter().filter(|term| after(&term.from)).count(),
         epochs_in_order: epochs_in_order(&trial.events),
         exits: exits().filter(|exit| exit.by_itself).count(),
-        panics: exits().filter(|exit| exit.is_a_panic()).count(),
+        panics: exits().filter(|exit| exit.is_a_panic()).count()
+            + trial.replicas.iter().map(|replica| panics(&replica.stderr)).sum::<usize>(),
         traffic: Traffic::of(&trial.replicas, marks.injected),
         lease_writes: trial.lease.iter().filter(|state| after(&state.at)).count(),
         cpu_ms: trial.replicas.iter().filter_map(cpu).sum(),
@@ -215,6 +216,18 @@ fn figures(trial: &Trial, events: &[Event]) -> Figures {
         watches: trial.replicas.iter().filter(|replica| replica.requests.iter().any(|it| it.verb == "watch")).count(),
         replicas: trial.replicas.len(),
     }
+}
+
+/// For how long there was an overlap: a time in which three led is no longer for that. An act outside of any term takes no
+/// time: it counts as an act. They come in the order of their start.
+fn covered(overlaps: &[Overlap], ended: u64) -> u64 {
+    let (mut length, mut until) = (0, 0);
+    for overlap in overlaps {
+        let end = overlap.until.unwrap_or(ended);
+        length += end.saturating_sub(overlap.from.max(until));
+        until = until.max(end);
+    }
+    length
 }
 
 fn cpu(replica: &Replica) -> Option<u64> {
@@ -229,14 +242,18 @@ fn is_a_late_word(overlap: &Overlap, events: &[Event]) -> bool {
     is_thaw && overlap.until.is_some() && !acts(events).iter().any(|act| act.replica == *older && within(act.at))
 }
 
-/// When somebody first acted by right after the fault had gone.
-fn recovered(events: &[Event], stale: &[StaleAct], healed: u64) -> Option<u64> {
+/// When somebody first acted by right after the fault had gone and after the last time without a leader.
+fn recovered(trial: &Trial, events: &[Event], stale: &[StaleAct]) -> Option<u64> {
+    let (marks, pace) = (trial.marks, trial.timings.retry_period * 1_000_000);
+    // What is shorter than the pace of the election is a hand-over.
+    let gaps = gaps(events, marks.healed, marks.ended).into_iter().filter(|gap| gap.until - gap.from > pace);
+    let since = gaps.map(|gap| gap.until).max().unwrap_or(marks.healed);
     let leading = leading(events);
     let by_right = |replica: &str, at: u64| {
         leader_at(&leading, at).is_some_and(|leader| leader.replica == replica)
             && !stale.iter().any(|act| act.replica == replica && act.at == at)
     };
-    acts(events).into_iter().find(|act| act.at > healed && by_right(&act.replica, act.at)).map(|act| act.at)
+    acts(events).into_iter().find(|act| act.at > since && by_right(&act.replica, act.at)).map(|act| act.at)
 }
 
 /// Whether each leader has a larger epoch than the one before. One that leads again without another in between may go on

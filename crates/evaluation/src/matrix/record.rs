@@ -1,5 +1,7 @@
 //! What a trial leaves behind: all that was seen, and nothing of what it means. Times are nanoseconds since its start.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use still_leading_testbed::{Event, Timings};
@@ -104,6 +106,9 @@ pub struct Replica {
     pub cpu_ms: Option<u64>,
     /// Its resident memory, in bytes; none if it has ended.
     pub rss: Option<u64>,
+    /// The last lines of its standard error, if it has not ended: a task may panic and leave the process alive.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
     /// Its requests, in the order of arrival.
     pub requests: Vec<Request>,
 }
@@ -124,8 +129,16 @@ impl Exit {
     /// Whether it panicked.
     #[must_use]
     pub fn is_a_panic(&self) -> bool {
-        self.stderr.contains("panicked at")
+        panics(&self.stderr) > 0
     }
+}
+
+/// How many panics standard error tells of, of Rust and of Go.
+#[must_use]
+pub fn panics(stderr: &str) -> usize {
+    let is_panic =
+        |line: &&str| (line.starts_with("thread '") && line.contains(" panicked at ")) || line.starts_with("panic: ");
+    stderr.lines().filter(is_panic).count()
 }
 
 /// One request.
@@ -142,6 +155,12 @@ pub struct Request {
 }
 
 impl Trial {
+    /// Whether the fault came. If not, another attempt may show more.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        self.failed.is_none() || !self.events.is_empty()
+    }
+
     /// The events, as the judge of histories wants them.
     #[must_use]
     pub fn history(&self) -> Vec<Event> {
@@ -152,6 +171,15 @@ impl Trial {
             fields: line.fields.clone(),
         };
         self.events.iter().map(event).collect()
+    }
+}
+
+/// As `5/3/1`, in seconds.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [lease, deadline, retry] =
+            [self.lease_duration, self.renew_deadline, self.retry_period].map(|ms| ms as f64 / 1e3);
+        write!(f, "{lease}/{deadline}/{retry}")
     }
 }
 

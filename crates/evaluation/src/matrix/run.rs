@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use futures::{StreamExt, stream};
 use still_leading_testbed::{ApiServer, Timings};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use super::fault::Fault;
 use super::judge::{Judgement, judge};
@@ -15,12 +16,17 @@ use super::store::Store;
 use super::subject::Subject;
 use super::trial::{self, Plan};
 
+/// An API server is as heavy as so many fleets of three.
+const SERVER_WEIGHT: usize = 3;
+
 /// What is to be tried.
 pub struct Order<'a> {
     /// What is tried, each with its executable.
     pub subjects: &'a [(Subject, PathBuf)],
     /// What happens.
     pub faults: &'a [Box<dyn Fault>],
+    /// Which subject is tried under which fault.
+    pub wants: &'a dyn Fn(Subject, &str) -> bool,
     /// How often each.
     pub trials: usize,
     /// The election's durations.
@@ -52,10 +58,16 @@ impl Order<'_> {
         let mut jobs = Vec::new();
         for number in 1..=self.trials {
             for (fault, what) in self.faults.iter().enumerate() {
-                let is_missing = |index: &usize| !store.has(&self.subjects[*index].0.to_string(), &what.name(), number);
+                let is_missing = |index: &usize| {
+                    let subject = self.subjects[*index].0;
+                    (self.wants)(subject, &what.name()) && !store.has(&subject.to_string(), &what.name(), number)
+                };
                 let missing: Vec<usize> = (0..self.subjects.len()).filter(is_missing).collect();
-                if what.needs().own_server && !missing.is_empty() {
-                    jobs.push(Job { fault, number, subjects: missing });
+                if what.needs().own_server {
+                    // No more than the machine bears.
+                    let together = self.parallel.saturating_sub(SERVER_WEIGHT).max(1);
+                    let groups = missing.chunks(together);
+                    jobs.extend(groups.map(|group| Job { fault, number, subjects: group.to_vec() }));
                 } else {
                     jobs.extend(missing.into_iter().map(|subject| Job { fault, number, subjects: vec![subject] }));
                 }
@@ -67,7 +79,7 @@ impl Order<'_> {
     /// How much of the machine a job takes, where a fleet of three is one.
     fn weight(&self, job: &Job) -> usize {
         let fault = &self.faults[job.fault];
-        let server = if fault.needs().own_server { 3 } else { 0 };
+        let server = if fault.needs().own_server { SERVER_WEIGHT } else { 0 };
         (job.subjects.len() * fault.weight() + server).min(self.parallel)
     }
 }
@@ -92,8 +104,11 @@ pub async fn run(
                 return;
             }
             for trial in run_job(server, order, &job).await {
-                match store.add(&trial) {
-                    Ok(_) => note(&trial, &judge(&trial)),
+                // Packing takes a while, in which the other trials would stand still.
+                let store = store.clone();
+                let keep = move || store.add(&trial).map(|_| (judge(&trial), trial));
+                match spawn_blocking(keep).await.map_err(Error::from).flatten() {
+                    Ok((judged, trial)) => note(&trial, &judged),
                     Err(error) => drop(failed.borrow_mut().get_or_insert(error)),
                 }
             }
@@ -136,4 +151,39 @@ pub fn cells(store: &Store) -> Result<BTreeMap<(String, String), Vec<Judgement>>
         cells.entry((trial.subject.clone(), trial.fault.clone())).or_default().push(judge(&trial));
     }
     Ok(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use still_leading_testbed::guard::TempDir;
+
+    use super::*;
+    use crate::matrix::fault;
+
+    fn jobs(parallel: usize, trials: usize) -> Vec<Job> {
+        let dir = TempDir::new("still-leading-run-").unwrap();
+        let store = Store::of(dir.path());
+        let subjects: Vec<(Subject, PathBuf)> =
+            Subject::variants().into_iter().map(|subject| (subject, PathBuf::new())).collect();
+        let faults = ["sigterm", "etcd-restart"].map(|name| fault::find(name).unwrap());
+        let seconds = std::time::Duration::from_secs;
+        let timings = Timings { lease_duration: seconds(5), renew_deadline: seconds(3), retry_period: seconds(1) };
+        let wants = |subject: Subject, fault: &str| fault != "sigterm" || subject == subjects[0].0;
+        let order = Order { subjects: &subjects, faults: &faults, wants: &wants, trials, timings, seed: 1, parallel };
+        order.jobs(&store)
+    }
+
+    #[test]
+    fn a_group_on_one_server_is_no_larger_than_the_machine_bears() {
+        let sizes = |parallel| jobs(parallel, 1).iter().map(|job| job.subjects.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(16), [1, 12]);
+        assert_eq!(sizes(8), [1, 5, 5, 2]);
+        assert_eq!(sizes(2), [1; 13]);
+    }
+
+    #[test]
+    fn the_second_trial_of_anything_comes_after_the_first_of_everything() {
+        let numbers: Vec<usize> = jobs(16, 2).iter().map(|job| job.number).collect();
+        assert_eq!(numbers, [1, 1, 2, 2]);
+    }
 }

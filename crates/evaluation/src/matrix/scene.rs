@@ -21,8 +21,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(60);
 /// How often the leader acts.
 pub const TICK: Duration = Duration::from_millis(100);
-/// A kubelet waits so long before it starts a container again for the second time; the first time it does so at once.
-const BACKOFF: Duration = Duration::from_secs(10);
+/// A kubelet waits 10 s before it starts a container again for the second time; the first time it does so at once. That is so
+/// much of the lease duration that is usual: everything here goes by the subject's durations.
+const BACKOFF_LEASES: f64 = 10.0 / 15.0;
 
 /// A fleet under a fault.
 pub struct Scene<'a> {
@@ -125,6 +126,13 @@ impl<'a> Scene<'a> {
         Ok(false)
     }
 
+    /// Whether somebody has led since then, in monotonic nanoseconds, and does now; a pause is no time of more than `pause`.
+    #[must_use]
+    pub fn was_led_since(&self, since: u64, pause: Duration) -> bool {
+        let gaps = history::judge::gaps(&self.fleet.history().events(), since, history::now());
+        self.fleet.leader_index().is_some() && gaps.iter().all(|gap| gap.length() <= pause)
+    }
+
     async fn wait_for_acts(&self, since: u64, count: usize) -> Result<()> {
         let so_far = |events: &[_]| acts(events).iter().filter(|act| act.at > since).count();
         self.fleet.history().wait_for(LONG, |events| (so_far(events) >= count).then_some(())).await
@@ -132,6 +140,7 @@ impl<'a> Scene<'a> {
 
     /// What a kubelet does: a container that has ended is started again, at once and later after a while, in the same pod.
     async fn tend(&mut self) -> Result<()> {
+        let backoff = self.timings.lease_duration.mul_f64(BACKOFF_LEASES);
         for index in 0..self.fleet.len() {
             let replica = self.fleet.replica(index);
             let Some(status) = replica.exit_status() else { continue };
@@ -139,7 +148,7 @@ impl<'a> Scene<'a> {
                 continue;
             }
             let before = self.exits.iter().filter(|exit| exit.index == index).count();
-            let due = *self.restarts.entry(index).or_insert_with(|| Instant::now() + BACKOFF * before as u32);
+            let due = *self.restarts.entry(index).or_insert_with(|| Instant::now() + backoff * before as u32);
             if due <= Instant::now() {
                 let (status, stderr) = (status.to_string(), replica.stderr());
                 self.exits.push(Exit { index, status, stderr });

@@ -1,5 +1,5 @@
 //! The folder of a run: `run.json` says how it was made, and `trials/<subject>/<fault>/<number>.json.gz` has each trial, as
-//! soon as it is over.
+//! soon as it is over. One that could not be tried is `<number>.failed.json.gz`, and is tried again when the run goes on.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
@@ -52,12 +52,18 @@ pub struct Store {
 }
 
 impl Store {
+    /// The folder, whatever is in it.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     /// The folder of a run that is there already.
     ///
     /// # Errors
     /// It is no such folder.
     pub fn open(dir: &Path) -> Result<Self> {
-        let store = Self { dir: dir.to_owned() };
+        let store = Self::of(dir);
         store.run()?;
         Ok(store)
     }
@@ -66,20 +72,23 @@ impl Store {
     ///
     /// # Errors
     /// The run there is another one, or something cannot be written.
-    pub fn begin(dir: &Path, run: &Run) -> Result<Self> {
-        let store = Self { dir: dir.to_owned() };
+    pub fn begin(dir: &Path, run: &mut Run) -> Result<Self> {
+        let store = Self::of(dir);
         if store.file().is_file() {
             let before = store.run()?;
             let same = |run: &Run| (run.server.clone(), run.seed, run.profile.clone(), run.timings, run.commit.clone());
             ensure!(
                 same(&before) == same(run),
-                "{} has another run ({}, seed {}, {}, commit {}): choose another --out",
+                "{} has another run ({}, seed {}, {}, timings {}, commit {}): choose another --out",
                 dir.display(),
                 before.server,
                 before.seed,
                 before.profile,
+                before.timings,
                 before.commit,
             );
+            // What is there already was made so.
+            (run.parallel, run.calibration) = (before.parallel, before.calibration);
         }
         store.keep(run)?;
         Ok(store)
@@ -92,7 +101,10 @@ impl Store {
     pub fn keep(&self, run: &Run) -> Result<()> {
         fs::create_dir_all(&self.dir).with_context(|| format!("making {}", self.dir.display()))?;
         let text = serde_json::to_string_pretty(run)? + "\n";
-        fs::write(self.file(), text).with_context(|| format!("writing {}", self.file().display()))
+        // Whole or not at all: without it the trials are of nothing.
+        let new = self.file().with_extension("new");
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, self.file()));
+        written.with_context(|| format!("writing {}", self.file().display()))
     }
 
     /// How the run is made.
@@ -112,7 +124,12 @@ impl Store {
         self.trials().join(subject).join(fault).join(format!("{number}.json.gz"))
     }
 
-    /// Whether a trial is there.
+    /// Where the note is that a trial could not be tried.
+    fn path_of_failure(&self, subject: &str, fault: &str, number: usize) -> PathBuf {
+        self.path(subject, fault, number).with_file_name(format!("{number}.failed.json.gz"))
+    }
+
+    /// Whether a trial is there, and was tried.
     #[must_use]
     pub fn has(&self, subject: &str, fault: &str, number: usize) -> bool {
         self.path(subject, fault, number).is_file()
@@ -124,9 +141,15 @@ impl Store {
     /// It cannot be written.
     pub fn add(&self, trial: &Trial) -> Result<PathBuf> {
         let path = self.path(&trial.subject, &trial.fault, trial.number);
+        let failure = self.path_of_failure(&trial.subject, &trial.fault, trial.number);
         fs::create_dir_all(path.parent().unwrap_or(&self.dir)).with_context(|| format!("making {}", path.display()))?;
-        write(&path, trial)?;
-        Ok(path)
+        if trial.was_tried() {
+            write(&path, trial)?;
+            fs::remove_file(failure).ok();
+            return Ok(path);
+        }
+        write(&failure, trial)?;
+        Ok(failure)
     }
 
     /// Every trial, in the order of subject, fault and number.
@@ -161,10 +184,18 @@ impl Store {
 pub fn write(path: &Path, trial: &Trial) -> Result<()> {
     let failed = || format!("writing {}", path.display());
     let new = path.with_extension("new");
-    let mut file = GzEncoder::new(BufWriter::new(File::create(&new).with_context(failed)?), Compression::best());
+    // What a full disk leaves of it would stay there.
+    let written = pack(&new, trial).and_then(|()| Ok(fs::rename(&new, path)?));
+    if written.is_err() {
+        fs::remove_file(&new).ok();
+    }
+    written.with_context(failed)
+}
+
+fn pack(path: &Path, trial: &Trial) -> Result<()> {
+    let mut file = GzEncoder::new(BufWriter::new(File::create(path)?), Compression::best());
     serde_json::to_writer(&mut file, trial)?;
-    file.finish().and_then(|mut file| file.flush()).with_context(failed)?;
-    fs::rename(&new, path).with_context(failed)
+    Ok(file.finish().and_then(|mut file| file.flush())?)
 }
 
 /// Reads one trial.
@@ -187,4 +218,64 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
 
 fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(dir)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use still_leading_testbed::guard::TempDir;
+
+    use super::*;
+    use crate::matrix::record::{Line, Marks};
+
+    fn trial(failed: Option<&str>, tried: bool) -> Trial {
+        let line =
+            Line { at: 1, replica: "a".to_owned(), message: "leading".to_owned(), fields: serde_json::Map::new() };
+        Trial {
+            subject: "x".to_owned(),
+            fault: "y".to_owned(),
+            number: 1,
+            seed: 1,
+            server: "embedded".to_owned(),
+            timings: Millis { lease_duration: 5_000, renew_deadline: 3_000, retry_period: 1_000 },
+            bound_ms: 3_000,
+            breaks: None,
+            marks: Marks::default(),
+            events: if tried { vec![line] } else { Vec::new() },
+            malformed: Vec::new(),
+            lease: Vec::new(),
+            replicas: Vec::new(),
+            failed: failed.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_told_and_tried_again_and_what_was_tried_is_not() {
+        let dir = TempDir::new("still-leading-store-").unwrap();
+        let store = Store::of(dir.path());
+        store.add(&trial(Some("it takes too long to set up"), false)).unwrap();
+        assert!(!store.has("x", "y", 1));
+        assert_eq!(store.each().unwrap().len(), 1);
+        store.add(&trial(None, true)).unwrap();
+        assert!(store.has("x", "y", 1));
+        assert_eq!(store.each().unwrap(), [trial(None, true)]);
+        // A fault that does not reach it will not do so the next time either.
+        store.add(&trial(Some("the clock of this program cannot be set"), true)).unwrap();
+        assert!(store.has("x", "y", 1));
+    }
+
+    #[test]
+    fn half_of_a_file_is_no_trial_and_is_written_anew() {
+        let dir = TempDir::new("still-leading-store-").unwrap();
+        let store = Store::of(dir.path());
+        let path = store.add(&trial(None, true)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(path.with_extension("new"), &whole[..whole.len() / 2]).unwrap();
+        assert!(!store.has("x", "y", 1));
+        assert_eq!(store.each().unwrap(), []);
+        store.add(&trial(None, true)).unwrap();
+        assert_eq!(store.each().unwrap(), [trial(None, true)]);
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().ends_with("1.json.gz is no trial"));
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
-use still_leading_testbed::{Form, Profile, Variant, cargo, workspace};
+use still_leading_testbed::{Form, Profile, Variant, cargo, target_dir};
 
 /// One program that is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,7 +122,7 @@ fn build_controls(profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--locked", "--package", NAME]).args(options).stdout(Stdio::null());
     ensure!(command.status().context("starting cargo")?.success(), "{NAME} does not build: see above");
-    Ok(workspace().join("target").join(folder).join(NAME))
+    Ok(target_dir().join(folder).join(NAME))
 }
 
 /// As in tables and in names of folders: `kubert`, `kubert.as-documented`, `control.boolean`.

@@ -141,8 +141,7 @@ impl Summary {
 /// As `5/3/1`, in seconds.
 #[must_use]
 pub fn timings(run: &Run) -> String {
-    let of = run.timings;
-    [of.lease_duration, of.renew_deadline, of.retry_period].map(|ms| format!("{}", ms as f64 / 1e3)).join("/")
+    run.timings.to_string()
 }
 
 /// How bad it is: two leaders are worse than none, and none is worse than noise.

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use futures::future::{join_all, try_join_all};
+use anyhow::{Context, Error, Result};
+use futures::future::join_all;
 use still_leading_testbed::history::now;
 use still_leading_testbed::{ApiServer, FleetOptions, ServerKind, Timings};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::fault::{Fault, Start};
 use super::record::{Exit, LeaseState, Line, Marks, Millis, Replica, Request, Trial};
@@ -72,17 +72,8 @@ async fn try_on(server: &ApiServer, plan: &Plan<'_>) -> Vec<Trial> {
             Err((subject, why)) => trials.push(plan.failed(subject, why)),
         }
     }
-    let done = timeout(SETUP_BOUND + FOR_GOOD, go_through(server, plan, &mut scenes)).await;
-    let done = done.context("it takes too long").flatten();
+    trials.extend(go_through(server, plan, &mut scenes).await);
     for scene in scenes {
-        let mut trial = match &done {
-            Ok(marks) => observed(plan, &scene, *marks),
-            Err(error) => plan.failed(scene.subject, format!("{error:#}")),
-        };
-        if trial.failed.is_none() {
-            trial.failed = unreached(plan, &trial);
-        }
-        trials.push(trial);
         scene.fleet.stop().await;
     }
     trials
@@ -91,7 +82,7 @@ async fn try_on(server: &ApiServer, plan: &Plan<'_>) -> Vec<Trial> {
 async fn set_up<'a>(server: &'a ApiServer, plan: &Plan<'_>, subject: Subject, program: PathBuf) -> Result<Scene<'a>> {
     let mut options = FleetOptions::new(subject.manifest(), program);
     (options.timings, options.tick, options.args) = (plan.timings, TICK, subject.args());
-    let options = plan.fault.prepare(options)?;
+    let options = plan.fault.prepare(subject, options)?;
     let mut scene = Scene::start(server, options, subject, plan.fault.needs()).await?;
     for index in 0..scene.fleet.len() {
         scene.fleet.proxy(index).seed(plan.seed.wrapping_add(index as u64));
@@ -104,37 +95,80 @@ async fn set_up<'a>(server: &'a ApiServer, plan: &Plan<'_>, subject: Subject, pr
     Ok(scene)
 }
 
-async fn go_through(server: &ApiServer, plan: &Plan<'_>, scenes: &mut [Scene<'_>]) -> Result<Marks> {
+/// The fault comes to all of them, lasts, and goes; each is watched by itself. What fails one leaves the others as they are.
+async fn go_through(server: &ApiServer, plan: &Plan<'_>, scenes: &mut [Scene<'_>]) -> Vec<Trial> {
     let fault = plan.fault;
     scenes.iter_mut().for_each(Scene::note_cpu_time);
     let injected = now();
     scenes.iter().for_each(|scene| scene.note("the fault comes"));
-    fault.strike(server).await?;
-    try_join_all(scenes.iter_mut().map(|scene| fault.inject(scene))).await?;
-    try_join_all(scenes.iter_mut().map(|scene| scene.pass(fault.lasts(plan.timings)))).await?;
-    fault.mend(server).await?;
-    try_join_all(scenes.iter_mut().map(|scene| fault.heal(scene))).await?;
-    let healed = now();
-    scenes.iter().for_each(|scene| scene.note("the fault has gone"));
-    let longest = FOR_GOOD.max(fault.bound(plan.timings) + plan.timings.lease_duration);
-    try_join_all(scenes.iter_mut().map(|scene| scene.pass_until_led(healed, ACTS, longest))).await?;
-    // Who was frozen or cut off may still do something.
-    try_join_all(scenes.iter_mut().map(|scene| scene.pass(plan.timings.lease_duration))).await?;
-    Ok(Marks { injected, healed, ended: now() })
+    let struck = fault.strike(server).await;
+    let lasting = scenes.iter_mut().map(|scene| async move {
+        fault.inject(scene).await?;
+        scene.pass(fault.lasts(plan.timings)).await
+    });
+    let lasted = join_all(lasting).await;
+    let mended = struck.and(fault.mend(server).await).map_err(|error| format!("{error:#}"));
+    let ending = scenes.iter_mut().zip(lasted).map(|(scene, lasted)| {
+        let mended = mended.clone();
+        async move {
+            let watched = async {
+                mended.map_err(Error::msg)?;
+                lasted?;
+                fault.heal(scene).await?;
+                let healed = now();
+                scene.note("the fault has gone");
+                watch(plan, scene, healed).await?;
+                Ok(Marks { injected, healed, ended: now() })
+            };
+            let marks = timeout(SETUP_BOUND + FOR_GOOD, watched).await.context("it takes too long").flatten();
+            match marks {
+                Ok(marks) => {
+                    let trial = observed(plan, scene, marks);
+                    Trial { failed: unreached(plan, scene, &trial), ..trial }
+                }
+                Err(error) => plan.failed(scene.subject, format!("{error:#}")),
+            }
+        }
+    });
+    join_all(ending).await
+}
+
+/// Until somebody leads and goes on to do so for a lease duration: in that time whoever has lost its Lease, was frozen or cut
+/// off finds out, and does what it still does.
+async fn watch(plan: &Plan<'_>, scene: &mut Scene<'_>, healed: u64) -> Result<()> {
+    let longest = FOR_GOOD.max(plan.fault.bound(plan.timings) + plan.timings.lease_duration);
+    let end = Instant::now() + longest;
+    let mut since = healed;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        scene.pass_until_led(since, ACTS, left).await?;
+        since = now();
+        scene.pass(plan.timings.lease_duration).await?;
+        if Instant::now() >= end || scene.was_led_since(since, plan.timings.retry_period) {
+            return Ok(());
+        }
+    }
 }
 
 /// Why the fault did not reach the subject, if so.
-fn unreached(plan: &Plan<'_>, trial: &Trial) -> Option<String> {
-    plan.fault.needs().clock?;
-    let reached = trial.events.iter().filter(|line| line.at > trial.marks.injected && line.at < trial.marks.healed);
+fn unreached(plan: &Plan<'_>, scene: &Scene<'_>, trial: &Trial) -> Option<String> {
+    let during = |at: u64| trial.marks.injected < at && at < trial.marks.healed;
+    if let Some(status) = plan.fault.needs().answered {
+        let mut requests = trial.replicas.iter().flat_map(|replica| &replica.requests);
+        let is_met = requests.any(|request| during(request.at) && request.status == Some(status));
+        return (!is_met).then(|| format!("no request was answered with {status} while it lasted"));
+    }
+    let whose = scene.fleet.replica(plan.fault.needs().clock?).name();
     // Whoever's clock was set stamps its log lines by it.
     let offset = |line: &Line| {
         let stamp: jiff::Timestamp = line.fields.get("timestamp")?.as_str()?.parse().ok()?;
         Some(stamp.as_millisecond() - i64::try_from(line.at / 1_000_000).ok()?)
     };
-    let offsets: Vec<i64> = reached.filter_map(offset).collect();
-    let before = trial.events.iter().filter(|line| line.at < trial.marks.injected).find_map(offset)?;
-    let moved = offsets.iter().any(|offset| (offset - before).abs() > 500);
+    let own = || trial.events.iter().filter(|line| line.replica == whose);
+    let before = own().filter(|line| line.at < trial.marks.injected).find_map(offset)?;
+    let offsets: Vec<i64> = own().filter(|line| during(line.at)).filter_map(offset).collect();
+    // A standby may say nothing meanwhile. That its clock can be set was seen when it was.
+    let moved = offsets.is_empty() || offsets.iter().any(|offset| (offset - before).abs() > 500);
     (!moved).then(|| "the clock of this program cannot be set: it does not ask the C library".to_owned())
 }
 
@@ -174,6 +208,7 @@ fn replica(scene: &Scene<'_>, index: usize, start: u64) -> Replica {
         status: request.status,
     });
     let earlier = scene.exits.iter().filter(|exit| exit.index == index);
+    let was_restarted = earlier.clone().next().is_some();
     let mut exits: Vec<Exit> = earlier
         .map(|exit| Exit { status: exit.status.clone(), by_itself: true, stderr: exit.stderr.clone() })
         .collect();
@@ -185,9 +220,12 @@ fn replica(scene: &Scene<'_>, index: usize, start: u64) -> Replica {
     Replica {
         name: replica.name().to_owned(),
         exits,
-        cpu_before_ms: scene.cpu_before.get(index).copied().flatten().map(as_millis),
+        // A process that was started again counts from its start.
+        cpu_before_ms: scene.cpu_before.get(index).copied().flatten().filter(|_| !was_restarted).map(as_millis),
         cpu_ms: replica.cpu_time().map(as_millis),
         rss: replica.rss_bytes(),
+        // That of a process that has ended is with its end.
+        stderr: if replica.exit_status().is_none() { replica.stderr() } else { String::new() },
         requests: requests.collect(),
     }
 }

@@ -164,6 +164,12 @@ pub fn overlaps(events: &[Event]) -> Vec<Overlap> {
 
 /// Judges whether two replicas never led or acted at the same time.
 pub fn no_overlap(events: &[Event]) -> Verdict<Overlap> {
+    let (certain, doubts) = judged_overlaps(events);
+    Verdict::of(certain, doubts)
+}
+
+/// Returns the overlaps that the history proves, and why it may not show others.
+pub fn judged_overlaps(events: &[Event]) -> (Vec<Overlap>, Vec<Doubt>) {
     let (terms, acts) = (terms(events), acts(events));
     // A replica that logs no end of its term looks like a leader for as long as its process runs. If it does not act any
     // more, it may have stopped in time.
@@ -179,7 +185,7 @@ pub fn no_overlap(events: &[Event]) -> Verdict<Overlap> {
         let reason = Reason::NoEndLogged;
         Doubt { replica, at, reason }
     });
-    Verdict::of(certain, doubts.chain(lost(events, 0)).collect())
+    (certain, doubts.chain(lost(events, 0)).collect())
 }
 
 /// Returns every stale act that the history proves, in the order of their times.

@@ -91,3 +91,59 @@ fn only_the_last_lines_of_standard_error_are_kept() {
     let lines = lines.into_inner().unwrap();
     assert_eq!((lines.len(), lines[0].as_str()), (STDERR_LINES_MAX, "2"));
 }
+
+#[tokio::test]
+async fn what_is_not_read_fills_its_pipe_and_comes_later() {
+    const LINES: usize = 300;
+    let dir = crate::guard::TempDir::new("still-leading-replica-").unwrap();
+    let go = dir.path().join("go");
+    let line = r#"{"message":"one of many lines, which are more than a small pipe holds","monotonic_ns":'$n'}"#;
+    let (go_name, all) = (go.display(), format!("while [ $n -lt {LINES} ]; do echo '{line}'; n=$((n+1)); done"));
+    let script =
+        format!("echo ready; n=0; while [ ! -e {go_name} ]; do sleep 0.05; done; {all}; echo done >&2; exec sleep 600");
+    let history = History::default();
+    let replica = start(&history, &script);
+    history.wait_for(BOUND, |_| history.malformed().pop()).await.unwrap();
+    replica.hold_output();
+    std::fs::write(&go, "").unwrap();
+    // Unheld it is through in a moment.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(replica.stderr(), "", "it wrote all that into a pipe that nobody read");
+    assert!(history.events().len() <= 1, "{} lines were read", history.events().len());
+    replica.read_output();
+    history.wait_for(BOUND, |events| (events.len() == LINES).then_some(())).await.unwrap();
+    history.wait_for(BOUND, |_| (replica.stderr() == "done").then_some(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_a_log_that_is_not_read_is_lost() {
+    let history = History::default();
+    let replica = start(&history, "echo ready; while :; do echo x; sleep 0.01; done");
+    history.wait_for(BOUND, |_| history.malformed().pop()).await.unwrap();
+    replica.hold_output();
+    // Its next line is still read.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    replica.kill().unwrap();
+    history.wait_for(BOUND, |events| (events.last()?.message == EXITED).then_some(())).await.unwrap();
+    assert_eq!(messages(&history), ["harness SIGKILL", &format!("r {LOG_LOST}"), "r exited"]);
+}
+
+#[test]
+fn processor_time_is_that_of_user_and_system() {
+    let stat = "77 (a) b (c) S 1 2 3 0 -1 4194304 10 11 12 13 250 50 9 9 20 0 1 0 100 1000 10";
+    assert_eq!(cpu_time(stat, 100), Some(Duration::from_secs(3)));
+    assert_eq!(cpu_time(stat, 1000), Some(Duration::from_millis(300)));
+    assert_eq!(cpu_time("no such file", 100), None);
+}
+
+#[tokio::test]
+async fn a_busy_replica_uses_processor_time_and_an_ended_one_tells_none() {
+    let history = History::default();
+    let replica = start(&history, "while :; do :; done");
+    if cfg!(target_os = "linux") {
+        history.wait_for(BOUND, |_| (replica.cpu_time()? >= Duration::from_millis(100)).then_some(())).await.unwrap();
+    }
+    replica.kill().unwrap();
+    replica.wait(BOUND).await.unwrap();
+    assert_eq!(replica.cpu_time(), None);
+}

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use still_leading_evaluation::matrix::fault::{self, Fault};
 use still_leading_evaluation::matrix::record::Millis;
 use still_leading_evaluation::matrix::subject::Subject;
 use still_leading_testbed::{Form, ServerKind, Timings, Variant};
+
+/// What has to hold everything.
+pub const NATIVE: Subject = Subject::Variant(Variant::Native, Form::Template);
 
 /// Puts every election under the same faults and measures what happens: two leaders, none, acts after the end of a term,
 /// and what it costs
@@ -35,6 +39,9 @@ pub enum Command {
         /// Do not try it again
         #[arg(long)]
         only_show: bool,
+        /// Build for release, as what was recorded may have been: arithmetic that overflows does not panic then
+        #[arg(long, conflicts_with = "only_show")]
+        release: bool,
     },
     /// Take runs into docs/runs/matrix.json, and write the pages that are made of it
     Report {
@@ -62,9 +69,9 @@ pub struct RunArgs {
     #[arg(long)]
     pub controls: bool,
 
-    /// Each control under the fault that must catch it, and native under all of them; fail if a promise is broken that must
-    /// not be, or a control is not caught
-    #[arg(long)]
+    /// Only native, and each control under the fault that must catch it; fail if native does not hold, or a control is not
+    /// caught every time
+    #[arg(long, conflicts_with_all = ["variant", "form", "controls"])]
     pub expect: bool,
 
     /// Faults, by name [default: all; see `cargo evaluate list`]
@@ -72,7 +79,7 @@ pub struct RunArgs {
     pub fault: Vec<String>,
 
     /// How often each subject is tried under each fault
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     pub trials: usize,
 
     /// Decides the moments of the faults, and jitter
@@ -96,7 +103,7 @@ pub struct RunArgs {
     pub timings: [u64; 3],
 
     /// At most so many trials side by side; fewer if calibration says so
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = at_least_one)]
     pub parallel: usize,
 
     /// The folder for what is recorded
@@ -114,7 +121,22 @@ impl RunArgs {
         Timings { lease_duration, renew_deadline, retry_period }
     }
 
+    /// # Errors
+    /// There is none, or its crate takes no such durations.
     pub fn subjects(&self) -> Result<Vec<Subject>> {
+        let subjects = self.named()?;
+        for subject in &subjects {
+            if let Subject::Variant(variant, _) = subject {
+                self.timings().check(*variant).map_err(|error| anyhow!(error))?;
+            }
+        }
+        Ok(subjects)
+    }
+
+    fn named(&self) -> Result<Vec<Subject>> {
+        if self.expect {
+            return Ok([vec![NATIVE], Subject::controls()].concat());
+        }
         let wanted = |subject: &Subject| match subject {
             Subject::Variant(variant, form) => {
                 (self.variant.is_empty() || self.variant.contains(variant)) && self.form.is_none_or(|it| it == *form)
@@ -129,11 +151,23 @@ impl RunArgs {
         Ok(subjects)
     }
 
+    /// Whether a subject is tried under a fault.
+    pub fn wants(&self, subject: Subject, fault: &str) -> bool {
+        match subject {
+            Subject::Control(control) if self.expect => control.caught_by() == fault,
+            _ => true,
+        }
+    }
+
+    /// # Errors
+    /// There is none of a name.
     pub fn faults(&self) -> Result<Vec<Box<dyn Fault>>> {
         if self.fault.is_empty() {
             return Ok(fault::all());
         }
-        self.fault.iter().map(|name| fault::find(name).map_err(|error| anyhow!(error))).collect()
+        // One that is named twice is one.
+        let names: BTreeSet<&String> = self.fault.iter().collect();
+        names.into_iter().map(|name| fault::find(name).map_err(|error| anyhow!(error))).collect()
     }
 
     /// What to run to repeat it.
@@ -153,7 +187,8 @@ impl RunArgs {
         add("seed", self.seed.to_string());
         add("timings", self.timings.map(|it| it.to_string()).join("/"));
         add("out", self.out.display().to_string());
-        let flags = [("controls", self.controls), ("real", self.real), ("release", self.release)];
+        let flags =
+            [("controls", self.controls), ("expect", self.expect), ("real", self.real), ("release", self.release)];
         words.extend(flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| format!("--{flag}")));
         words.join(" ")
     }
@@ -175,10 +210,18 @@ fn form(name: &str) -> Result<Form, String> {
         .ok_or_else(|| "the forms are template and as-documented".to_owned())
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a whole number from 1 on".to_owned())
+}
+
 /// Three whole numbers: most crates count in whole seconds.
 fn durations(text: &str) -> Result<[u64; 3], String> {
     let wrong = || "three whole numbers of seconds, such as 15/10/2, each larger than the next".to_owned();
     let parts: Vec<u64> = text.split('/').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
     let [lease, deadline, retry] = parts[..] else { return Err(wrong()) };
-    if lease > deadline && deadline > 2 * retry && retry > 0 { Ok([lease, deadline, retry]) } else { Err(wrong()) }
+    if lease > deadline && deadline > retry.saturating_mul(2) && retry > 0 {
+        Ok([lease, deadline, retry])
+    } else {
+        Err(wrong())
+    }
 }

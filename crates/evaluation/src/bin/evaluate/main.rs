@@ -1,6 +1,8 @@
 //! `cargo evaluate`: puts subjects under faults, judges what was recorded, and repeats single trials.
 
 mod args;
+mod expect;
+mod progress;
 mod report;
 mod show;
 
@@ -9,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use still_leading_evaluation::artefact::{commit, measured};
 use still_leading_evaluation::matrix::calibrate::calibrate;
 use still_leading_evaluation::matrix::fault::{self, Fault};
@@ -18,21 +19,33 @@ use still_leading_evaluation::matrix::record::{Millis, Trial};
 use still_leading_evaluation::matrix::run::{Order, cells, run};
 use still_leading_evaluation::matrix::store::{self, Run, Store};
 use still_leading_evaluation::matrix::subject::Subject;
-use still_leading_testbed::{ApiServer, Assets, Form, Profile, ServerKind, Timings, Variant};
+use still_leading_testbed::{ApiServer, Assets, Profile, ServerKind, Timings};
 
-use args::{Args, Command, RunArgs};
+use args::{Args, Command, NATIVE, RunArgs};
+use expect::unexpected;
+use progress::Progress;
 
 /// So few trials need no calibration.
 const FEW: usize = 6;
+/// Of so few everything is shown, and a picture.
+const SINGLE: usize = 4;
 /// Exit code when something was found: a promise broken by what must not break it.
 const FOUND: u8 = 3;
 
+/// An error is one line.
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    command().await.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn command() -> Result<ExitCode> {
     match Args::parse().command {
         Command::Run(args) => run_order(args).await,
         Command::Judge { dir } => judge_again(&dir),
-        Command::Replay { trial, only_show } => replay(&trial, only_show).await,
+        Command::Replay { trial, only_show, release } => replay(&trial, only_show, release).await,
         Command::Report { check: true, .. } => report::check().map(|()| ExitCode::SUCCESS),
         Command::Report { dirs, .. } => report::write(&dirs).map(|()| ExitCode::SUCCESS),
         Command::List => {
@@ -52,18 +65,19 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     let timings = args.timings();
     let profile = if args.release { Profile::Release } else { Profile::Debug };
     let subjects = build(&subjects, profile)?;
-    let order =
-        Order { subjects: &subjects, faults: &faults, trials: args.trials, timings, seed: args.seed, parallel: 1 };
+    let wants = |subject: Subject, fault: &str| args.wants(subject, fault);
+    let (trials, seed) = (args.trials, args.seed);
+    let order = Order { subjects: &subjects, faults: &faults, wants: &wants, trials, timings, seed, parallel: 1 };
     eprintln!("starting the API server ({kind})");
     let server = ApiServer::start(kind).await?;
     let mut description = describe(&args, &server, timings).await?;
-    let store = Store::begin(&args.out, &description)?;
+    let store = Store::begin(&args.out, &mut description)?;
     let missing = order.missing(&store);
     let (parallel, calibration) = match missing {
-        0..=FEW => (args.parallel.min(FEW), None),
+        0..=FEW => (args.parallel.min(FEW), description.calibration.take()),
         _ => {
             eprintln!("calibrating: how many trials does this machine bear side by side?");
-            let native = Subject::Variant(Variant::Native, Form::Template).build(profile)?;
+            let native = NATIVE.build(profile)?;
             let tell = |said: String| eprintln!("  {said}");
             let (parallel, calibration) = calibrate(&server, &native, timings, args.parallel, &tell).await?;
             (parallel, Some(calibration))
@@ -72,17 +86,17 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     (description.parallel, description.calibration) = (parallel, calibration);
     store.keep(&description)?;
     let order = Order { parallel, ..order };
-    let bar = progress(missing);
-    let note = |trial: &Trial, judged: &Judgement| {
-        bar.suspend(|| println!("{}", show::line(trial, judged)));
-        bar.inc(1);
-    };
-    run(&server, &order, &store, &note).await?;
-    bar.finish_and_clear();
+    let bar = Progress::of(missing);
+    let note = |trial: &Trial, judged: &Judgement| bar.note(&show::line(trial, judged));
+    let done = run(&server, &order, &store, &note).await;
+    bar.finish();
+    done?;
     drop(server);
     let cells = cells(&store)?;
-    if args.trials * subjects.len() * faults.len() == 1 {
-        show_one(&store, &subjects, &faults)?;
+    if args.trials * subjects.len() * faults.len() <= SINGLE {
+        for (subject, _) in &subjects {
+            faults.iter().try_for_each(|fault| show_one(&store, *subject, fault.as_ref(), args.trials))?;
+        }
     } else {
         print!("{}", show::table(&cells));
     }
@@ -93,25 +107,34 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
         args.out.display()
     );
     match args.expect {
-        true => expect(&cells),
+        true => expect(&cells, &faults),
         false => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn show_one(store: &Store, subjects: &[(Subject, std::path::PathBuf)], faults: &[Box<dyn Fault>]) -> Result<()> {
-    let (Some((subject, _)), Some(fault)) = (subjects.first(), faults.first()) else { return Ok(()) };
-    let path = store.path(&subject.to_string(), &fault.name(), 1);
-    let trial = store::read(&path)?;
-    print!("{}", show::whole(&trial, &judge(&trial)));
-    let picture = path.with_extension("").with_extension("svg");
-    std::fs::write(&picture, show::picture(&trial)).with_context(|| format!("writing {}", picture.display()))?;
-    println!("timeline: {}", picture.display());
+/// Everything about each of them, and a picture.
+fn show_one(store: &Store, subject: Subject, fault: &dyn Fault, trials: usize) -> Result<()> {
+    for number in 1..=trials {
+        let path = store.path(&subject.to_string(), &fault.name(), number);
+        if !path.is_file() {
+            // It could not be tried, and its line has said why.
+            continue;
+        }
+        let trial = store::read(&path)?;
+        print!("{}", show::whole(&trial, &judge(&trial)));
+        let picture = path.with_extension("").with_extension("svg");
+        std::fs::write(&picture, show::picture(&trial)).with_context(|| format!("writing {}", picture.display()))?;
+        println!("  timeline: {}", picture.display());
+    }
     Ok(())
 }
 
 /// Native has to hold everything, and each control has to be caught by what it is made for.
-fn expect(cells: &std::collections::BTreeMap<(String, String), Vec<Judgement>>) -> Result<ExitCode> {
-    let wrong = show::unexpected(cells);
+fn expect(
+    cells: &std::collections::BTreeMap<(String, String), Vec<Judgement>>,
+    faults: &[Box<dyn Fault>],
+) -> Result<ExitCode> {
+    let wrong = unexpected(cells, faults);
     for line in &wrong {
         eprintln!("unexpected: {line}");
     }
@@ -146,21 +169,12 @@ async fn describe(args: &RunArgs, server: &ApiServer, timings: Timings) -> Resul
     })
 }
 
-fn progress(missing: usize) -> ProgressBar {
-    let bar = ProgressBar::new(missing as u64);
-    // The template is a constant, so it is right or never was.
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} trials, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
-
 fn judge_again(dir: &Path) -> Result<ExitCode> {
     print!("{}", show::table(&cells(&Store::open(dir)?)?));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn replay(path: &Path, only_show: bool) -> Result<ExitCode> {
+async fn replay(path: &Path, only_show: bool, release: bool) -> Result<ExitCode> {
     let recorded = store::read(path)?;
     println!("recorded:");
     print!("{}", show::whole(&recorded, &judge(&recorded)));
@@ -173,7 +187,8 @@ async fn replay(path: &Path, only_show: bool) -> Result<ExitCode> {
     if kind == ServerKind::Real {
         Assets::find()?;
     }
-    let Some(built) = build(&[subject], Profile::Debug)?.pop() else { bail!("{subject} cannot be built here") };
+    let profile = if release { Profile::Release } else { Profile::Debug };
+    let Some(built) = build(&[subject], profile)?.pop() else { bail!("{subject} cannot be built here") };
     let server = ApiServer::start(kind).await?;
     let plan = still_leading_evaluation::matrix::trial::Plan {
         server: kind,

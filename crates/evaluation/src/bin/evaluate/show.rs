@@ -7,7 +7,7 @@ use still_leading_evaluation::matrix::fault;
 use still_leading_evaluation::matrix::judge::{Figures, Judgement, Verdict};
 use still_leading_evaluation::matrix::picture;
 use still_leading_evaluation::matrix::record::Trial;
-use still_leading_evaluation::matrix::subject::{Control, Subject};
+use still_leading_evaluation::matrix::subject::Subject;
 use still_leading_evaluation::stats::median;
 use still_leading_evaluation::table::plain;
 
@@ -28,7 +28,8 @@ pub fn list() {
 /// One trial in one line.
 pub fn line(trial: &Trial, judged: &Judgement) -> String {
     let verdict = match (&judged.safety, &judged.liveness, &judged.manners) {
-        (Verdict::Unknown(why), ..) => format!("unknown: {why}"),
+        // A history may follow.
+        (Verdict::Unknown(why), ..) => format!("unknown: {}", why.lines().next().unwrap_or_default()),
         (Verdict::Held, Verdict::Held, Verdict::Held) => "held".to_owned(),
         (safety, liveness, manners) => {
             let broken = [safety, liveness, manners].into_iter().filter(|it| !it.is_held());
@@ -115,26 +116,4 @@ fn row(subject: &str, fault: &str, judged: &[Judgement]) -> Vec<String> {
         middle(figures.iter().map(|it| it.gap_ms).collect()),
         middle(figures.iter().filter_map(|it| it.recovered_ms).collect()),
     ]
-}
-
-/// What should not be: native breaks a promise, or a control is not caught where it must be.
-pub fn unexpected(cells: &Cells) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for ((subject, fault), judged) in cells.iter().filter(|((subject, _), _)| subject == "native") {
-        let fault_breaks = fault::find(fault).is_ok_and(|fault| fault.breaks().is_some());
-        for it in judged {
-            let safety = if fault_breaks { None } else { Some(&it.safety) };
-            let broken = [safety, Some(&it.liveness), Some(&it.manners)].into_iter().flatten();
-            wrong.extend(broken.filter(|it| it.is_violated()).map(|it| format!("{subject} under {fault}: {it}")));
-        }
-    }
-    for control in Control::ALL {
-        let cell = (Subject::Control(control).to_string(), control.caught_by().to_owned());
-        if let Some(judged) = cells.get(&cell)
-            && !judged.iter().any(|it| it.safety.is_violated())
-        {
-            wrong.push(format!("{} was not caught by {}", cell.0, cell.1));
-        }
-    }
-    wrong
 }

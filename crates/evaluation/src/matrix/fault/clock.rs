@@ -1,8 +1,9 @@
 //! A wall clock that is set while its replica runs: by NTP after a long time, by a person, by a machine that wakes up.
 
+use std::fs;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures::FutureExt;
 use still_leading_testbed::Timings;
 
@@ -28,6 +29,16 @@ struct Clock {
     by: i64,
 }
 
+impl Clock {
+    /// In the order of their start: the first one leads.
+    fn index(&self) -> usize {
+        match self.whose {
+            Whose::Leader => 0,
+            Whose::Standby => 1,
+        }
+    }
+}
+
 impl Fault for Clock {
     fn name(&self) -> String {
         let whose = match self.whose {
@@ -51,11 +62,7 @@ impl Fault for Clock {
     }
 
     fn needs(&self) -> Needs {
-        let index = match self.whose {
-            Whose::Leader => 0,
-            Whose::Standby => 1,
-        };
-        Needs { clock: Some(index), ..Needs::default() }
+        Needs { clock: Some(self.index()), ..Needs::default() }
     }
 
     fn lasts(&self, timings: Timings) -> Duration {
@@ -63,15 +70,20 @@ impl Fault for Clock {
     }
 
     fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
-        async move { scene.clock.as_ref().context("there is no clock to be set")?.set(self.by) }.boxed_local()
+        async move {
+            // Another one may have come to lead meanwhile.
+            let (index, leads) = (self.index(), matches!(self.whose, Whose::Leader));
+            ensure!((scene.leader == index) == leads, "by then {} led", scene.fleet.replica(scene.leader).name());
+            let pid = scene.fleet.replica(index).pid();
+            let loaded =
+                fs::read_to_string(format!("/proc/{pid}/maps")).context("reading what a process has loaded")?;
+            ensure!(loaded.contains("libfaketime"), "the clock of this program cannot be set: it loads no library");
+            scene.clock.as_ref().context("there is no clock to be set")?.set(self.by)
+        }
+        .boxed_local()
     }
 
     fn heal<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
         async move { scene.clock.as_ref().context("there is no clock to be set")?.set(0) }.boxed_local()
-    }
-
-    /// An hour is more than any duration of the election.
-    fn bound(&self, timings: Timings) -> Duration {
-        timings.lease_duration * 2 + Duration::from_secs(2)
     }
 }

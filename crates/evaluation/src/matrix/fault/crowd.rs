@@ -6,16 +6,18 @@ use anyhow::Result;
 use futures::FutureExt;
 use kube::api::DynamicObject;
 use serde_json::json;
-use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
+use still_leading_testbed::{Extra, FleetOptions, Form, Timings, Variant, manifests};
 
 use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
+use crate::matrix::subject::Subject;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Crowd { candidates: 30 }), Box::new(Twice)]
 }
 
-/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says.
+/// Many start at once, and there is no Lease yet. Whoever needs one may create it, whatever the shipped Role says. Who is
+/// documented to create none finds one that nobody has claimed.
 #[derive(Debug)]
 struct Crowd {
     candidates: usize,
@@ -27,7 +29,11 @@ impl Fault for Crowd {
     }
 
     fn what(&self) -> String {
-        format!("There is no Lease, and {} candidates start at once, each of which may create it.", self.candidates)
+        format!(
+            "There is no Lease (an unclaimed one where the election creates none: kubert, and our template of \
+             kube-lease-manager), and {} candidates start at once, each of which may create it.",
+            self.candidates
+        )
     }
 
     fn needs(&self) -> Needs {
@@ -38,10 +44,10 @@ impl Fault for Crowd {
         self.candidates.div_ceil(3)
     }
 
-    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, subject: Subject, mut options: FleetOptions) -> Result<FleetOptions> {
         let path = options.variant.install_yaml();
         let mut objects = manifests::parse(&std::fs::read_to_string(path)?)?;
-        objects.retain(|object| manifests::kind(object) != "Lease");
+        objects.retain(|object| manifests::kind(object) != "Lease" || needs_a_lease(subject));
         for role in objects.iter_mut().filter(|object| manifests::kind(object) == "Role") {
             may_create(role);
         }
@@ -55,13 +61,23 @@ impl Fault for Crowd {
 
     fn inject<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
         async move {
+            // One takes longer to be started than to create a Lease. So each stands still until all are there.
             for _ in 0..self.candidates {
-                scene.fleet.start_replica(scene.server).await?;
+                let index = scene.fleet.start_replica(scene.server).await?;
+                scene.fleet.replica(index).stop()?;
             }
-            Ok(())
+            (0..self.candidates).try_for_each(|index| scene.fleet.replica(index).cont().map(drop))
         }
         .boxed_local()
     }
+}
+
+/// kubert says that the Lease must be there, and our template of kube-lease-manager asks for one that exists.
+fn needs_a_lease(subject: Subject) -> bool {
+    matches!(
+        subject,
+        Subject::Variant(Variant::Kubert, _) | Subject::Variant(Variant::KubeLeaseManager, Form::Template)
+    )
 }
 
 fn may_create(role: &mut DynamicObject) {
@@ -94,5 +110,10 @@ impl Fault for Twice {
             scene.fleet.start_replica_with(scene.server, Extra { identity, ..Extra::default() }).await.map(drop)
         }
         .boxed_local()
+    }
+
+    /// client-go asks for it in so many words.
+    fn breaks(&self) -> Option<&'static str> {
+        Some("every candidate has an identity of its own")
     }
 }

@@ -15,13 +15,17 @@ use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
 
 use super::{Fault, Needs, Start, Step};
 use crate::matrix::scene::Scene;
+use crate::matrix::subject::Subject;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Role), Box::new(Token), Box::new(Policy), Box::new(Namespace)]
 }
 
 const REAL: Needs =
-    Needs { start: Start::Led { replicas: 3 }, own_server: false, real_server: true, clock: None, token_files: false };
+    Needs { start: Start::Led { replicas: 3 }, own_server: false, real_server: true, clock: None, answered: Some(403) };
+
+/// The API server remembers for so long that a token was good.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The Role is taken from all and given back.
 #[derive(Debug)]
@@ -81,20 +85,21 @@ impl Fault for Token {
     }
 
     fn what(&self) -> String {
-        "Every token is refused from now on; one lease duration later there are new ones in the files.".to_owned()
+        "Every token ends, which the API server notices within 10 s; one lease duration later there are new ones in the files."
+            .to_owned()
     }
 
     fn needs(&self) -> Needs {
-        Needs { token_files: true, ..REAL }
+        Needs { answered: Some(401), ..REAL }
     }
 
-    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, _: Subject, mut options: FleetOptions) -> Result<FleetOptions> {
         options.token_files = true;
         Ok(options)
     }
 
     fn lasts(&self, timings: Timings) -> Duration {
-        timings.lease_duration
+        REMEMBERED + timings.lease_duration
     }
 
     /// A token belongs to one ServiceAccount, so a new one of the same name refuses the tokens of the old.
@@ -195,7 +200,7 @@ impl Fault for Policy {
     }
 
     fn needs(&self) -> Needs {
-        REAL
+        Needs { answered: Some(422), ..REAL }
     }
 
     fn lasts(&self, timings: Timings) -> Duration {

@@ -9,6 +9,7 @@ use still_leading_testbed::{FleetOptions, Mode, Timings};
 use super::network::open;
 use super::{Fault, Step};
 use crate::matrix::scene::Scene;
+use crate::matrix::subject::Subject;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Blocking { asked: false }), Box::new(Blocking { asked: true })]
@@ -31,7 +32,7 @@ impl Fault for Blocking {
         format!("Each act blocks its thread for one and a half lease durations, and {then}.")
     }
 
-    fn prepare(&self, mut options: FleetOptions) -> Result<FleetOptions> {
+    fn prepare(&self, _: Subject, mut options: FleetOptions) -> Result<FleetOptions> {
         let blocks = options.timings.lease_duration.mul_f64(1.5);
         options.args.extend(["--act-duration".to_owned(), format!("{}ms", blocks.as_millis())]);
         Ok(options)

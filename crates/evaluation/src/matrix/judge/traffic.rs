@@ -25,7 +25,9 @@ impl Traffic {
     pub fn of(replicas: &[Replica], since: u64) -> Self {
         let mut traffic = Self::default();
         for replica in replicas {
-            let requests: Vec<&Request> = replica.requests.iter().filter(|it| it.at >= since).collect();
+            let mut requests: Vec<&Request> = replica.requests.iter().filter(|it| it.at >= since).collect();
+            // Those of several connections may have been noted a moment out of order.
+            requests.sort_by_key(|request| request.at);
             for request in &requests {
                 *traffic.requests.entry(request.verb.clone()).or_default() += 1;
             }

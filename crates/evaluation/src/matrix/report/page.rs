@@ -101,14 +101,14 @@ fn section(subject: &str, fault: &str, cell: &Cell) -> String {
     }
     let (variant, form) = subject.split_once('.').unwrap_or((subject, "template"));
     let again = format!(
-        "cargo evaluate run --variant {variant} --form {form} --fault {fault} --trials 1 --real --out target/one"
+        "cargo evaluate run --variant {variant} --form {form} --fault {fault} --trials 1 --real --release --out target/one"
     );
     writeln!(text, "- Again: `{again}`").ok();
     if Symbol::of(cell).0 > Symbol::Unknown {
         let file = format!("{subject}.{fault}");
         writeln!(
             text,
-            "- The worst trial: `cargo evaluate replay docs/runs/matrix/{file}.json.gz`\n\n![its timeline]({file}.svg)"
+            "- The worst trial: `cargo evaluate replay --release docs/runs/matrix/{file}.json.gz`\n\n![its timeline]({file}.svg)"
         )
         .ok();
     }
