@@ -10,7 +10,8 @@ use still_leading_testbed::workspace;
 const SOURCES: [&str; 6] =
     ["apps", "crates/scaffold", "crates/still-leading", "crates/playground", "examples", "deploy"];
 /// What is quoted of other programs, or is a path, a variable or a setting: nothing that we say.
-const FOREIGN: [&str; 6] = ["kubectl ", "helm ", "KUBECONFIG", "maxSurge", "proxy-url", "ReleaseOnCancel"];
+const FOREIGN: [&str; 7] =
+    ["kubectl ", "helm ", "KUBECONFIG", "maxSurge", "proxy-url", "ReleaseOnCancel", "failed to parse NO_PROXY"];
 
 /// The text of every source, with strings that go over several lines in one piece.
 fn sources() -> Result<String> {

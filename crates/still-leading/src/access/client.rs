@@ -52,7 +52,7 @@ pub fn build(config: &Config, connector: Connector) -> Result<Client, kube::Erro
         Some("http" | "https") => Err(disabled(proxy, "still-leading/http-proxy")),
         #[cfg(not(feature = "socks5"))]
         Some("socks5" | "socks5h") => Err(disabled(proxy, "still-leading/socks5")),
-        _ => Err(kube::Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy.clone()) }),
+        _ => Err(kube::Error::ProxyProtocolUnsupported { proxy_url: proxy.clone().into() }),
     }
 }
 
@@ -106,5 +106,5 @@ fn login(proxy: &Uri) -> Option<(String, String)> {
 
 #[cfg(not(all(feature = "http-proxy", feature = "socks5")))]
 fn disabled(proxy: &Uri, protocol_feature: &'static str) -> kube::Error {
-    kube::Error::ProxyProtocolDisabled { proxy_url: Box::new(proxy.clone()), protocol_feature }
+    kube::Error::ProxyProtocolDisabled { proxy_url: proxy.clone().into(), protocol_feature }
 }

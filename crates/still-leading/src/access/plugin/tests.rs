@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use super::*;
 
+/// As a kubeconfig names it; not every `kube` can make one otherwise.
 fn plugin(script: &str) -> ExecConfig {
-    ExecConfig {
-        command: Some("sh".to_owned()),
-        args: Some(vec!["-c".to_owned(), script.to_owned()]),
-        api_version: Some("client.authentication.k8s.io/v1".to_owned()),
-        interactive_mode: Some(ExecInteractiveMode::Never),
-        ..ExecConfig::default()
-    }
+    let plugin = json!({
+        "command": "sh",
+        "args": ["-c", script],
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "Never",
+    });
+    serde_json::from_value(plugin).unwrap()
 }
 
 async fn issued(script: &str) -> Result<Issued, PluginError> {
