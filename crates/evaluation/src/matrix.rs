@@ -1,12 +1,14 @@
 //! The fault matrix: every subject under every fault, many times, on an API server that somebody else's code runs on too.
 //!
-//! The way through it is one: [`subject`] says what is tried and [`fault`] what happens to it; [`trial`] tries one of these
+//! The way through it is one: [`subject`] says what is tried and [`faults`] what happens to it; [`trial`] tries one of these
 //! on a [`scene`] and leaves a [`record`]; [`judge`] reads records and nothing else, so that a record can be judged again;
 //! [`run`] does all that is asked for, side by side; [`store`] is the folder; [`report`] makes pages of it.
 
 pub mod calibrate;
 pub mod fault;
+pub mod faults;
 pub mod judge;
+pub mod needs;
 pub mod picture;
 pub mod record;
 pub mod report;

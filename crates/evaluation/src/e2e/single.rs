@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod record;
+mod replace;
 pub mod setting;
 mod trial;
 

@@ -1,16 +1,4 @@
-//! What happens to a subject: one small type for each kind of fault, with what it needs, how it comes, and how it goes.
-
-mod answer;
-mod clock;
-mod crowd;
-mod lease;
-mod network;
-mod output;
-mod process;
-mod rest;
-mod rights;
-mod server;
-mod work;
+//! A fault: what it needs, how it comes, and how it goes. [`faults`](super::faults) has them all.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +8,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use still_leading_testbed::{ApiServer, FleetOptions, Timings};
 
+use super::needs::Needs;
 use super::scene::Scene;
 use super::subject::Subject;
 
@@ -98,102 +87,15 @@ pub trait Fault: fmt::Debug {
     }
 }
 
-/// What it takes to try a fault.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Needs {
-    /// What it begins with.
-    pub start: Start,
-    /// An API server that nobody else uses meanwhile.
-    pub own_server: bool,
-    /// The real API server: the embedded one does not know what it does.
-    pub real_server: bool,
-    /// The replica whose wall clock is set, in the order of their start. It reaches nothing that does not ask the C library.
-    pub clock: Option<usize>,
-    /// What the API server answers to some request while it lasts: without that it has not come into force.
-    pub answered: Option<u16>,
-}
-
-/// What a fault begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// One leads and the others stand by.
-    Led {
-        /// How many there are.
-        replicas: usize,
-    },
-    /// No replica: the fault starts them.
-    Nobody,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self::Led { replicas: 3 }
-    }
-}
-
 fn nothing<'a>() -> Step<'a> {
     async { Ok(()) }.boxed_local()
 }
 
-/// Every fault, in the order of the tables.
-#[must_use]
-pub fn all() -> Vec<Box<dyn Fault>> {
-    let groups = [
-        process::all(),
-        network::all(),
-        server::all(),
-        answer::all(),
-        lease::all(),
-        clock::all(),
-        crowd::all(),
-        rights::all(),
-        output::all(),
-        work::all(),
-        rest::all(),
-    ];
-    groups.into_iter().flatten().collect()
-}
-
-/// The fault of that name.
-///
-/// # Errors
-/// There is none; displays the names there are.
-pub fn find(name: &str) -> Result<Box<dyn Fault>, String> {
-    let names: Vec<String> = all().iter().map(|fault| fault.name()).collect();
-    let found = all().into_iter().find(|fault| fault.name() == name);
-    found.ok_or_else(|| format!("there is no fault {name}; there are {}", names.join(", ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_fault_has_a_name_of_its_own_and_one_sentence() {
-        let names: BTreeSet<String> = all().iter().map(|fault| fault.name()).collect();
-        assert_eq!(names.len(), all().len());
-        for fault in all() {
-            let (name, what) = (fault.name(), fault.what());
-            let is_word =
-                |it: &str| it.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || "-.+".contains(it));
-            assert!(is_word(&name), "{name}");
-            assert!(
-                what.ends_with('.')
-                    && !what.contains('\n')
-                    && (what.starts_with(char::is_uppercase) || what.starts_with("etcd ")),
-                "{what}"
-            );
-            assert_eq!(find(&name).unwrap().name(), name);
-        }
-        assert!(find("sigtrem").unwrap_err().contains("sigterm"));
+/// Opens every way to the API server again: how a fault of the network goes.
+pub(super) fn open<'a>(scene: &'a mut Scene<'_>) -> Step<'a> {
+    async move {
+        scene.open_all();
+        Ok(())
     }
-
-    #[test]
-    fn a_fault_of_the_api_server_has_one_of_its_own() {
-        for fault in all().iter().filter(|fault| fault.needs().own_server) {
-            assert_eq!(fault.needs().start, Start::default(), "{fault:?}");
-        }
-    }
+    .boxed_local()
 }

@@ -15,7 +15,7 @@ use wide::{made, wide};
 
 use still_leading_testbed::{Form, Variant};
 
-use super::fault::{self, Fault};
+use super::fault::Fault;
 use super::subject::Subject;
 use super::summary::{Cell, Summary};
 use crate::comparison::Table;
@@ -42,7 +42,7 @@ pub fn tables(summary: &Summary, artefacts: &Artefacts) -> Vec<Table> {
 /// The faults of the matrix: what happens to nobody is another table.
 #[must_use]
 pub fn faults() -> Vec<Box<dyn Fault>> {
-    fault::all().into_iter().filter(|fault| !is_rest(&fault.name())).collect()
+    super::faults::all().into_iter().filter(|fault| !is_rest(&fault.name())).collect()
 }
 
 fn is_rest(fault: &str) -> bool {

@@ -158,14 +158,14 @@ mod tests {
     use still_leading_testbed::guard::TempDir;
 
     use super::*;
-    use crate::matrix::fault;
+    use crate::matrix::faults;
 
     fn jobs(parallel: usize, trials: usize) -> Vec<Job> {
         let dir = TempDir::new("still-leading-run-").unwrap();
         let store = Store::of(dir.path());
         let subjects: Vec<(Subject, PathBuf)> =
             Subject::variants().into_iter().map(|subject| (subject, PathBuf::new())).collect();
-        let faults = ["sigterm", "etcd-restart"].map(|name| fault::find(name).unwrap());
+        let faults = ["sigterm", "etcd-restart"].map(|name| faults::find(name).unwrap());
         let seconds = std::time::Duration::from_secs;
         let timings = Timings { lease_duration: seconds(5), renew_deadline: seconds(3), retry_period: seconds(1) };
         let wants = |subject: Subject, fault: &str| fault != "sigterm" || subject == subjects[0].0;

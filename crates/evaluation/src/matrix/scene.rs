@@ -11,7 +11,7 @@ use still_leading_testbed::history::judge::acts;
 use still_leading_testbed::{ApiServer, Extra, Fleet, FleetOptions, Mode, Timings, history, manifests};
 use tokio::time::{Instant, sleep};
 
-use super::fault::{Needs, Start};
+use super::needs::{Needs, Start};
 use super::subject::Subject;
 use crate::clock::Clock;
 

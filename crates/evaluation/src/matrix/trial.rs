@@ -9,7 +9,8 @@ use still_leading_testbed::history::now;
 use still_leading_testbed::{ApiServer, FleetOptions, ServerKind, Timings};
 use tokio::time::{Instant, timeout};
 
-use super::fault::{Fault, Start};
+use super::fault::Fault;
+use super::needs::Start;
 use super::record::{Exit, LeaseState, Line, Marks, Millis, Replica, Request, Trial};
 use super::scene::{Scene, TICK};
 use super::subject::Subject;

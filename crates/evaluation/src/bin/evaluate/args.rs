@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
-use still_leading_evaluation::matrix::fault::{self, Fault};
+use still_leading_evaluation::matrix::fault::Fault;
+use still_leading_evaluation::matrix::faults;
 use still_leading_evaluation::matrix::record::Millis;
 use still_leading_evaluation::matrix::subject::Subject;
 use still_leading_testbed::{Form, ServerKind, Timings, Variant};
@@ -163,11 +164,11 @@ impl RunArgs {
     /// There is none of a name.
     pub fn faults(&self) -> Result<Vec<Box<dyn Fault>>> {
         if self.fault.is_empty() {
-            return Ok(fault::all());
+            return Ok(faults::all());
         }
         // One that is named twice is one.
         let names: BTreeSet<&String> = self.fault.iter().collect();
-        names.into_iter().map(|name| fault::find(name).map_err(|error| anyhow!(error))).collect()
+        names.into_iter().map(|name| faults::find(name).map_err(|error| anyhow!(error))).collect()
     }
 
     /// What to run to repeat it.

@@ -43,7 +43,7 @@ pub fn unexpected(cells: &Cells, faults: &[Box<dyn Fault>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use still_leading_evaluation::matrix::fault;
+    use still_leading_evaluation::matrix::faults;
     use still_leading_evaluation::matrix::judge::Verdict;
 
     use super::*;
@@ -53,7 +53,7 @@ mod tests {
     }
 
     fn faults() -> Vec<Box<dyn Fault>> {
-        vec![fault::find("sigterm").unwrap()]
+        vec![faults::find("sigterm").unwrap()]
     }
 
     fn cells(native: Verdict, control: &[Verdict]) -> Cells {

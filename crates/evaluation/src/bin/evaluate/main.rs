@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use still_leading_evaluation::artefact::{commit, measured};
 use still_leading_evaluation::matrix::calibrate::calibrate;
-use still_leading_evaluation::matrix::fault::{self, Fault};
+use still_leading_evaluation::matrix::fault::Fault;
+use still_leading_evaluation::matrix::faults;
 use still_leading_evaluation::matrix::judge::{Judgement, judge};
 use still_leading_evaluation::matrix::record::{Millis, Trial};
 use still_leading_evaluation::matrix::run::{Order, cells, run};
@@ -182,7 +183,7 @@ async fn replay(path: &Path, only_show: bool, release: bool) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     let subject: Subject = recorded.subject.parse().map_err(anyhow::Error::msg)?;
-    let what = fault::find(&recorded.fault).map_err(anyhow::Error::msg)?;
+    let what = faults::find(&recorded.fault).map_err(anyhow::Error::msg)?;
     let kind = ServerKind::ALL.into_iter().find(|kind| kind.name() == recorded.server).context("no such server")?;
     if kind == ServerKind::Real {
         Assets::find()?;

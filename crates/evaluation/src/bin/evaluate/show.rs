@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use still_leading_evaluation::matrix::fault;
+use still_leading_evaluation::matrix::faults;
 use still_leading_evaluation::matrix::judge::{Figures, Judgement, Verdict};
 use still_leading_evaluation::matrix::picture;
 use still_leading_evaluation::matrix::record::Trial;
@@ -20,7 +20,7 @@ pub fn list() {
         println!("  {subject}");
     }
     println!("faults:");
-    for fault in fault::all() {
+    for fault in faults::all() {
         println!("  {:<24} {}", fault.name(), fault.what());
     }
 }
@@ -42,7 +42,7 @@ pub fn line(trial: &Trial, judged: &Judgement) -> String {
 /// One trial with everything that is known of it.
 pub fn whole(trial: &Trial, judged: &Judgement) -> String {
     let mut text = format!("{} under {}, trial {}\n", trial.subject, trial.fault, trial.number);
-    if let Ok(fault) = fault::find(&trial.fault) {
+    if let Ok(fault) = faults::find(&trial.fault) {
         writeln!(text, "  {}", fault.what()).ok();
     }
     for (what, verdict) in [("safety", &judged.safety), ("liveness", &judged.liveness), ("manners", &judged.manners)] {

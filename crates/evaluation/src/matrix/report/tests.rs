@@ -57,7 +57,7 @@ fn the_short_table_shows_worst_overlap_and_median_gap() {
 
 #[test]
 fn a_page_says_how_it_was_broken_and_how_to_repeat_it() {
-    let page = page(&summary(), fault::find("sigterm").unwrap().as_ref());
+    let page = page(&summary(), crate::matrix::faults::find("sigterm").unwrap().as_ref());
     assert!(page.contains("broken in 1 of 3. Trial 2: two led at once."), "{page}");
     assert!(page.contains("cargo evaluate run --variant kubert --form as-documented --fault sigterm"), "{page}");
     assert!(page.contains("(kubert.as-documented.sigterm.svg)") && !page.contains("(native.sigterm.svg)"), "{page}");

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use still_leading_testbed::{Timings, manifests};
 
-use super::{Fault, Step};
+use crate::matrix::fault::{Fault, Step};
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {

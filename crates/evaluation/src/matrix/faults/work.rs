@@ -6,8 +6,7 @@ use anyhow::Result;
 use futures::FutureExt;
 use still_leading_testbed::{FleetOptions, Mode, Timings};
 
-use super::network::open;
-use super::{Fault, Step};
+use crate::matrix::fault::{Fault, Step, open};
 use crate::matrix::scene::Scene;
 use crate::matrix::subject::Subject;
 

@@ -7,7 +7,8 @@ use anyhow::{Context, ensure};
 use futures::FutureExt;
 use still_leading_testbed::Timings;
 
-use super::{Fault, Needs, Step};
+use crate::matrix::fault::{Fault, Step};
+use crate::matrix::needs::Needs;
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use still_leading_testbed::Timings;
 
-use super::{Fault, Step};
+use crate::matrix::fault::{Fault, Step};
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {

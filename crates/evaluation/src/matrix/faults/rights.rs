@@ -13,7 +13,8 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use still_leading_testbed::{Extra, FleetOptions, Timings, manifests};
 
-use super::{Fault, Needs, Start, Step};
+use crate::matrix::fault::{Fault, Step};
+use crate::matrix::needs::{Needs, Start};
 use crate::matrix::scene::Scene;
 use crate::matrix::subject::Subject;
 

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use still_leading_testbed::proxy::Action;
 use still_leading_testbed::{Mode, Timings};
 
-use super::{Fault, Step};
+use crate::matrix::fault::{Fault, Step, open};
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -143,12 +143,4 @@ impl Fault for Latency {
     fn heal<'a>(&'a self, scene: &'a mut Scene<'_>) -> Step<'a> {
         open(scene)
     }
-}
-
-pub(super) fn open<'a>(scene: &'a mut Scene<'_>) -> Step<'a> {
-    async move {
-        scene.open_all();
-        Ok(())
-    }
-    .boxed_local()
 }

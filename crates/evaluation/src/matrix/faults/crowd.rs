@@ -8,7 +8,8 @@ use kube::api::DynamicObject;
 use serde_json::json;
 use still_leading_testbed::{Extra, FleetOptions, Form, Timings, Variant, manifests};
 
-use super::{Fault, Needs, Start, Step};
+use crate::matrix::fault::{Fault, Step};
+use crate::matrix::needs::{Needs, Start};
 use crate::matrix::scene::Scene;
 use crate::matrix::subject::Subject;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use still_leading_testbed::Timings;
 
-use super::{Fault, Needs, Start};
+use crate::matrix::fault::Fault;
+use crate::matrix::needs::{Needs, Start};
 
 /// So long it is measured: many renewals at any timings that are tried.
 const WINDOW: Duration = Duration::from_secs(60);

@@ -6,7 +6,8 @@ use anyhow::bail;
 use futures::FutureExt;
 use still_leading_testbed::{ApiServer, ControlPlane, Timings};
 
-use super::{Fault, Needs, Step};
+use crate::matrix::fault::{Fault, Step};
+use crate::matrix::needs::Needs;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     let kinds = [Kind::ApiServer, Kind::Etcd, Kind::Compaction, Kind::Restore];

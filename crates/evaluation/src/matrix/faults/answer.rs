@@ -6,8 +6,7 @@ use futures::FutureExt;
 use still_leading_testbed::Timings;
 use still_leading_testbed::proxy::Action;
 
-use super::network::open;
-use super::{Fault, Step};
+use crate::matrix::fault::{Fault, Step, open};
 use crate::matrix::scene::Scene;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
