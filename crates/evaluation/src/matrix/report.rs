@@ -25,17 +25,21 @@ use crate::record::Artefacts;
 pub const TIMINGS: &str = "5/3/1";
 /// client-go's, which hand-overs are tried with as well.
 pub const DEFAULT_TIMINGS: &str = "15/10/2";
+/// In place of each table until there is a run.
+const NOTHING: &str = "No run is recorded yet: `just evaluate` and `just matrix` make one.\n";
 /// Where the pages of faults are, from the root of the repository.
 pub const PAGES: &str = "docs/matrix";
 
 /// The tables of `docs/comparison.md` that are made of it.
 #[must_use]
 pub fn tables(summary: &Summary, artefacts: &Artefacts) -> Vec<Table> {
+    // Tables of nothing would lead to pages that are not there.
+    let unless_empty = |text: String| if summary.cells.is_empty() { NOTHING.to_owned() } else { text };
     vec![
-        ("in short", short(summary, artefacts)),
-        ("matrix", wide(summary)),
-        ("at rest", at_rest(summary)),
-        ("matrix recorded", made(summary)),
+        ("in short", unless_empty(short(summary, artefacts))),
+        ("matrix", unless_empty(wide(summary))),
+        ("at rest", unless_empty(at_rest(summary))),
+        ("matrix recorded", unless_empty(made(summary))),
     ]
 }
 

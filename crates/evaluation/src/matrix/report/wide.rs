@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::symbol::{Symbol, text};
-use super::{TIMINGS, anchor, cell, columns, faults};
+use super::{anchor, cell, columns, faults};
 use crate::matrix::summary::{Summary, timings};
 use crate::table::markdown;
 
@@ -91,5 +91,5 @@ pub fn made(summary: &Summary) -> String {
             .ok();
         }
     }
-    if text.is_empty() { format!("- Nothing is recorded yet at {TIMINGS} s.\n") } else { text }
+    text
 }
