@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::api::DynamicObject;
 use serde_json::Value;
 use still_leading_lease_api::{Access, Fence, Options, PolicyRule, Server, Store, User};
+use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::client::{client_of, random_hex};
@@ -18,6 +21,10 @@ use crate::tls::Authority;
 
 /// What it stores of a manifest; the rest is for a cluster that runs pods.
 const STORED: [&str; 3] = ["ConfigMap", "Lease", "Namespace"];
+
+/// How long a port is waited for that was free when it was chosen, and how often it is tried.
+const PORT_BOUND: Duration = Duration::from_secs(30);
+const PORT_PERIOD: Duration = Duration::from_millis(50);
 
 /// A running embedded API server. Dropping it ends it.
 pub struct Embedded {
@@ -67,9 +74,18 @@ impl Embedded {
         if lock(&self.server).is_some() {
             bail!("the API server runs already");
         }
-        let (tls, store) = (Some(Arc::clone(&self.tls)), self.store.clone());
-        let server = Server::start(Options { listen: self.address, tls, store }).await;
-        *lock(&self.server) = Some(server.context("starting the embedded API server again")?);
+        let deadline = Instant::now() + PORT_BOUND;
+        let server = loop {
+            let (tls, store) = (Some(Arc::clone(&self.tls)), self.store.clone());
+            match Server::start(Options { listen: self.address, tls, store }).await {
+                // Meanwhile the kernel may have given the port to a connection of somebody else, which ends.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    sleep(PORT_PERIOD).await;
+                }
+                started => break started.context("starting the embedded API server again")?,
+            }
+        };
+        *lock(&self.server) = Some(server);
         Ok(())
     }
 
@@ -164,5 +180,18 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: bound}
             (&["get".to_owned(), "update".to_owned()][..], &["mine".to_owned()][..])
         );
         assert!(rules_of(&objects, "other").unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_waits_for_its_port_to_be_free_again() {
+        let server = Embedded::start().await.unwrap();
+        server.stop_serving().await.unwrap();
+        let stranger = std::net::TcpListener::bind(server.address()).unwrap();
+        let leaving = async {
+            sleep(PORT_PERIOD * 4).await;
+            drop(stranger);
+        };
+        let (started, ()) = tokio::join!(server.start_serving(), leaving);
+        started.unwrap();
     }
 }
