@@ -28,6 +28,8 @@ use etcd::Etcd;
 const READY_BOUND: Duration = Duration::from_secs(60);
 /// How often readiness is asked for, since no event tells of it.
 const READY_PERIOD: Duration = Duration::from_millis(100);
+/// How long a port of before is waited for.
+const PORT_BOUND: Duration = Duration::from_secs(30);
 /// A port that was free may be taken by the time it is used.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -54,7 +56,7 @@ impl ControlPlane {
         let mut attempt = 1;
         loop {
             match Self::start_once(assets).await {
-                Err(error) if attempt < ATTEMPTS_MAX && format!("{error:#}").contains("address already in use") => {
+                Err(error) if attempt < ATTEMPTS_MAX && is_of_the_port(&error) => {
                     attempt += 1;
                 }
                 done => return done,
@@ -86,6 +88,17 @@ impl ControlPlane {
     /// # Errors
     /// When it runs already, or does not get ready within a minute.
     pub async fn start_api_server(&self) -> Result<()> {
+        let deadline = Instant::now() + PORT_BOUND;
+        loop {
+            match self.start_api_server_once().await {
+                // Meanwhile the kernel may have given the port to a connection of somebody else, which ends.
+                Err(error) if is_of_the_port(&error) && Instant::now() < deadline => sleep(READY_PERIOD).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn start_api_server_once(&self) -> Result<()> {
         if self.api_server.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             bail!("the API server runs already");
         }
@@ -173,7 +186,7 @@ impl ControlPlane {
         let etcd = Etcd::start(&assets.etcd, dir.path(), etcd_address, peer_address)?;
         let (assets, api_server) = (assets.clone(), Mutex::new(None));
         let control_plane = Self { api_server, etcd, dir, assets, authority, token, address };
-        control_plane.start_api_server().await?;
+        control_plane.start_api_server_once().await?;
         Ok(control_plane)
     }
 
@@ -209,6 +222,11 @@ impl fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ControlPlane").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// Whether somebody else has the port.
+fn is_of_the_port(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("address already in use")
 }
 
 /// Addresses of loopback that nobody listens on. They are released when this returns, so somebody else may come first;
