@@ -92,17 +92,7 @@ impl Elector {
                     release.cancelled().await;
                     return Ok(());
                 }
-                () = self.attempt() => {}
-            }
-            select! {
-                biased;
-                () = release.cancelled() => break,
-                () = &mut shutdown, if early => {
-                    self.release().await?;
-                    release.cancelled().await;
-                    return Ok(());
-                }
-                () = sleep(self.params.retry_period) => {}
+                () = self.attempt_and_pause() => {}
             }
         }
         self.release().await
@@ -110,6 +100,11 @@ impl Elector {
 
     fn is(&self, defect: Defect) -> bool {
         self.params.defect == Some(defect)
+    }
+
+    async fn attempt_and_pause(&mut self) {
+        self.attempt().await;
+        sleep(self.params.retry_period).await;
     }
 
     async fn attempt(&mut self) {

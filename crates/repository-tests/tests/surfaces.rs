@@ -120,3 +120,17 @@ fn a_difference_shows() {
         assert_ne!(surface(&changed), right, "{from} -> {to}");
     }
 }
+
+/// Each folder is copied alone, so each has the file. What one of them learns, all have to.
+#[test]
+fn every_variant_whose_crate_is_given_a_client_connects_in_the_same_way() {
+    let is_given_one = |variant: &&Variant| !matches!(variant, Variant::Native | Variant::ClientGo);
+    let files = Variant::ALL.iter().filter(is_given_one).map(|variant| {
+        let path = variant.folder().join("src/connect.rs");
+        (*variant, std::fs::read_to_string(&path).expect("it has one"))
+    });
+    let files: Vec<_> = files.collect();
+    for (variant, text) in &files {
+        assert!(*text == files[0].1, "connect.rs of {variant} differs from that of {}", files[0].0);
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use still_leading_testbed::{Event, Timings};
 
 /// One trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// What was tried.
     pub subject: String,
@@ -42,7 +42,7 @@ pub struct Trial {
 }
 
 /// The election's durations, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Millis {
     /// How long a standby waits after the last renewal that it saw.
     pub lease_duration: u64,

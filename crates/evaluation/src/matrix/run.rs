@@ -130,17 +130,6 @@ async fn run_job(server: &ApiServer, order: &Order<'_>, job: &Job) -> Vec<Trial>
     trial::run(server, &plan).await
 }
 
-/// How the trials of one subject under one fault ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
-    /// How many held all.
-    pub held: usize,
-    /// How many broke one promise at least.
-    pub violated: usize,
-    /// The rest.
-    pub unknown: usize,
-}
-
 /// Judges all trials of a run, by subject and fault.
 ///
 /// # Errors

@@ -225,7 +225,7 @@ mod tests {
     use still_leading_testbed::guard::TempDir;
 
     use super::*;
-    use crate::matrix::record::{Line, Marks};
+    use crate::matrix::record::Line;
 
     fn trial(failed: Option<&str>, tried: bool) -> Trial {
         let line =
@@ -235,16 +235,9 @@ mod tests {
             fault: "y".to_owned(),
             number: 1,
             seed: 1,
-            server: "embedded".to_owned(),
-            timings: Millis { lease_duration: 5_000, renew_deadline: 3_000, retry_period: 1_000 },
-            bound_ms: 3_000,
-            breaks: None,
-            marks: Marks::default(),
             events: if tried { vec![line] } else { Vec::new() },
-            malformed: Vec::new(),
-            lease: Vec::new(),
-            replicas: Vec::new(),
             failed: failed.map(str::to_owned),
+            ..Trial::default()
         }
     }
 

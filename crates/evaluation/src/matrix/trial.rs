@@ -254,12 +254,7 @@ impl Plan<'_> {
             timings: Millis::from(self.timings),
             bound_ms: self.fault.bound(self.timings).as_millis().try_into().unwrap_or(u64::MAX),
             breaks: self.fault.breaks().map(str::to_owned),
-            marks: Marks::default(),
-            events: Vec::new(),
-            malformed: Vec::new(),
-            lease: Vec::new(),
-            replicas: Vec::new(),
-            failed: None,
+            ..Trial::default()
         }
     }
 }

@@ -27,13 +27,9 @@ fn trial(mut events: Vec<Line>) -> Trial {
         server: "embedded".to_owned(),
         timings: Millis { lease_duration: 5_000, renew_deadline: 3_000, retry_period: 1_000 },
         bound_ms: 3_000,
-        breaks: None,
         marks: Marks { injected: 2 * SECOND, healed: 4 * SECOND, ended: 10 * SECOND },
         events,
-        malformed: Vec::new(),
-        lease: Vec::new(),
-        replicas: Vec::new(),
-        failed: None,
+        ..Trial::default()
     }
 }
 
