@@ -37,11 +37,12 @@ footprint *ARGS: control-plane
 # the release builds. An interrupted run goes on where it was. `just matrix` writes the pages.
 # The fault matrix: all trials into target/evaluation
 evaluate: control-plane
-    cargo evaluate run --release --real --controls --trials 5 --out target/evaluation/5-3-1
-    cargo evaluate run --release --real --timings 15/10/2 --fault sigterm,sigkill --trials 20 --out target/evaluation/15-10-2
+    cargo run --quiet --release --package still-leading-evaluation --bin evaluate -- run --release --real --controls --except rest-30,rest-100 --trials 5 --parallel 24 --out target/evaluation/5-3-1
+    cargo run --quiet --release --package still-leading-evaluation --bin evaluate -- run --release --real --timings 15/10/2 --fault sigterm,sigkill --trials 20 --parallel 24 --out target/evaluation/15-10-2
+    cargo run --quiet --release --package still-leading-evaluation --bin evaluate -- run --release --real --fault rest-30,rest-100 --trials 3 --parallel 24 --out target/evaluation/at-rest
 
 # Take the trials of `just evaluate` into docs/runs/, and write the pages of the matrix
-matrix *DIRS="target/evaluation/5-3-1 target/evaluation/15-10-2":
+matrix *DIRS="target/evaluation/5-3-1 target/evaluation/15-10-2 target/evaluation/at-rest":
     cargo evaluate report {{ DIRS }}
     cargo run --quiet --package still-leading-evaluation --bin comparison
 

@@ -30,7 +30,7 @@ struct Args {
     resident_max: f64,
 
     /// What the executable of native may measure, in megabytes (1e6 bytes)
-    #[arg(long, value_name = "MB", default_value_t = 10.0)]
+    #[arg(long, value_name = "MB", default_value_t = 12.0)]
     executable_max: f64,
 }
 

@@ -79,6 +79,11 @@ pub trait Fault: fmt::Debug {
         None
     }
 
+    /// Whether an elector that lets nobody lead does what the Lease says.
+    fn allows_no_leader(&self) -> bool {
+        false
+    }
+
     /// How long after it has gone somebody has to lead and act: by default three lease durations and two seconds. That is
     /// enough for an elector that waits for the expiry, looks again only a lease duration later, and then waits until its
     /// predecessor's term must be over. Whoever is slow is told by its gap; this is about those who do not come.

@@ -66,7 +66,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORM", value_parser = form)]
     pub form: Option<Form>,
 
-    /// Negative controls too: elections that are broken on purpose
+    /// Negative controls too: elections that are broken on purpose, each under the fault that must catch it
     #[arg(long)]
     pub controls: bool,
 
@@ -78,6 +78,10 @@ pub struct RunArgs {
     /// Faults, by name [default: all; see `cargo evaluate list`]
     #[arg(long, value_name = "FAULTS", value_delimiter = ',')]
     pub fault: Vec<String>,
+
+    /// Faults to leave out, by name
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',', conflicts_with = "fault")]
+    pub except: Vec<String>,
 
     /// How often each subject is tried under each fault
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
@@ -152,23 +156,26 @@ impl RunArgs {
         Ok(subjects)
     }
 
-    /// Whether a subject is tried under a fault.
-    pub fn wants(&self, subject: Subject, fault: &str) -> bool {
+    /// Whether a subject is tried under a fault: of a control it says nothing what it does under another than its own.
+    pub fn wants(subject: Subject, fault: &str) -> bool {
         match subject {
-            Subject::Control(control) if self.expect => control.caught_by() == fault,
-            _ => true,
+            Subject::Control(control) => control.caught_by() == fault,
+            Subject::Variant(..) => true,
         }
     }
 
     /// # Errors
     /// There is none of a name.
     pub fn faults(&self) -> Result<Vec<Box<dyn Fault>>> {
+        let found = |name: &String| faults::find(name).map_err(|error| anyhow!(error));
         if self.fault.is_empty() {
-            return Ok(faults::all());
+            // So that a name which is misspelt leaves nothing in.
+            self.except.iter().try_for_each(|name| found(name).map(drop))?;
+            return Ok(faults::all().into_iter().filter(|fault| !self.except.contains(&fault.name())).collect());
         }
         // One that is named twice is one.
         let names: BTreeSet<&String> = self.fault.iter().collect();
-        names.into_iter().map(|name| faults::find(name).map_err(|error| anyhow!(error))).collect()
+        names.into_iter().map(found).collect()
     }
 
     /// What to run to repeat it.
@@ -183,6 +190,9 @@ impl RunArgs {
         }
         if !self.fault.is_empty() {
             add("fault", self.fault.join(","));
+        }
+        if !self.except.is_empty() {
+            add("except", self.except.join(","));
         }
         add("trials", self.trials.to_string());
         add("seed", self.seed.to_string());

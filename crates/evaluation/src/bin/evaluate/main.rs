@@ -66,9 +66,9 @@ async fn run_order(args: RunArgs) -> Result<ExitCode> {
     let timings = args.timings();
     let profile = if args.release { Profile::Release } else { Profile::Debug };
     let subjects = build(&subjects, profile)?;
-    let wants = |subject: Subject, fault: &str| args.wants(subject, fault);
     let (trials, seed) = (args.trials, args.seed);
-    let order = Order { subjects: &subjects, faults: &faults, wants: &wants, trials, timings, seed, parallel: 1 };
+    let order =
+        Order { subjects: &subjects, faults: &faults, wants: &RunArgs::wants, trials, timings, seed, parallel: 1 };
     eprintln!("starting the API server ({kind})");
     let server = ApiServer::start(kind).await?;
     let mut description = describe(&args, &server, timings).await?;

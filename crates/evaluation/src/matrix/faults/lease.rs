@@ -106,14 +106,21 @@ impl Fault for Edit {
         .boxed_local()
     }
 
-    /// Whoever empties the holder of a live claim, or deletes it, lets a standby lead before the leader can know.
+    /// Whoever empties the holder of a live claim, or deletes it, lets a standby lead before the leader can know. And a standby
+    /// cannot tell a duration that somebody else wrote from a holder that means it: client-go and native wait as long as the
+    /// Lease says.
     fn breaks(&self) -> Option<&'static str> {
         match self.0 {
             Kind::Deleted | Kind::Reapplied | Kind::Hijacked | Kind::Emptied | Kind::Released => {
                 Some("only electors write the Lease")
             }
-            Kind::AbsurdDuration | Kind::MostTransitions => None,
+            Kind::AbsurdDuration => Some("the lease duration in the Lease is what its holder meant"),
+            Kind::MostTransitions => None,
         }
+    }
+
+    fn allows_no_leader(&self) -> bool {
+        self.0 == Kind::AbsurdDuration
     }
 }
 

@@ -41,7 +41,7 @@ impl Fault for Server {
             Kind::ApiServer => "The API server is killed and, one lease duration later, started again.",
             Kind::Etcd => "etcd is killed and, one lease duration later, started again.",
             Kind::Compaction => "etcd forgets every revision but the present one, while the API server is restarted.",
-            Kind::Restore => "API server and etcd are killed, and started with a backup of two lease durations ago.",
+            Kind::Restore => "etcd is restarted for a backup; two lease durations later API server and etcd are killed and started with it.",
         }
         .to_owned()
     }

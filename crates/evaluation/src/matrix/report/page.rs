@@ -21,6 +21,13 @@ pub fn page(summary: &Summary, fault: &dyn Fault) -> String {
     if let Some(assumption) = fault.breaks() {
         writeln!(page, "It breaks what every election by a Lease assumes: that {assumption}.").ok();
     }
+    if fault.allows_no_leader() {
+        writeln!(
+            page,
+            "An election that lets nobody lead does what the Lease says, so this is not counted as a fault."
+        )
+        .ok();
+    }
     let cells: Vec<(String, &Cell)> = subjects()
         .iter()
         .filter_map(|subject| Some((subject.to_string(), cell(summary, &subject.to_string(), &name)?)))

@@ -23,7 +23,11 @@ pub fn short(summary: &Summary, artefacts: &Artefacts) -> String {
     ];
     let row = |subject: &crate::matrix::subject::Subject| {
         let name = subject.to_string();
-        let cells: Vec<&Cell> = faults().iter().filter_map(|fault| cell(summary, &name, &fault.name())).collect();
+        let cells: Vec<&Cell> = faults()
+            .iter()
+            .filter(|fault| !fault.allows_no_leader())
+            .filter_map(|fault| cell(summary, &name, &fault.name()))
+            .collect();
         // Two leaders where somebody else writes the Lease, or two have one name, are no fault of an election.
         let own: Vec<&Cell> = faults()
             .iter()
