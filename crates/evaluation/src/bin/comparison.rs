@@ -1,4 +1,5 @@
-//! Writes the tables of `docs/comparison.md`, `docs/on-a-cluster.md` and `docs/one-replica.md` from the records in `docs/runs/`.
+//! Writes the tables of `docs/comparison.md`, `docs/on-a-cluster.md` and `docs/one-replica.md`, and the one table of
+//! `README.md`, from the records in `docs/runs/`.
 
 use std::fs;
 use std::path::Path;
@@ -19,9 +20,12 @@ use still_leading_testbed::{Variant, workspace};
 const COMPARISON: &str = "docs/comparison.md";
 const ON_A_CLUSTER: &str = "docs/on-a-cluster.md";
 const ONE_REPLICA: &str = "docs/one-replica.md";
+const README: &str = "README.md";
+/// The table of `docs/comparison.md` that README shows as well.
+const IN_SHORT: &str = "in short";
 
-/// Rewrites the tables of docs/comparison.md, docs/on-a-cluster.md and docs/one-replica.md from docs/runs/*.json. The text
-/// around them is written by hand and stays
+/// Rewrites the tables of docs/comparison.md, docs/on-a-cluster.md, docs/one-replica.md and README.md from docs/runs/*.json.
+/// The text around them is written by hand and stays
 #[derive(Debug, Parser)]
 #[command(name = "comparison", max_term_width = 120)]
 struct Args {
@@ -52,7 +56,9 @@ fn run(args: &Args) -> Result<ExitCode> {
     let tried = tables_on_a_cluster(&run, &variants).context(E2E)?;
     let single = tables_of_one_replica(&Single::read(&root.join(SINGLE))?).context(SINGLE)?;
     let mut drifted = false;
-    for (document, tables) in [(COMPARISON, compared), (ON_A_CLUSTER, tried), (ONE_REPLICA, single)] {
+    let in_short: Vec<Table> = compared.iter().filter(|(name, _)| *name == IN_SHORT).cloned().collect();
+    let documents = [(README, in_short), (COMPARISON, compared), (ON_A_CLUSTER, tried), (ONE_REPLICA, single)];
+    for (document, tables) in documents {
         drifted |= fill_or_check(document, &tables, args.check)?;
     }
     if drifted {

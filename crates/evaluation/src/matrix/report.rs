@@ -11,7 +11,7 @@ pub use page::page;
 pub use symbol::Symbol;
 
 use short::{at_rest, short};
-use wide::{made, wide};
+use wide::{controls, made, wide};
 
 use still_leading_testbed::{Form, Variant};
 
@@ -38,6 +38,7 @@ pub fn tables(summary: &Summary, artefacts: &Artefacts) -> Vec<Table> {
     vec![
         ("in short", unless_empty(short(summary, artefacts))),
         ("matrix", unless_empty(wide(summary))),
+        ("controls", unless_empty(controls(summary))),
         ("at rest", unless_empty(at_rest(summary))),
         ("matrix recorded", unless_empty(made(summary))),
     ]

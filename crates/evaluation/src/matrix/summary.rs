@@ -81,7 +81,6 @@ impl Summary {
     /// A trial cannot be read.
     pub fn add(&mut self, store: &Store) -> Result<Vec<Trial>> {
         let run = store.run()?;
-        // The pages show one picture a cell, of the timings that all faults are tried with.
         let timings = timings(&run);
         self.runs.push(run);
         let place = self.runs.len() - 1;

@@ -44,6 +44,7 @@ pub fn documents() -> Vec<Document> {
     let mut all = vec![
         shared("comparison", "docs/comparison.md", Markdown, All),
         shared("choosing", "docs/choosing.md", Markdown, All),
+        shared("faults", "docs/faults.md", Markdown, Pointed),
         shared("cluster", "docs/on-a-cluster.md", Markdown, Pointed),
         shared("e2e", "crates/evaluation/src/e2e/step.rs", Strings, All),
     ];

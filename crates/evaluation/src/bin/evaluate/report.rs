@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use still_leading_evaluation::matrix::report::{PAGES, faults, page, picture};
+use still_leading_evaluation::matrix::report::{PAGES, TIMINGS, faults, page, picture};
 use still_leading_evaluation::matrix::store::{self, Store};
-use still_leading_evaluation::matrix::summary::{SUMMARY, Summary};
+use still_leading_evaluation::matrix::summary::{SUMMARY, Summary, timings};
 use still_leading_evaluation::matrix::{picture as timeline, record::Trial};
 use still_leading_testbed::workspace;
 
@@ -24,8 +24,11 @@ pub fn write(dirs: &[PathBuf]) -> Result<()> {
     let root = workspace();
     let mut summary = Summary::read(&root.join(SUMMARY))?;
     for dir in dirs {
-        for trial in summary.add(&Store::open(dir)?)? {
-            keep(&trial)?;
+        let store = Store::open(dir)?;
+        let worst = summary.add(&store)?;
+        // The pages show one picture a cell, of the timings that all faults are tried with.
+        if timings(&store.run()?) == TIMINGS {
+            worst.iter().try_for_each(keep)?;
         }
     }
     summary.write(&root.join(SUMMARY))?;

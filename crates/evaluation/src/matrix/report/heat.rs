@@ -9,14 +9,14 @@ use crate::matrix::summary::Summary;
 const FIELD: f64 = 18.0;
 const LEFT: f64 = 190.0;
 const TOP: f64 = 210.0;
-const BOTTOM: f64 = 66.0;
+const BOTTOM: f64 = 84.0;
 
 const STYLE: &str = "\
 text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#1f2328}.back{fill:#ffffff}
 .sign{text-anchor:middle;font-weight:600}.held{fill:#dafbe1}.unsafe{fill:#ff8182}.leaderless{fill:#ffc680}
-.rude{fill:#fff8c5}.unknown{fill:#eaeef2}
+.rude{fill:#fff8c5}.unknown{fill:#eaeef2}.excused{fill:#ddf4ff}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.back{fill:#0d1117}.held{fill:#12361f}.unsafe{fill:#8e1519}
-.leaderless{fill:#7a4510}.rude{fill:#4d3f08}.unknown{fill:#2b3138}}";
+.leaderless{fill:#7a4510}.rude{fill:#4d3f08}.unknown{fill:#2b3138}.excused{fill:#10304d}}";
 
 /// Draws it (SVG).
 #[must_use]
@@ -57,6 +57,7 @@ pub fn picture(summary: &Summary) -> String {
     let signs = [
         "✓ held    ✗ two led at once, or an act after the end of a term",
         "∅ nobody led again in time    ! panics or floods    ? shows nothing",
+        "○ two led or nobody did, where the fault breaks what every election by a Lease assumes",
     ];
     for (line, text) in signs.into_iter().enumerate() {
         writeln!(svg, "<text x=\"8\" y=\"{}\">{text}</text>", height - BOTTOM + 26.0 + 18.0 * line as f64).ok();

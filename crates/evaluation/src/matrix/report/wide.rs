@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::symbol::{Symbol, text};
-use super::{anchor, cell, columns, faults};
+use super::{anchor, cell, columns, faults, spread};
+use crate::matrix::subject::{Control, Subject};
 use crate::matrix::summary::{Summary, timings};
 use crate::table::markdown;
 
@@ -29,6 +30,19 @@ pub fn wide(summary: &Summary) -> String {
     markdown(&header, &rows) + "\n" + &totals(summary)
 }
 
+/// Each negative control under the fault that is made for it.
+#[must_use]
+pub fn controls(summary: &Summary) -> String {
+    let header = ["negative control", "fault", "caught", "two leaders"];
+    let rows = Control::ALL.into_iter().filter_map(|control| {
+        let cell = cell(summary, &Subject::Control(control).to_string(), control.caught_by())?;
+        let caught = format!("{} of {}", cell.violated(|it| &it.safety), cell.n());
+        let overlap = spread(cell.spread(|it| Some(it.overlap_ms)));
+        Some(vec![control.name().to_owned(), control.caught_by().to_owned(), caught, overlap])
+    });
+    markdown(&header, &rows.collect::<Vec<_>>())
+}
+
 /// For each subject, how many cells ended how.
 fn totals(summary: &Summary) -> String {
     let mut text = String::from("In all:\n\n");
@@ -36,7 +50,8 @@ fn totals(summary: &Summary) -> String {
         for subject in subjects {
             let cells: Vec<_> = faults().iter().filter_map(|fault| cell(summary, &subject, &fault.name())).collect();
             let count = |symbol: Symbol| cells.iter().filter(|cell| Symbol::of(cell).0 == symbol).count();
-            let all = [Symbol::Held, Symbol::Unsafe, Symbol::Leaderless, Symbol::Rude, Symbol::Unknown];
+            let all =
+                [Symbol::Held, Symbol::Unsafe, Symbol::Leaderless, Symbol::Rude, Symbol::Excused, Symbol::Unknown];
             let counts: Vec<String> = all
                 .into_iter()
                 .map(|symbol| (symbol, count(symbol)))
