@@ -57,6 +57,9 @@ pub fn documents() -> Vec<Document> {
         all.push(of_app("readme", format!("apps/{app}/README.md"), Markdown, All));
         all.push(of_app("template", format!("apps/{app}/{template}"), Comments, Pointed));
         all.push(of_app("expected", expected, Strings, All));
+        if !is_go {
+            all.push(of_app("upstream", format!("docs/upstream/{app}.md"), Markdown, Pointed));
+        }
     }
     all
 }
