@@ -17,7 +17,9 @@ struct Shown<'a> {
 
 /// All such links, whatever their text is.
 fn shown(text: &str) -> Result<Vec<Shown<'_>>> {
-    let links = text.match_indices("](matrix/").filter(|(at, _)| text[at + 9..].split(')').next().is_some_and(|it| it.contains('#')));
+    let links = text
+        .match_indices("](matrix/")
+        .filter(|(at, _)| text[at + 9..].split(')').next().is_some_and(|it| it.contains('#')));
     links
         .map(|(at, open)| {
             let label = text[..at].rsplit('[').next().unwrap_or_default();

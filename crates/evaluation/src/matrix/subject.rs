@@ -103,6 +103,12 @@ impl Subject {
         }
     }
 
+    /// Whether it is written in Go, whose clock is the kernel's and not the C library's.
+    #[must_use]
+    pub fn is_go(self) -> bool {
+        matches!(self, Self::Variant(variant, _) if variant.folder().join("go.mod").is_file())
+    }
+
     /// What this machine lacks to build it, in one line.
     #[must_use]
     pub fn missing_toolchain(self) -> Option<String> {

@@ -38,6 +38,46 @@ fn a_cell_shows_the_worst_and_in_how_many_trials() {
 }
 
 #[test]
+fn two_leaders_are_excused_for_a_lease_duration_where_an_assumption_is_broken() {
+    let short = cell_of("native", "lease-emptied", &[Some("two led at once"), None]);
+    assert_eq!(symbol::text(&short), "○1/2");
+    let mut long = short.clone();
+    let figures = long.trials[0].judgement.figures.as_mut().unwrap();
+    figures.overlap_ms = 5_001.0;
+    assert_eq!(symbol::text(&long), "✗1/2");
+    let elsewhere = cell_of("native", "sigterm", &[Some("two led at once")]);
+    assert_eq!(symbol::text(&elsewhere), "✗");
+}
+
+#[test]
+fn nobody_is_blamed_for_what_the_lease_says() {
+    let mut waits = cell_of("native", "lease-absurd-duration", &[None]);
+    waits.trials[0].judgement.liveness = Verdict::Violated("nobody led again".to_owned());
+    assert_eq!(symbol::text(&waits), "○");
+    let mut lost = waits.clone();
+    lost.fault = "sigkill".to_owned();
+    assert_eq!(symbol::text(&lost), "∅");
+    let short = short(
+        &Summary { runs: Vec::new(), cells: vec![waits, cell_of("native", "sigkill", &[None])] },
+        &Artefacts::default(),
+    );
+    let native = short.lines().find(|line| line.starts_with("| native ")).unwrap();
+    assert_eq!(native.matches("0 of 1").count(), 2, "{native}");
+}
+
+#[test]
+fn a_control_is_shown_under_its_own_fault_with_how_often_it_was_caught() {
+    let cells = vec![
+        cell_of("control.boolean", "leader-refuse", &[Some("two led at once"), None]),
+        cell_of("control.boolean", "sigterm", &[Some("two led at once")]),
+    ];
+    let controls = wide::controls(&Summary { runs: Vec::new(), cells });
+    let rows: Vec<&str> = controls.lines().skip(2).collect();
+    assert_eq!(rows.len(), 1, "{controls}");
+    assert!(rows[0].contains("leader-refuse") && rows[0].contains("1 of 2"), "{controls}");
+}
+
+#[test]
 fn the_matrix_has_a_row_a_fault_and_links_to_each_section() {
     let wide = wide(&summary());
     let rows = wide.lines().filter(|line| line.starts_with("| [")).count();
