@@ -24,16 +24,16 @@ use tracing::{error, info, warn};
 use crate::work::{self, Work};
 use crate::{Args, Metrics, Status, Term, connect, http, logs, signals};
 
-/// So long the process waits for last words after the release.
+/// How long the process waits for the last tasks after the release.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often it looks whether the API server has locked this replica out.
+/// How often the replica checks whether the API server has locked it out.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The kubelet sets it in every container, also where `enableServiceLinks` is off.
 const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 
-/// The application: what every variant's `main.rs` starts with and hands its election to. `F` are the flags of its work.
+/// The application, with which every variant's `main.rs` begins. `F` are the flags of its work.
 #[derive(Debug)]
 pub struct App<F = work::Flags> {
     /// The flags that every application has.
@@ -42,11 +42,11 @@ pub struct App<F = work::Flags> {
     pub flags: F,
     /// The identity of this process, unique among all that ever were.
     pub identity: String,
-    /// The metrics, for the variant to report its requests to.
+    /// The metrics. The variant reports its requests to them.
     pub metrics: Metrics,
-    /// Whether the API server lets this replica in: for the variant to have its client's answers noted.
+    /// Whether the API server lets this replica in. The variant reports its client's answers to it.
     pub lockout: Lockout,
-    /// Tasks that have a last word to say when the lease is released already. The process waits a second for them.
+    /// Tasks that still have something to do after the release of the lease. The process waits a second for them.
     pub last_words: TaskTracker,
     shutdown: CancellationToken,
     workers: Workers,
@@ -59,16 +59,16 @@ pub struct Election<S> {
     pub lease: Option<String>,
     /// What the elector believes.
     pub beliefs: watch::Receiver<S>,
-    /// How to read it.
+    /// Reads a belief as a [`Status`].
     pub view: fn(&S) -> Status,
-    /// The elector. It ends after `release` is cancelled; its end before that is a failure.
+    /// The elector's task. It must end only after `release` is cancelled; an earlier end is a failure.
     pub task: JoinHandle<Result<()>>,
     /// Asks the elector to release the lease and to end.
     pub release: CancellationToken,
 }
 
 impl App {
-    /// As [`App::start_with`], with the work of the demo: a log line at a time.
+    /// As [`App::start_with`], with the work of the demo, which logs a line at each tick.
     ///
     /// # Errors
     /// As [`App::start_with`].
@@ -111,27 +111,27 @@ impl<F: clap::Args> App<F> {
         Ok(Self { args, flags, identity, metrics, lockout, last_words, shutdown, workers })
     }
 
-    /// Where the work and HTTP run. Tasks that go on for as long as the process lives belong there as well.
+    /// The runtime of the work and of HTTP. Tasks that run for as long as the process lives belong there as well.
     #[must_use]
     pub fn workers(&self) -> &Handle {
         self.workers.handle()
     }
 
-    /// Completes once a signal asks to stop: for whatever waits before the work.
+    /// Completes once a signal asks to stop. For waits before the work.
     pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<F> {
         self.shutdown.clone().cancelled_owned()
     }
 
-    /// Waits for what has to be there before the election, such as the credentials, for a minute, or five at a terminal. `None` if
-    /// a signal asks to stop meanwhile.
+    /// Waits for what the election needs first, such as the credentials: at most a minute, or five at a terminal. Returns
+    /// `None` if a signal asks to stop meanwhile.
     ///
     /// # Errors
-    /// Those of `connect`, or it has taken too long.
+    /// `connect` fails, or takes too long.
     pub async fn connect<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<Option<T>> {
         connect::unless(self.shutdown(), connect).await
     }
 
-    /// Runs without an election: this replica leads until it is told to stop.
+    /// Runs without an election: this replica leads until a signal stops it.
     ///
     /// # Errors
     /// As [`App::work_while_leading`].
@@ -155,8 +155,8 @@ impl<F: clap::Args> App<F> {
     /// Does the work whenever this replica leads, until a signal asks to stop; then ends in order.
     ///
     /// # Errors
-    /// The address cannot be listened on, the elector ended by itself, or the work ended by itself or outlived its
-    /// lease. The caller must end the process then: work may still be running. What ended by itself has been released.
+    /// The address cannot be listened on, or the elector or the work ended by itself, or the work outlived its lease. Then
+    /// the caller must end the process, since work may still be running. If the work ended by itself, the lease was released.
     pub async fn work_while_leading<S>(self, election: Election<S>, work: Work) -> Result<()>
     where
         S: Send + Sync + 'static,
@@ -193,7 +193,7 @@ impl<F: clap::Args> App<F> {
         };
         let lead = work::lead(beliefs, view, shutdown, limits, work, workers.handle(), contending);
         let end = select! {
-            // The elector first: when it has died, whatever the work says comes too late.
+            // The elector first: once it has died, the result of the work comes too late.
             biased;
             end = &mut task => bail!("the elector ended by itself: {}", describe(end)),
             end = lead => end,
@@ -214,7 +214,7 @@ impl<F: clap::Args> App<F> {
     }
 }
 
-/// Where the work and HTTP run.
+/// The runtime of the work and of HTTP.
 #[derive(Debug)]
 enum Workers {
     /// Threads of their own. They are never joined: work that does not yield would be waited for.
@@ -239,7 +239,8 @@ impl Workers {
     }
 }
 
-/// On a developer's machine this is what was asked for. A pod has replicas beside it, or its successor in a rollout.
+/// Logs that the election is off. A developer asked for that; a pod may run beside replicas, or beside its successor in a
+/// rollout, so there it is a warning.
 fn say_that_the_election_is_off(in_a_pod: bool) {
     let message = "leader election is off, this replica leads for life";
     if in_a_pod {
@@ -249,7 +250,8 @@ fn say_that_the_election_is_off(in_a_pod: bool) {
     }
 }
 
-/// A lease that cannot be released expires by itself: that delays a successor, and is no failure of this replica.
+/// Waits for the release, and logs why it failed. The lease then expires by itself: that delays a successor, and this replica
+/// has not failed.
 async fn wait_for_release(task: JoinHandle<Result<()>>, bound: Duration) {
     match timeout(bound, task).await {
         Ok(Ok(Ok(()))) => {}
@@ -258,8 +260,8 @@ async fn wait_for_release(task: JoinHandle<Result<()>>, bound: Duration) {
     }
 }
 
-/// Names the usual causes once, if the election does not see the Lease within `bound`. What the crates log of a failed
-/// request is its symptom.
+/// Logs the usual causes once, if the election does not see the Lease within `bound`. The crates log only the symptom, a
+/// failed request.
 async fn say_if_never_ready<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Status, bound: Duration) {
     if timeout(bound, beliefs.wait_for(|belief| view(belief).ready)).await.is_err() {
         warn!(
@@ -277,7 +279,7 @@ fn describe(end: Result<Result<()>, JoinError>) -> String {
     }
 }
 
-/// Logs and counts each change of leader, where the election tells who leads.
+/// Logs and counts each change of leader, where the election reports the leader.
 async fn report_leaders<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Status, metrics: Metrics) {
     let mut known = None;
     loop {
@@ -293,7 +295,7 @@ async fn report_leaders<S>(mut beliefs: watch::Receiver<S>, view: fn(&S) -> Stat
     }
 }
 
-/// Logs that the API server does not let this replica in, once each time that it begins.
+/// Logs that the API server has locked this replica out, once each time that it begins.
 async fn report_lockout(locked_out: Arc<dyn Fn() -> Option<String> + Send + Sync>, metrics: Metrics) {
     let mut known = false;
     loop {

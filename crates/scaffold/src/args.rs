@@ -14,11 +14,11 @@ use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Valu
 use clap_complete::Shell;
 use still_leading::Identity;
 
-/// A leader acts for at most the renew deadline after its last renewal. So many attempts must fit into it, also if the first
-/// one hangs; client-go asks for 1.2.
+/// How many attempts must fit into the renew deadline, also if the first one hangs. A leader acts for at most the renew
+/// deadline after its last renewal. client-go asks for 1.2.
 const ATTEMPTS: u32 = 2;
 
-/// One line per paragraph: clap breaks them where the terminal ends.
+/// One line per paragraph: clap breaks them at the width of the terminal.
 const AFTER_HELP: &str = "\
 Durations are written like 15s, 500ms or 1m30s. The relations lease duration > renew deadline > 2 x retry period are \
 checked at start. The lease duration is how long nobody leads after a crash; what it exceeds the renew deadline by is \
@@ -29,8 +29,8 @@ Exit codes: 0 after a shutdown that was asked for, 1 when the election failed, o
 
 docs/troubleshooting.md of still-leading says what the lines of the log mean, and what to do.";
 
-/// The commit, where the build says which: the Dockerfile does with `--build-arg COMMIT=…`. A build needs no Git,
-/// and a copied folder has none.
+/// The commit, if the build names it, as the Dockerfile does with `--build-arg COMMIT=…`. A build needs no Git, and a copied
+/// folder has none.
 const COMMIT: Option<&str> = option_env!("STILL_LEADING_COMMIT");
 
 /// Three replicas, one leader: only the leader works, the others wait for their turn.
@@ -93,7 +93,7 @@ pub struct Args {
     pub completions: Option<Shell>,
 }
 
-/// Where to serve HTTP; `None` is what an empty `--listen` means.
+/// Where to serve HTTP. An empty `--listen` means `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
@@ -102,7 +102,7 @@ pub struct Listen(pub Option<SocketAddr>);
 pub enum LogFormat {
     /// For people: time, level, message, `key=value`.
     Text,
-    /// One flat JSON object a line.
+    /// One flat JSON object per line.
     Json,
 }
 
@@ -121,17 +121,17 @@ impl Args {
             error.exit()
         });
         if let Some(shell) = args.completions {
-            // A reader that has gone needs no script.
+            // If the reader is gone, nobody needs the script.
             io::stdout().write_all(&completions::<F>(variant, shell)).ok();
             process::exit(0);
         }
         (args, flags)
     }
 
-    /// As [`Args::parse_for`], from any iterator and without ending the process.
+    /// As [`Args::parse_for`], from any iterator. It does not end the process.
     ///
     /// # Errors
-    /// Help that was asked for, a flag that does not parse, or durations that do not fit each other.
+    /// Help was asked for, a flag does not parse, or durations do not fit each other.
     pub fn try_parse_for<F, I, T>(variant: &str, args: I) -> Result<(Self, F), clap::Error>
     where
         F: clap::Args,
@@ -166,7 +166,7 @@ impl Args {
         Ok(())
     }
 
-    /// The identity of this process: its name and a random part. Another one at each call.
+    /// A new identity for this process: its name and a random part. Each call returns another one.
     #[must_use]
     pub fn new_identity(&self) -> Identity {
         let host_name = || rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -180,7 +180,7 @@ fn command<F: clap::Args>(variant: &str) -> Command {
     let shared =
         Args::command().name(name.clone()).mut_arg("lease_name", |arg| arg.default_value(name.clone()).required(false));
     let about = shared.get_about().cloned().unwrap_or_default();
-    // Clap would take over what the documentation of `F` says.
+    // Clap would otherwise use the documentation of `F` as the program's.
     F::augment_args(shared).bin_name(name).version(version(COMMIT)).about(about.clone()).long_about(about)
 }
 
@@ -197,7 +197,7 @@ fn completions<F: clap::Args>(variant: &str, shell: Shell) -> Vec<u8> {
     script
 }
 
-/// Which variables of the environment may have set the flags that a message names: in a pod, nobody has given a flag.
+/// The variables of the environment that may have set the flags in a message. In a pod, nobody gives flags.
 fn variables(command: &Command, message: &str, is_set: impl Fn(&OsStr) -> bool) -> String {
     let is_named = |arg: &&Arg| arg.get_long().is_some_and(|long| names(message, long));
     let variables = command.get_arguments().filter(is_named).filter_map(Arg::get_env).filter(|name| is_set(name));
@@ -205,7 +205,7 @@ fn variables(command: &Command, message: &str, is_set: impl Fn(&OsStr) -> bool) 
     if variables.is_empty() { String::new() } else { format!("; the environment sets {}", variables.join(" and ")) }
 }
 
-/// Whether `--flag` is in the message, and not only as a part of a longer one.
+/// Whether the message has `--flag`, and not only as a part of a longer flag.
 fn names(message: &str, flag: &str) -> bool {
     let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     words.any(|word| word.strip_prefix("--") == Some(flag))
@@ -215,7 +215,7 @@ fn not_empty(value: &str) -> Result<String, &'static str> {
     if value.is_empty() { Err("must not be empty") } else { Ok(value.to_owned()) }
 }
 
-/// A DNS-1123 subdomain, as Kubernetes checks it. Without the check the API server refuses each request, for ever.
+/// Accepts a DNS-1123 subdomain, as Kubernetes does. Without this check the API server would refuse each request.
 fn lease_name(value: &str) -> Result<String, &'static str> {
     let is_valid = value.len() <= 253 && value.split('.').all(is_label);
     let wrong = "expected a DNS-1123 subdomain: lower case letters, digits, '-' and '.', at most 253 characters";
@@ -242,7 +242,7 @@ fn listen_address(value: &str) -> Result<Listen, String> {
     value.parse().map(|address| Listen(Some(address))).map_err(hint)
 }
 
-/// clap explains over several lines; a log collector, and a person in a hurry, wants one.
+/// The error in one line, for log collectors and people. clap explains over several lines.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
@@ -355,7 +355,7 @@ mod tests {
             let lines: Vec<&str> = help.lines().collect();
             for (line, next) in lines.iter().zip(&lines[1..]) {
                 assert!(line.chars().count() <= width, "{width}: {line}");
-                // A line that was broken by hand ends although the next word would fit.
+                // If the next word would still fit, somebody has broken the line by hand.
                 let word = next.split_whitespace().next().unwrap_or_default();
                 let is_same = next.starts_with(&" ".repeat(line.len() - line.trim_start().len()));
                 let is_text = |line: &str| line.trim_start().starts_with(|c: char| c.is_ascii_alphanumeric());

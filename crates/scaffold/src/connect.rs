@@ -1,4 +1,4 @@
-//! A start that neither hangs nor ignores a signal, although it may wait for a credential plugin.
+//! A start that does not hang and obeys signals, although it may wait for a credential plugin.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::select;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-/// After this time the log says what is waited for.
+/// After this time the log says what the start is waiting for.
 const SAID_AFTER: Duration = Duration::from_secs(5);
-/// Longer than the minute that `still-leading` gives a credential plugin, so that its words are heard.
+/// Longer than the minute that `still-leading` gives a credential plugin, so that its error is logged.
 const BOUND: Duration = Duration::from_secs(65);
-/// As `BOUND`, where a plugin may ask the person at the terminal.
+/// As `BOUND`, where a plugin may ask a person at the terminal.
 const BOUND_WITH_A_PERSON: Duration = Duration::from_secs(305);
 
-/// Runs `connect`, for a bounded time, unless `shutdown` completes before: `None`.
+/// Runs `connect` for a bounded time. Returns `None` if `shutdown` completes first.
 ///
 /// # Errors
-/// Those of `connect`, or it has taken too long.
+/// `connect` fails, or takes too long.
 pub(crate) async fn unless<T>(
     shutdown: impl Future<Output = ()>,
     connect: impl Future<Output = Result<T>>,

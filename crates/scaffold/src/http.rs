@@ -1,8 +1,8 @@
 //! What a replica answers over HTTP.
 //!
-//! A standby is healthy and ready: were readiness leadership, rollouts would wait for ever. Neither answer depends on
-//! the API server being up, or an outage of it would restart every replica at once. Only a replica that is refused for long is not
-//! healthy: a new start reads the credentials anew.
+//! A standby is healthy and ready. If only the leader were ready, a rollout would never finish. Neither answer depends on the
+//! API server being up, or an outage of it would restart every replica at once. A replica is unhealthy only if the API server
+//! has refused it for long: a restart reads the credentials anew.
 
 use std::borrow::Cow;
 use std::io;
@@ -26,14 +26,14 @@ use crate::{Metrics, Status};
 /// How many connections may wait to be accepted; the number that tokio takes.
 const WAITING: u32 = 1024;
 
-/// What the answers are made from.
+/// What the answers are made of.
 #[derive(Clone)]
 pub struct State {
     /// This replica's identity.
     pub identity: String,
-    /// What the elector believes at this moment.
+    /// Returns what the elector believes at this moment.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
-    /// Why the API server does not let this replica in, if that has lasted for so long that a restart may mend it.
+    /// Returns why the API server does not let this replica in, once that has lasted so long that a restart may help.
     pub locked_out: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
@@ -55,7 +55,7 @@ pub async fn serve(address: SocketAddr, state: State) -> Result<()> {
     Ok(())
 }
 
-/// Listens at `address`. All addresses of IPv6 are those of IPv4 as well, and those of IPv4 alone where a machine has no IPv6.
+/// Listens at `address`. `[::]` includes all addresses of IPv4; on a machine without IPv6 it means those alone.
 fn listen(address: SocketAddr, open: fn(SocketAddr) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
     let lacks_ipv6 = |error: &io::Error| {
         [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|it| error.raw_os_error() == Some(it.raw_os_error()))
@@ -71,10 +71,10 @@ fn listen(address: SocketAddr, open: fn(SocketAddr) -> io::Result<TcpListener>) 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     if address.is_ipv6() {
-        // The default is a setting of the machine (net.ipv6.bindv6only).
+        // By default the machine decides (net.ipv6.bindv6only).
         set_ipv6_v6only(&socket, false)?;
     }
-    // A replica that starts again need not wait for the connections of its predecessor.
+    // A restarted replica need not wait until its predecessor's connections are gone.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(WAITING)
@@ -90,8 +90,8 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// Fails when the elector still holds a term that is over: it should have noticed, so something keeps it from running.
-/// A dead elector needs no answer here, the process ends with it.
+/// Fails when the elector still holds a term that is over. It should have noticed, so something keeps it from running. If the
+/// elector dies, the process ends.
 async fn healthz(extract::State(state): extract::State<State>) -> (StatusCode, Cow<'static, str>) {
     if (state.status)().term.is_some_and(|term| !term.may_act()) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the elector holds a term that is over\n".into());
@@ -102,7 +102,7 @@ async fn healthz(extract::State(state): extract::State<State>) -> (StatusCode, C
     }
 }
 
-/// Ready once the election has been seen, as leader or as standby.
+/// Succeeds once the replica has seen the Lease, as leader or as standby.
 async fn readyz(extract::State(state): extract::State<State>) -> (StatusCode, &'static str) {
     if (state.status)().ready {
         (StatusCode::OK, "ok\n")
@@ -113,9 +113,9 @@ async fn readyz(extract::State(state): extract::State<State>) -> (StatusCode, &'
 
 #[derive(Serialize)]
 struct Leader {
-    /// Who answers.
+    /// The replica that answers.
     identity: String,
-    /// Who leads, as far as this replica knows.
+    /// The leader, as far as this replica knows.
     leader: Option<String>,
     /// Whether this replica may act now.
     leading: bool,
@@ -127,7 +127,7 @@ struct Leader {
 
 async fn leader(extract::State(state): extract::State<State>) -> Json<Leader> {
     let Status { leader, term, .. } = (state.status)();
-    // One look at the clock for both answers, so that they cannot contradict each other.
+    // Both answers use one reading of the clock, so that they agree.
     let term = term.map(|term| (term.remaining(), term)).filter(|(remaining, _)| !remaining.is_zero());
     Json(Leader {
         identity: state.identity,

@@ -7,7 +7,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | [`Args`] | flags with environment names, checked before the first request |
-//! | [`logs`] | one event a line, text or flat JSON, with a clock that orders several processes; never blocks |
+//! | [`logs`] | one event per line, text or flat JSON, with a clock that orders several processes; never blocks |
 //! | [`signals`] | the first signal asks, the second one ends, whatever blocks |
 //! | [`Status`], [`Term`] | leadership as a deadline, not a boolean |
 //! | [`work`] | asking before each act, stopping when the term ends |

@@ -1,4 +1,4 @@
-//! One event a line on standard output, as text or as flat JSON. Nothing else is ever written there.
+//! Logs one event per line to standard output, as text or as flat JSON. Nothing else is ever written there.
 //!
 //! Logging never blocks. Lines wait in memory until standard output takes them. When too much waits, new lines are dropped
 //! and counted. The process must call [`flush`] before it ends.
@@ -23,22 +23,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::LogFormat;
 use output::Output;
 
-/// What begins the name of each crate of this application.
+/// The names of this application's own crates begin with this.
 const OWN_CRATES: &str = "still_leading";
 
-/// How long the end of the process may wait for a standard output that takes nothing.
+/// How long the end of the process may wait for a standard output that nobody reads.
 const FLUSH_BOUND: Duration = Duration::from_secs(1);
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// Starts logging for this process: `info` from the application, warnings from libraries, of which some tell of every
+/// Starts logging for this process: `info` from the application and warnings from libraries, since some of them log every
 /// request at `info`. `RUST_LOG` overrides both, as in `RUST_LOG=info` or `RUST_LOG=info,kube=debug`.
 ///
 /// # Errors
 /// A global subscriber is already set, or there is no file descriptor or thread for the log.
 pub fn init(format: LogFormat, identity: &str) -> Result<()> {
-    // A descriptor of its own: std's lock on standard output would be held for as long as a write blocks.
+    // Its own descriptor: std's lock on standard output would be held for as long as a write blocks.
     let stdout = io::stdout().as_fd().try_clone_to_owned().context("duplicating standard output")?;
     let output =
         Output::start(File::from(stdout), dropped_lines()).context("starting the thread that writes the log")?;
@@ -56,24 +56,24 @@ pub fn init(format: LogFormat, identity: &str) -> Result<()> {
         }
         LogFormat::Json => registry.with(json_layer(identity, writer)).try_init()?,
     }
-    // Fails only if it is set, and then the subscriber was set before, which is an error above.
+    // Fails only if it is set already, and then setting the subscriber has failed above.
     OUTPUT.set(output).ok();
     Ok(())
 }
 
-/// Waits until all lines are written, at most for a second. Every call of `process::exit` needs one right before it.
+/// Waits until all lines are written, for at most a second. Call it right before `process::exit`.
 pub fn flush() {
     if let Some(output) = OUTPUT.get() {
         output.flush(FLUSH_BOUND);
     }
 }
 
-/// Counts the lines that were dropped because standard output did not take them in time, or not at all.
+/// The counter of lines that were dropped because standard output did not take them in time.
 pub(crate) fn dropped_lines() -> Counter {
     DROPPED.clone()
 }
 
-/// An event is its message. `#[instrument(err)]` makes events that have none, beside the one that the library logs.
+/// Whether the event has a message. `#[instrument(err)]` makes events without one, in addition to what the library logs.
 fn has_message(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() || metadata.fields().field("message").is_some()
 }
@@ -96,8 +96,8 @@ where
     layer
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds: one clock for all processes of a machine, which nobody can set, so that their lines
-/// can be put in order.
+/// Returns `CLOCK_MONOTONIC` in nanoseconds. All processes of a machine share this clock and nobody can set it, so it orders
+/// their lines.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);

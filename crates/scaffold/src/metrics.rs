@@ -27,7 +27,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics labelled with the name of the Lease.
+    /// Makes the metrics, with the name of the Lease as their label.
     #[must_use]
     pub fn new(lease_name: &str) -> Self {
         let mut registry = Registry::with_labels(iter::once(("name".into(), lease_name.to_owned().into())));
@@ -59,7 +59,7 @@ impl Metrics {
             "Changes of leader that this replica saw",
             transitions.clone(),
         );
-        // 1 ms to 16 s: the fastest loopback answer to the longest time-out anybody configures.
+        // From 1 ms, the fastest answer on loopback, to 16 s, the longest time-out that anybody configures.
         let renew = Histogram::new(exponential_buckets(0.001, 2.0, 15));
         registry.register_with_unit(
             "leader_election_renew_duration",
@@ -82,13 +82,13 @@ impl Metrics {
         Self { registry, enabled, master_status, locked_out, validity, transitions, renew, failed_attempts }
     }
 
-    /// Adds a metric of the work. Its name is without the suffix that its kind has, such as `_total`.
+    /// Adds a metric of the work. `name` has no suffix such as `_total`: the metric's kind adds it.
     pub fn register(&self, name: &str, help: &str, metric: impl prometheus_client::registry::Metric) {
         self.registry.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// For an elector to tell of each request for the Lease: how long a write took that was accepted, or `None` if the
-    /// request did not do what it was sent for.
+    /// Returns the function to which an elector reports each request for the Lease: how long an accepted write took, or `None` if
+    /// the request failed.
     #[must_use]
     pub fn on_attempt(&self) -> Box<dyn Fn(Option<Duration>) + Send + Sync> {
         let metrics = self.clone();
@@ -103,17 +103,17 @@ impl Metrics {
         self.renew.observe(took.as_secs_f64());
     }
 
-    /// Records a request for the Lease that did not do what it was sent for.
+    /// Records a failed request for the Lease.
     fn attempt_failed(&self) {
         self.failed_attempts.inc();
     }
 
-    /// Tells that there is no election.
+    /// Records that there is no election.
     pub(crate) fn election_is_off(&self) {
         self.enabled.set(0);
     }
 
-    /// Tells whether the API server has locked this replica out.
+    /// Records whether the API server has locked this replica out.
     pub(crate) fn locked_out(&self, is_locked_out: bool) {
         self.locked_out.set(i64::from(is_locked_out));
     }
@@ -122,12 +122,12 @@ impl Metrics {
         self.transitions.inc();
     }
 
-    /// The exposition text, with what depends on the moment taken from `status`.
+    /// Returns the exposition text. `status` supplies what depends on the moment.
     #[must_use]
     pub fn render(&self, status: &Status) -> String {
         let remaining = status.term.as_ref().map_or(Duration::ZERO, crate::Term::remaining);
         self.master_status.set(i64::from(!remaining.is_zero()));
-        // A term for life has no number that a graph could show; infinity is one for Prometheus.
+        // A leader for life has no number that a graph could show. Prometheus knows infinity.
         self.validity.set(if remaining == Duration::MAX { f64::INFINITY } else { remaining.as_secs_f64() });
         let mut text = String::new();
         match encode(&mut text, &self.registry.read().unwrap_or_else(PoisonError::into_inner)) {

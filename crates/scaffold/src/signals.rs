@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT: the first one asks for an orderly shutdown, a second one ends the process at once.
 //!
-//! A thread of their own handles them, so that they work while every thread of the application is busy or blocked.
+//! They are handled on a thread of their own, so also while every thread of the application is busy or blocked.
 
 use std::{process, thread};
 
@@ -16,11 +16,11 @@ use crate::logs;
 /// Installs the handlers and returns the token that the first signal cancels.
 ///
 /// # Errors
-/// The handlers cannot be installed, or there is no thread for them.
+/// The handlers or their thread cannot be set up.
 pub fn shutdown_token() -> Result<CancellationToken> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("starting to handle signals")?;
     let signals = {
-        // Installed here and not on the thread: a signal that comes right after this function returns must be caught.
+        // Here and not on the thread: a signal right after this function returns must be caught.
         let _runtime = runtime.enter();
         Signals {
             terminate: signal(SignalKind::terminate()).context("installing the SIGTERM handler")?,
@@ -47,7 +47,7 @@ impl Signals {
         info!(signal = name, "shutting down");
 
         let (name, number) = self.next().await;
-        // A second signal asks for an exit without delay. The flush may delay it, but has a bound.
+        // A second signal asks for an exit without delay. The flush may delay it, for a bounded time.
         warn!(signal = name, "exiting at once");
         logs::flush();
         process::exit(128 + number);

@@ -8,13 +8,13 @@ use std::time::Duration;
 /// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// The elector has seen the Lease at least once, so that its answers mean something.
+    /// Whether the elector has seen the Lease. Before that, the other fields mean nothing.
     pub ready: bool,
-    /// The identity of the leader, where the election tells.
+    /// The identity of the leader, where the election reports it.
     pub leader: Option<String>,
     /// This replica's own term. Present does not mean that it may act: ask [`Term::may_act`].
     pub term: Option<Term>,
-    /// Why the last term ended, where the election tells.
+    /// Why the last term ended, where the election reports it.
     pub lost: Option<String>,
 }
 
@@ -22,33 +22,32 @@ pub struct Status {
 #[derive(Clone)]
 pub struct Term {
     epoch: Option<u64>,
-    /// Whether the end was seen; shared by all clones of what the elector published once.
+    /// Whether somebody has seen the term end. All clones of the same term share it.
     over: Arc<AtomicBool>,
     remaining: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl Term {
-    /// A term with its fencing token, where the election has one, and the question how long it remains valid. The
-    /// question is put anew each time, so that a process that was stopped and resumed gets the answer of the moment,
-    /// not one that a task wrote down before.
+    /// Makes a term with its fencing token, where the election has one, and a function that returns how long it remains valid.
+    /// The function is called for each question, so that a process that was stopped and resumed gets the answer of the moment.
     pub fn new(epoch: Option<u64>, remaining: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { epoch, over: Arc::default(), remaining: Arc::new(remaining) }
     }
 
-    /// A term that nobody can end: the election is switched off.
+    /// Makes a term that never ends, for a replica without an election.
     #[must_use]
     pub fn for_life() -> Self {
         Self::new(None, || Duration::MAX)
     }
 
-    /// The fencing token: it grows with each term of any replica.
+    /// Returns the fencing token. It is larger in each later term of any replica.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
         self.epoch
     }
 
-    /// How long this replica may still act; zero when the term is over. Once over, a term stays over, even if the election
-    /// renews it in the same moment.
+    /// Returns how long this replica may still act; zero when the term is over. A term that is over stays over, even if the
+    /// election renews it in the same moment.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         if self.over.load(Ordering::Acquire) {
@@ -67,7 +66,7 @@ impl Term {
         !self.remaining().is_zero()
     }
 
-    /// Whether `other` is the same term. Where an election has no epoch, two terms cannot be told apart by it.
+    /// Whether `other` is the same term. Without epochs, this cannot distinguish two terms.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.epoch == other.epoch

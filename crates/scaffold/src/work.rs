@@ -1,7 +1,7 @@
-//! The work that only the leader does. [`tick`] is the one of the demo, a log line at a time: replace it by your own.
+//! The work that only the leader does. [`tick`] is the work of the demo, which logs a line per tick: replace it by your own.
 //!
-//! What stays is the shape. The work asks before each act whether it still may, it ends when it is cancelled, and
-//! `still_leading::lead` waits for that end: a lease must not be given away while the work still runs.
+//! Keep its shape. The work asks before each act whether it still may, and it ends when it is cancelled.
+//! `still_leading::lead` waits for that end, since the lease must not be released while the work still runs.
 
 use std::fmt;
 use std::future::pending;
@@ -30,7 +30,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Work that is called once for each term, with the term and a token that is cancelled when it must end.
+    /// Makes work from a function, which is called once per term: with the term, and a token that is cancelled when it must end.
     pub fn new<F>(work: impl Fn(Term, CancellationToken) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -71,10 +71,10 @@ fn longer_than_zero(value: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
 }
 
-/// The work of the demo. The term carries the epoch, to be sent along with whatever the work writes.
+/// The work of the demo. Send the term's epoch along with each write of your own work.
 ///
 /// # Errors
-/// None.
+/// It returns none.
 pub async fn tick(term: Term, flags: Flags, cancelled: CancellationToken) -> Result<()> {
     let Flags { tick, act_duration } = flags;
     let mut n: u64 = 0;
@@ -84,12 +84,12 @@ pub async fn tick(term: Term, flags: Flags, cancelled: CancellationToken) -> Res
             () = cancelled.cancelled() => break,
             () = sleep(tick) => {}
         }
-        // The last thing before the act: this process may have been stopped since, and a timer says nothing about that.
+        // The last thing before the act. The process may have been stopped since the timer fired.
         if !term.may_act() {
             break;
         }
         n += 1;
-        // On this thread on purpose: a long computation, or a call into a C library, looks the same to the election.
+        // On this thread on purpose. For the election, a long computation or a call into a C library looks the same.
         thread::sleep(act_duration);
         info!(n, "still leading");
     }
@@ -97,11 +97,11 @@ pub async fn tick(term: Term, flags: Flags, cancelled: CancellationToken) -> Res
     Ok(())
 }
 
-/// Runs `work` on the runtime of `workers` for each term of this replica until `shutdown`. `contending` is called whenever
-/// the replica starts to wait for a term.
+/// Runs `work` on the runtime of `workers` for each term of this replica until `shutdown`. Calls `contending` each time the
+/// replica starts to wait for a term.
 ///
 /// # Errors
-/// The work panicked or overstayed.
+/// The work panicked, or ran on after its term.
 pub async fn lead<S: Send + Sync>(
     beliefs: watch::Receiver<S>,
     view: fn(&S) -> Status,
@@ -127,7 +127,7 @@ pub async fn lead<S: Send + Sync>(
 struct Beliefs<S> {
     beliefs: watch::Receiver<S>,
     view: fn(&S) -> Status,
-    /// For how long the last term had been over when that was noticed: the process may have been stopped meanwhile.
+    /// How long the last term had been over when this was noticed. The process may have been stopped meanwhile.
     overdue: Duration,
 }
 
@@ -136,7 +136,7 @@ impl<S> Beliefs<S> {
         (self.view)(&self.beliefs.borrow_and_update())
     }
 
-    /// An elector that is gone says nothing more. The caller watches its task and ends the process with the reason.
+    /// Waits for a change. If the elector is gone this never returns: the caller watches its task and ends the process.
     async fn changed(&mut self) {
         if self.beliefs.changed().await.is_err() {
             pending().await
@@ -156,7 +156,7 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
         }
     }
 
-    /// Waits until the elector no longer believes in `term`, or `term` has run out although the elector said nothing.
+    /// Waits until the elector no longer believes in `term`, or until `term` has run out. Returns the reason.
     async fn over(&mut self, term: &Term) -> String {
         let mut ends = None;
         loop {
@@ -165,7 +165,7 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
             if !status.term.as_ref().is_some_and(|current| current.is_same_as(term)) {
                 return status.lost.unwrap_or_else(|| "the election was lost".to_owned());
             }
-            // Read anew, since a renewal has moved the end.
+            // Asked anew, since a renewal may have moved the end.
             let remaining = term.remaining();
             if remaining.is_zero() {
                 return "the term ran out".to_owned();

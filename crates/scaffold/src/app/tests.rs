@@ -66,7 +66,7 @@ async fn a_release_that_hangs_delays_the_end_by_the_renew_deadline_at_most() {
     assert!(begin.elapsed() <= Duration::from_secs(11), "{:?}", begin.elapsed());
 }
 
-/// An election whose elector ends as soon as it is asked to release, with this term.
+/// An election with this term. Its elector ends as soon as it is asked to release.
 fn released_when_asked(term: Term, release: &CancellationToken) -> Election<Status> {
     let (publish, beliefs) = watch::channel(Status { term: Some(term), ..Status::default() });
     let asked = release.clone();
@@ -82,7 +82,7 @@ fn released_when_asked(term: Term, release: &CancellationToken) -> Election<Stat
 async fn work_that_panics_fails_the_replica_after_a_release() {
     let release = CancellationToken::new();
     let asked = AtomicUsize::new(0);
-    // The first two questions are those of the election, the third one is asked before the first act.
+    // The election asks the first two times, and the work the third time, before its first act.
     let term = Term::new(None, move || {
         assert!(asked.fetch_add(1, Ordering::Relaxed) != 2, "at noon");
         Duration::from_secs(60)

@@ -91,7 +91,7 @@ async fn metrics_are_served() {
     assert!(body.ends_with("# EOF\n"), "{body}");
 }
 
-/// All addresses of IPv6, and a port that the kernel chooses.
+/// All addresses, and a port that the kernel chooses.
 fn everywhere() -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, 0).into()
 }
@@ -112,7 +112,7 @@ async fn both_families_are_served_where_there_are_both() {
     assert!(is_reached_by(Ipv6Addr::LOCALHOST, &listener).await, "an IPv6 kubelet finds nobody");
 }
 
-/// As a machine without IPv6.
+/// Opens sockets as a machine without IPv6 does.
 fn only_ipv4(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() { Err(Errno::AFNOSUPPORT.into()) } else { open(address) }
 }
@@ -121,7 +121,7 @@ fn only_ipv4(address: SocketAddr) -> io::Result<TcpListener> {
 async fn ipv4_alone_is_served_where_there_is_no_ipv6() {
     let listener = listen(everywhere(), only_ipv4).unwrap();
     assert!(is_reached_by(Ipv4Addr::LOCALHOST, &listener).await);
-    // Who names an address wants that one.
+    // An address of IPv6 by name is never replaced by one of IPv4.
     let error = listen((Ipv6Addr::LOCALHOST, 0).into(), only_ipv4).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::AFNOSUPPORT.raw_os_error()));
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-/// How much may wait to be written, in bytes: some thousand lines. As much again may be on its way.
+/// How many bytes may wait to be written: some thousand lines. As many may be in the write under way.
 const WAITING_MAX: usize = 1 << 20;
 
-/// Pause before the next write, if standard output is a file that says "try again" where others block.
+/// Pause before the next write, if standard output is a file that returns "try again" instead of blocking.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Takes one line per call of `write` and never blocks. It drops and counts lines for which there is no room.
+/// Takes one line per call of `write` and never blocks. Lines without room are dropped and counted.
 #[derive(Clone)]
 pub(super) struct Output {
     shared: Arc<Shared>,
@@ -32,14 +32,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// How many bytes the thread has ever taken.
+    /// How many bytes the thread has taken so far.
     taken: u64,
-    /// How many of those it has written, or given up.
+    /// How many of those it has written or given up.
     done: u64,
 }
 
 impl Output {
-    /// Starts the thread that writes to `file`. What is dropped counts into `dropped`.
+    /// Starts the thread that writes to `file`. `dropped` counts the lines that are lost.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -53,7 +53,7 @@ impl Output {
     /// Waits until everything logged so far is written, for at most `bound`. Returns whether it is written.
     pub(super) fn flush(&self, bound: Duration) -> bool {
         let state = self.shared.lock();
-        // Not until nothing waits: others may go on logging.
+        // Not until nothing is left: other threads may go on logging.
         let logged = state.taken + state.waiting.len() as u64;
         let waited = self.shared.changed.wait_timeout_while(state, bound, |state| state.done < logged);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
@@ -81,7 +81,7 @@ impl Write for Output {
         Ok(line.len())
     }
 
-    /// Does nothing, since it has no bound. [`Output::flush`] has one.
+    /// Does nothing, since this method has no bound. [`Output::flush`] has one.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Swaps the empty `lines` for all that wait, as soon as there are any. The lines taken before count as done.
+    /// Waits for lines and swaps them for the empty `lines`. The lines taken before count as done.
     fn take(&self, lines: &mut Vec<u8>) {
         let mut state = self.lock();
         state.done = state.taken;
@@ -104,14 +104,14 @@ impl Shared {
     }
 }
 
-/// Returns how many lines could not be written, or not to their end.
+/// Returns how many lines could not be written, or not completely.
 fn write_lines(file: &mut impl Write, mut lines: &[u8]) -> u64 {
     while !lines.is_empty() {
         match file.write(lines) {
             Ok(written @ 1..) => lines = lines.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
-            // Its reader is gone, or the disk is full. There is no other place to say so than the counter.
+            // The reader is gone, or the disk is full. Only the counter can show it.
             Ok(0) | Err(_) => break,
         }
     }

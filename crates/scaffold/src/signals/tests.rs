@@ -15,13 +15,13 @@ use crate::LogFormat;
 type Sent = rustix::process::Signal;
 
 const CHILD: &str = "STILL_LEADING_SIGNALS_CHILD";
-/// Many times what anything here takes.
+/// Many times as long as anything here takes.
 const LONG: Duration = Duration::from_secs(20);
-/// What a stuck standard output may cost: the bound of a flush, and time to start and stop on a busy machine.
+/// How long a stuck standard output may delay the end: the bound of a flush, and time to start and stop on a busy machine.
 const STUCK_MAX: Duration = Duration::from_secs(5);
 const WORKERS: usize = 2;
 
-/// The process that is signalled: this test once more, with a variable that makes it another program.
+/// The process that gets the signals. It is this test binary again, and a variable makes it another program.
 #[test]
 fn child() {
     let Some(program) = std::env::var_os(CHILD) else { return };
@@ -40,7 +40,7 @@ fn child() {
         thread::sleep(Duration::from_millis(1));
     }
     eprintln!("asked");
-    // With code 0 or 1 when standard input ends or says something; until then it is for the second signal to end it.
+    // Ends with code 0 or 1 when standard input ends or has data. Until then, the second signal has to end it.
     match io::stdin().read(&mut [0]) {
         Ok(0) => crate::exit(Ok(())),
         _ => crate::exit(Err(anyhow!("told so"))),
@@ -89,7 +89,7 @@ fn log_until(enough: impl Fn(usize) -> bool) {
 struct Program {
     child: Child,
     errors: mpsc::Receiver<String>,
-    /// Held, and not read.
+    /// Kept open, and not read.
     stdout: Option<ChildStdout>,
 }
 
@@ -102,7 +102,7 @@ impl Program {
         let stdout = child.stdout.take();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (said, errors) = mpsc::channel();
-        // Ends with the program, or with the test.
+        // This thread ends with the program, or with the test.
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
         let program = Self { child, errors, stdout };
         program.expect("ready");
@@ -119,7 +119,7 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// How it ends, within a bound.
+    /// Waits for its end, within a bound.
     fn end(&mut self) -> ExitStatus {
         let deadline = Instant::now() + LONG;
         loop {
@@ -134,7 +134,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails if it has ended, which is what is wanted.
+        // Fails if the program has ended, as it should.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -192,7 +192,7 @@ fn at_the_exit_the_log_is_written_to_its_last_line() {
     program.signal(Sent::TERM);
     program.expect("asked");
     io::Write::write_all(program.child.stdin.as_mut().unwrap(), b"x").unwrap();
-    // More waits than fits into the pipe. Without a flush it has ended by now, and what waited is lost.
+    // More lines wait than fit into the pipe. Without a flush the program has ended by now, and they are lost.
     thread::sleep(Duration::from_millis(200));
     let mut log = String::new();
     stdout.read_to_string(&mut log).unwrap();

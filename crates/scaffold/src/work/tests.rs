@@ -1,4 +1,4 @@
-//! The terms of a replica, on paused time. What the work does shows in how long `lead` takes and how it ends.
+//! The terms of a replica, on paused time. How long `lead` takes and how it ends shows what the work does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ fn view(status: &Status) -> Status {
     status.clone()
 }
 
-/// A term that runs out at `until`, whenever it is asked.
+/// A term that runs out at `until`.
 fn term(epoch: u64, until: Instant) -> Term {
     Term::new(Some(epoch), move || until.saturating_duration_since(Instant::now()))
 }
@@ -59,7 +59,7 @@ impl Lead {
     }
 }
 
-/// Collects the messages of the events logged while it is the default of this thread.
+/// Collects the messages of this thread's events while it is the default subscriber.
 #[derive(Clone, Default)]
 struct Messages(Arc<Mutex<Vec<String>>>);
 
@@ -145,7 +145,7 @@ async fn a_term_that_is_over_starts_nothing() {
     assert!(messages.get().is_empty(), "{:?}", messages.get());
 }
 
-/// Over when the work asks, renewed a moment later.
+/// A term that is over when the work asks, and renewed a moment later.
 #[tokio::test(start_paused = true)]
 async fn a_term_that_is_renewed_just_as_it_is_over_stays_over_and_does_not_end_the_process() {
     let lead = Lead::start();
@@ -162,7 +162,7 @@ async fn a_term_that_is_renewed_just_as_it_is_over_stays_over_and_does_not_end_t
     }
 }
 
-/// A process that was stopped for a minute: the work gets no time that the lease does not have.
+/// A process that was stopped for a minute: the work gets no more time than the lease has left.
 #[tokio::test(start_paused = true)]
 async fn how_long_a_term_was_over_when_that_was_noticed_is_known() {
     for (lasts, belief_ends, overdue) in [(5, 60, 0), (60, 5, 0), (1 << 25, 5, 0)] {

@@ -54,7 +54,7 @@ fn with_a_pipe_that_nobody_reads_lines_are_dropped_and_a_flush_ends_at_its_bound
     drop(reader);
 }
 
-/// Logs another line whenever one is written, so that there is always one that waits.
+/// Logs another line whenever one is written, so that one is always waiting.
 #[derive(Clone, Default)]
 struct Chatty(Arc<OnceLock<Output>>, Arc<AtomicBool>);
 
@@ -110,7 +110,7 @@ fn without_a_reader_lines_are_dropped_and_the_next_one_is_tried() {
     }
 }
 
-/// Takes three bytes at a time, and says "try again" before each.
+/// Takes three bytes at a time, and returns "try again" before each.
 struct Reluctant<W>(W, bool);
 
 impl<W: Write> Write for Reluctant<W> {
