@@ -1,7 +1,7 @@
 //! Who led when, and what happened meanwhile, as a picture.
 //!
-//! The playground draws what its replicas did, the simulation what a failing seed did. So this knows neither processes
-//! nor histories.
+//! The playground draws what its replicas did, and the simulation what a failing seed did. So this crate knows neither
+//! processes nor histories.
 
 mod svg;
 
@@ -9,13 +9,13 @@ pub use svg::svg;
 
 use std::borrow::Cow;
 
-/// From, until; in nanoseconds of any one clock.
+/// From and until, in nanoseconds of one clock.
 pub type Span = (u64, u64);
 
-/// The picture before it is drawn.
+/// What a picture shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// What is shown.
+    /// The time from the left edge to the right.
     pub span: Span,
     /// The replicas, in the order of their numbers.
     pub rows: Vec<Row>,
@@ -28,11 +28,11 @@ pub struct Timeline {
 pub struct Row {
     /// Its name.
     pub name: String,
-    /// From its first word to its end, or to the end of the picture.
+    /// From its first log line to its end, or to the end of the picture.
     pub alive: Span,
     /// Whether its process has ended.
     pub has_ended: bool,
-    /// When it took itself for the leader and could act.
+    /// When it believed that it led, and could act.
     pub leading: Vec<Span>,
     /// When its process was frozen.
     pub frozen: Vec<Span>,
@@ -40,26 +40,26 @@ pub struct Row {
     pub acts: Vec<u64>,
     /// When it acted although another one led.
     pub stale: Vec<u64>,
-    /// When the API server refused a write of it, because a later leader had written.
+    /// When the API server refused one of its writes, because a later leader had written.
     pub refused: Vec<u64>,
 }
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// What.
+    /// Its name.
     pub name: Cow<'static, str>,
-    /// From its injection until it was healed; a moment where there is nothing to heal.
+    /// From its injection until it was healed. A fault that nobody can heal is a moment.
     pub span: Span,
 }
 
 impl Timeline {
-    /// A picture of `span`, which is made longer than no time at all: that would be no picture, and a division by zero.
+    /// Makes a timeline of `span`. An empty span is made longer, since it could not be drawn.
     pub fn new((from, until): Span, rows: Vec<Row>, faults: Vec<Mark>) -> Self {
         Self { span: (from, until.max(from + 1)), rows, faults }
     }
 
-    /// Seconds between two labels of the axis, so that `labels_max` and the one at its end are enough.
+    /// Returns the seconds between two labels of the axis, such that at most `labels_max` and the one at its end are drawn.
     pub fn seconds_between_labels(&self, labels_max: usize) -> u64 {
         const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600];
         let seconds = (self.span.1 - self.span.0) / 1_000_000_000;
@@ -74,7 +74,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// Ten seconds: one is killed, its successor is frozen and thawed.
+    /// Ten seconds in which one replica is killed, and its successor is frozen and thawed.
     pub(super) fn story() -> Timeline {
         let seconds = |(from, until): Span| (from * SECOND, until * SECOND);
         let row = |number: u64, alive: Span, leading: &[Span]| Row {

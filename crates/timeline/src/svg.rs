@@ -1,25 +1,25 @@
-//! The timeline as a picture that stands alone: no scripts, no fonts, light or dark as the reader's screen.
+//! The timeline as an SVG that stands alone. It has no scripts and no fonts, and is light or dark as the reader's screen.
 //!
-//! Written out rather than by a crate: it is a handful of rectangles and texts. A chart library would bring neither a
-//! chart of this kind nor the style sheet for dark screens, and what a builder of SVG saves is one function, `escaped`.
+//! No crate is used: the picture is a handful of rectangles and texts. A chart library has neither this kind of chart nor the
+//! style sheet for dark screens, and a builder of SVG would save one function, `escaped`.
 
 use std::fmt::Write;
 
 use super::{Mark, Row, Span, Timeline};
 
 const WIDTH_MIN: f64 = 960.0;
-/// For each fault, so that the names of many do not cover each other: half of a name, since they stand on two lines.
+/// The width of a fault's name. Half of a name is enough, since names alternate between two lines.
 const FAULT: f64 = 90.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 18.0;
-/// Above the rows: the title, and two lines for the names of the faults.
+/// Space above the rows: the title, and two lines for the names of the faults.
 const TOP: f64 = 88.0;
-/// Below them: the axis and the legend.
+/// Space below the rows: the axis and the legend.
 const BOTTOM: f64 = 64.0;
 const RIGHT: f64 = 24.0;
-/// Of a character, about, at the size of the text.
+/// The width of a character at the size of the text, approximately.
 const CHARACTER: f64 = 7.6;
-/// What is shorter would not be seen.
+/// A narrower bar would be invisible.
 const BAR_MIN: f64 = 1.0;
 
 const STYLE: &str = "\
@@ -33,7 +33,7 @@ text{fill:#e6edf3}.back{fill:#0d1117}.grid{stroke:#30363d}.fault{fill:#d29922;fi
 .alive{fill:#30363d}.leads{fill:#4493f8}.frozen{fill:#ab7df8}.stale{fill:#f85149}
 .act{stroke:#0d1117}.refused{stroke:#f85149}}";
 
-/// Draws it.
+/// Returns the timeline as SVG.
 pub fn svg(timeline: &Timeline, title: &str) -> String {
     let scale = Scale::of(timeline);
     let width = scale.width;
@@ -57,7 +57,7 @@ pub fn svg(timeline: &Timeline, title: &str) -> String {
     svg + "</svg>\n"
 }
 
-/// From times to places.
+/// Converts times to places.
 struct Scale {
     span: Span,
     left: f64,
@@ -97,7 +97,7 @@ fn axis(svg: &mut String, timeline: &Timeline, scale: &Scale, height: f64) {
 
 fn mark(svg: &mut String, scale: &Scale, place: usize, fault: &Mark, height: f64) {
     let (x, end) = (scale.x(fault.span.0), scale.x(fault.span.1));
-    // On two lines in turn, since faults may follow each other closely.
+    // On two lines in turn, since faults may come close together.
     let y = if place.is_multiple_of(2) { 42.0 } else { 62.0 };
     let (width, deep) = (end - x, height - BOTTOM - y);
     let (number, name, at) = (place + 1, escaped(&fault.name), scale.seconds(fault.span.0));
@@ -142,7 +142,7 @@ fn draw_row(svg: &mut String, scale: &Scale, y: f64, row: &Row) {
     }
 }
 
-/// What is refused is crossed out.
+/// Draws a cross, which stands for a refused write.
 fn cross(x: f64, y: f64) -> String {
     let (left, right, above, below) = (x - 4.0, x + 4.0, y - 4.0, y + 4.0);
     format!("M{left:.1} {above}L{right:.1} {below}M{left:.1} {below}L{right:.1} {above}")
