@@ -1,4 +1,4 @@
-//! The command line, and what follows from it: which story is played, at which timings.
+//! The command line, and what follows from it: the story and the timings.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -90,9 +90,9 @@ pub struct Args {
 /// One word of `--story`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chapter {
-    /// [`Fault::QUICK`].
+    /// The faults of [`Fault::QUICK`].
     Quick,
-    /// Every fault there is.
+    /// Every fault.
     Full,
     /// One fault.
     One(Fault),
@@ -101,19 +101,19 @@ pub enum Chapter {
 /// What the demo does once the replicas run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// It plays these faults by itself.
+    /// Plays these faults and ends.
     Story(Vec<Fault>),
-    /// It plays the quick story until whoever sits at the terminal decides.
+    /// Plays the quick story until a key is pressed, and then obeys the keys.
     Guided,
-    /// It only watches, but for what whoever sits at the terminal decides, and ends after this time.
+    /// Plays no story, obeys keys where there is a terminal, and ends after this time.
     Watch(Duration),
 }
 
 impl Args {
-    /// Reads a command line.
+    /// Parses a command line.
     ///
     /// # Errors
-    /// Help that was asked for, or something that cannot be used.
+    /// Help was asked for, or an argument cannot be used.
     pub fn try_from_words<I, T>(words: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = T>,
@@ -121,7 +121,7 @@ impl Args {
     {
         let mut command = Self::command().after_help(after_help());
         let args = Self::from_arg_matches(&command.try_get_matches_from_mut(words)?)?;
-        // Before anything is built: a replica would refuse it, minutes later and three times.
+        // Before anything is built. A replica would refuse it too, but minutes later, and three times.
         if let Err(why) = args.timings().check(args.variant) {
             return Err(command.error(ErrorKind::ValueValidation, why));
         }
@@ -137,7 +137,7 @@ impl Args {
         Ok(args)
     }
 
-    /// What to do, which depends on whether somebody can press keys.
+    /// Returns what to do. That depends on whether somebody can press keys.
     pub fn plan(&self, on_terminal: bool) -> Plan {
         if !self.story.is_empty() {
             return Plan::Story(self.story.iter().flat_map(|chapter| chapter.faults()).collect());
@@ -149,7 +149,7 @@ impl Args {
         }
     }
 
-    /// The durations that were given; for the others, ones that are short and that the variant can keep.
+    /// The given durations. The others are short ones that the variant can keep.
     pub fn timings(&self) -> Timings {
         let default = Timings::short_for(self.variant);
         Timings {
@@ -159,7 +159,7 @@ impl Args {
         }
     }
 
-    /// What the replicas elect on.
+    /// The API server to run on.
     pub fn server(&self) -> ServerKind {
         if self.real { ServerKind::Real } else { ServerKind::Embedded }
     }
@@ -187,7 +187,7 @@ impl FromStr for Chapter {
     }
 }
 
-/// One replica has nobody to take over from it, and many only make a long log.
+/// With one replica nobody can take over, and many only make the log long.
 fn replicas() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(2..=20)
 }
@@ -203,7 +203,7 @@ fn after_help() -> String {
     text + "\n" + EXIT_CODES
 }
 
-/// clap explains over several lines; a person in a hurry wants one.
+/// The error in one line, for people. clap explains over several lines.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();

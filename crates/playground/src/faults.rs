@@ -1,4 +1,4 @@
-//! What can happen to the leader. What a proxy can do is a fault of the same name, so the list grows with the testbed's.
+//! What can happen to the leader. Each mode of the proxy is a fault of the same name, so this list grows with the testbed's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,21 +19,21 @@ pub enum Fault {
     Kill,
     /// SIGSTOP, and SIGCONT to heal it.
     Freeze,
-    /// Something on the way to the API server; [`Mode::Pass`] heals it.
+    /// A fault between the replica and the API server. [`Mode::Pass`] heals it.
     Network(Mode),
 }
 
 impl Fault {
-    /// The four that teach most.
+    /// The four faults that show most.
     pub const QUICK: [Self; 4] = [Self::Term, Self::Kill, Self::Freeze, Self::Network(Mode::Cut)];
 
-    /// Every fault there is; the quick ones first.
+    /// Every fault, the quick ones first.
     pub fn all() -> Vec<Self> {
         let network = Mode::ALL.iter().filter(|mode| **mode != Mode::Pass).map(|mode| Self::Network(*mode));
         Self::QUICK.into_iter().chain(network.filter(|fault| !Self::QUICK.contains(fault))).collect()
     }
 
-    /// As it is written on the command line.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Term => "term",
@@ -43,7 +43,7 @@ impl Fault {
         }
     }
 
-    /// What it does, for a person.
+    /// What it does, in one line for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Term => "SIGTERM, as in a rolling update: it may finish its work and release its lease",
@@ -55,7 +55,7 @@ impl Fault {
         }
     }
 
-    /// What is about to happen, and what to expect then.
+    /// What is about to happen to `victim`, and what to expect then.
     pub fn announce(self, victim: &str, timings: &Timings) -> String {
         let (lease, deadline) = (seconds(timings.lease_duration), seconds(timings.renew_deadline));
         match self {
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// What it makes of its victim until it is undone, and what undoing it does; none where nothing can be undone.
+    /// The state of its victim until it is healed, and what healing does. `None` if it cannot be healed.
     pub fn lasting(self) -> Option<(String, String)> {
         let (state, undo) = match self {
             Self::Term | Self::Kill => return None,
@@ -87,20 +87,20 @@ impl Fault {
         Some((state.to_owned(), undo.to_owned()))
     }
 
-    /// Whether a leader may survive it: then there need not be a take-over.
+    /// Whether a leader may survive it. Then there may be no failover.
     pub fn can_be_survived(self) -> bool {
         matches!(self, Self::Network(_))
     }
 
-    /// Whether its victim ends, and needs a replacement.
+    /// Whether it ends its victim's process, which then needs a replacement.
     pub fn ends_the_process(self) -> bool {
         matches!(self, Self::Term | Self::Kill)
     }
 
-    /// Lets it happen to a replica, and returns when, in monotonic nanoseconds.
+    /// Injects the fault into a replica, and returns the time in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When the replica has ended already.
+    /// The replica has ended already.
     pub fn inject(self, fleet: &Fleet, victim: usize) -> Result<u64> {
         let replica = fleet.replica(victim);
         match self {
@@ -111,11 +111,11 @@ impl Fault {
         }
     }
 
-    /// Undoes it, and returns when; none where nothing can be undone, such as what happened to a process that has ended.
+    /// Heals the fault and returns the time. `None` if it cannot be healed, or the process has ended.
     pub fn heal(self, fleet: &Fleet, victim: usize) -> Option<u64> {
         match self {
             Self::Term | Self::Kill => None,
-            // Fails only when it has ended, and then there is nothing to thaw.
+            // Fails only if the process has ended, and then there is nothing to resume.
             Self::Freeze => fleet.replica(victim).cont().ok(),
             Self::Network(_) => Some(set_mode(fleet, victim, Mode::Pass)),
         }
@@ -136,7 +136,7 @@ impl FromStr for Fault {
     }
 }
 
-/// There is no fault of that name. Displays the words that a story takes.
+/// No fault has that name. Displays the names that a story takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownFault;
 
@@ -149,7 +149,7 @@ impl fmt::Display for UnknownFault {
 
 impl std::error::Error for UnknownFault {}
 
-/// The history learns of it as it does of signals. The time is the one before: nothing that the fault caused is earlier.
+/// Sets the mode and records it, as signals are recorded. The time is taken before, so no effect of the fault is earlier.
 fn set_mode(fleet: &Fleet, victim: usize, mode: Mode) -> u64 {
     let at = now();
     fleet.proxy(victim).set_mode(mode);

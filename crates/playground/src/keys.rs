@@ -1,7 +1,7 @@
 //! Single keys from the terminal.
 //!
-//! The terminal is put into a mode in which keys come at once and are not shown. Its output goes on as before, so lines
-//! begin on the left, and Ctrl-C is still a signal. (crossterm's raw mode would end both.)
+//! The terminal is in a mode in which keys arrive at once and are not shown. Its output is as before: lines begin on the left,
+//! and Ctrl-C is still a signal. crossterm's raw mode would change both.
 
 use std::io::{self, IsTerminal, Read};
 use std::thread;
@@ -13,18 +13,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::AbortHandle;
 
-/// What the keys do, as it is shown while nothing is to be undone.
+/// What the keys do while there is nothing to heal.
 pub const KEYS: &str =
     "keys act on the leader: t terminate, k kill, f freeze, c cut off; r undoes freeze and cut off, q quits";
 
-/// Whether somebody can read what is printed and answer with keys: not in the background, where that would stop us.
+/// Whether somebody can read the output and press keys. Not in the background, where reading a key would stop this process.
 pub fn on_terminal() -> bool {
-    // A terminal that is not ours to control has nobody in front of us.
+    // If the foreground group is unknown, the terminal is not our controlling one, and reading it does not stop us.
     let is_in_front = || tcgetpgrp(io::stdin()).map_or(true, |front| front == getpgrp());
     io::stdin().is_terminal() && io::stdout().is_terminal() && is_in_front()
 }
 
-/// The keys as they are pressed. Dropping it puts the terminal back as it was, also when a panic unwinds.
+/// The keys as they are pressed. Dropping this restores the terminal, also when a panic unwinds.
 pub struct Keys {
     pressed: UnboundedReceiver<u8>,
     before: Termios,
@@ -32,19 +32,19 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Takes the terminal.
+    /// Begins to read keys from the terminal.
     ///
     /// # Errors
-    /// When standard input is none.
+    /// Standard input is not a terminal.
     pub fn take() -> Result<Self> {
         let before = tcgetattr(io::stdin()).context("reading the modes of the terminal")?;
         let mut modes = before.clone();
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         set(&modes).context("setting the modes of the terminal")?;
-        // From here on it is put back whatever fails.
+        // From here on the modes are restored, whatever fails.
         let (sender, pressed) = unbounded_channel();
         let resuming = tokio::spawn(set_again_when_resumed(modes)).abort_handle();
-        // It ends with the process: a read of the terminal cannot be called off.
+        // This thread ends with the process, since a read of the terminal cannot be cancelled.
         thread::spawn(move || {
             let mut key = [0];
             while io::stdin().read_exact(&mut key).is_ok() && sender.send(key[0]).is_ok() {}
@@ -52,7 +52,7 @@ impl Keys {
         Ok(Self { pressed, before, resuming })
     }
 
-    /// The next key; none when there will be no more.
+    /// Returns the next key, or `None` if there are no more.
     pub async fn next(&mut self) -> Option<u8> {
         self.pressed.recv().await
     }
@@ -61,7 +61,7 @@ impl Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         self.resuming.abort();
-        // A terminal that is gone needs no modes.
+        // If the terminal is gone, there is nothing to restore.
         set(&self.before).ok();
     }
 }
@@ -70,7 +70,7 @@ fn set(modes: &Termios) -> rustix::io::Result<()> {
     tcsetattr(io::stdin(), OptionalActions::Now, modes)
 }
 
-/// After Ctrl-Z the shell sets its own modes, and after `fg` ours are wanted again.
+/// Sets our modes again after `fg`, since the shell sets its own after Ctrl-Z.
 async fn set_again_when_resumed(modes: Termios) {
     let Ok(mut resumed) = signal(SignalKind::from_raw(Signal::CONT.as_raw())) else { return };
     while resumed.recv().await.is_some() {

@@ -1,5 +1,4 @@
-//! The demo in the hands of whoever sits at the terminal: keys let things happen, and each is judged when its outcome
-//! shows.
+//! The demo under the keys: each key injects or heals a fault, and each fault is judged when its outcome shows.
 
 use std::future::pending;
 use std::time::Duration;
@@ -15,25 +14,25 @@ use crate::keys::{KEYS, Keys};
 use crate::report::{Episode, Outcome, outcome, shows};
 use crate::stage::{LOOK_PERIOD, Stage};
 
-/// What happened before whoever sits at the terminal took over.
+/// What happened before the keys took over.
 #[derive(Default)]
 pub struct Before {
-    /// What a story has let happen.
+    /// The faults that a story has injected.
     pub episodes: Vec<Episode>,
-    /// The key that broke it off; none if it had come to its end.
+    /// The key that ended the story early, if one did.
     pub key: Option<u8>,
 }
 
-/// One fault, and whether all has been told of it.
+/// One fault, and whether its outcome has been printed completely.
 struct Told {
     episode: Episode,
     after_heal: bool,
 }
 
-/// Does what the keys say until `q`, or until `stay` has passed, and returns everything that happened and when.
+/// Obeys the keys until `q`, or until `stay` has passed. Returns all faults.
 ///
 /// # Errors
-/// When a replica cannot be kept running.
+/// A replica cannot be kept running.
 pub async fn live(
     stage: &mut Stage,
     keys: &mut Option<Keys>,
@@ -43,7 +42,7 @@ pub async fn live(
     let told = before.episodes.into_iter().map(|episode| Told { after_heal: episode.told.is_some(), episode });
     let mut told: Vec<Told> = told.collect();
     let mut goes_on = before.key.is_none_or(|key| press(stage, &mut told, key));
-    // A stay beyond all clocks is one without an end.
+    // If the end of the stay is beyond the clock, there is none.
     let end = stay.and_then(|stay| Instant::now().checked_add(stay));
     while goes_on {
         select! {
@@ -55,7 +54,7 @@ pub async fn live(
     Ok(told.into_iter().map(|it| it.episode).collect())
 }
 
-/// Does what a key says. Whether to go on.
+/// Obeys one key. Returns whether to go on.
 fn press(stage: &mut Stage, told: &mut Vec<Told>, key: u8) -> bool {
     match key {
         b't' => strike(stage, told, Fault::Term),
@@ -69,7 +68,7 @@ fn press(stage: &mut Stage, told: &mut Vec<Told>, key: u8) -> bool {
     true
 }
 
-/// What the keys do now: what is active, and that it can be undone, is easily forgotten while the lines run by.
+/// What the keys do now. It names what is active and can be healed, since the log scrolls that away.
 fn key_line(told: &[Told]) -> String {
     let active = told.iter().map(|it| &it.episode).filter(|it| it.healed.is_none());
     let active = active.filter_map(|it| it.fault.lasting().map(|lasting| (it.victim.as_str(), lasting)));
@@ -85,7 +84,7 @@ fn key_line(told: &[Told]) -> String {
     format!("{states}: r {undo}; t, k, f and c act on the leader, q quits")
 }
 
-/// The next key; none when there will be no more, never where nobody can press one.
+/// Returns the next key, or `None` if there will be no more. Never returns where nobody can press one.
 pub async fn next(keys: &mut Option<Keys>) -> Option<u8> {
     match keys {
         Some(keys) => keys.next().await,
@@ -116,7 +115,7 @@ fn strike(stage: &mut Stage, told: &mut Vec<Told>, fault: Fault) {
             close(stage, told, episode.at);
             told.push(Told { episode, after_heal: false });
         }
-        // It came first.
+        // The replica ended before the key.
         Err(error) => stage.output().note(&format!("{error:#}")),
     }
     if fault.lasting().is_some() {
@@ -124,11 +123,11 @@ fn strike(stage: &mut Stage, told: &mut Vec<Told>, fault: Fault) {
     }
 }
 
-/// What happens from now on comes of the fault that is injected at `at`: of those before it nothing more is to be seen.
+/// Ends the faults before `at`, when another fault was injected. What happens from then on is counted as the new fault's.
 fn close(stage: &Stage, told: &mut [Told], at: u64) {
     let events = stage.fleet().history().events();
     for it in told.iter_mut().filter(|it| it.episode.told.is_none() && it.episode.until.is_none()) {
-        // Right before it, because it may end a term in the same moment.
+        // Right before it, since the new fault may end a term in the same moment.
         it.episode.until = Some(at - 1);
         let outcome = outcome(&events, &it.episode, at);
         if shows(&it.episode, &outcome, stage.patience(), at) {
@@ -159,14 +158,14 @@ fn heal(stage: &Stage, told: &mut [Told]) {
     }
 }
 
-/// Tells the outcome of a fault once it shows, and once more when what was healed has had its time to do harm.
+/// Prints the outcome of a fault once it shows, and once more after healing, when the victim has had time to act.
 async fn look(stage: &mut Stage, told: &mut [Told]) -> Result<()> {
     let (events, now, patience) = (stage.tend().await?, now(), stage.patience());
     for it in told {
         let outcome = outcome(&events, &it.episode, now);
         let healed = it.episode.healed.is_some_and(|healed| now > healed + patience.settling.as_nanos() as u64);
         let news = it.episode.told.is_none() && shows(&it.episode, &outcome, patience, now);
-        // Only what was frozen may have more to tell then, or what has done harm.
+        // Only a frozen replica can have more to show then, or one that has made a stale act.
         let may_have_more = it.episode.fault == Fault::Freeze || outcome.stale.is_some();
         let more = it.episode.told.is_some() && healed && !it.after_heal && may_have_more;
         if news || (more && outcome.was_survived()) {

@@ -1,5 +1,5 @@
-//! `cargo demo`: three replicas on this machine, one of them leads, and things happen to it. `cargo demo --help` says
-//! what can be chosen.
+//! `cargo demo`: three replicas on this machine, of which one leads, and faults that it has to survive. `cargo demo --help`
+//! explains the choices.
 
 mod args;
 mod faults;
@@ -29,11 +29,11 @@ use report::{Episode, Row, Verdict};
 use stage::Stage;
 use timeline::Look;
 
-/// As the shell has it for a program that writes to nobody.
+/// The exit code that a shell shows for a program whose output nobody reads.
 const NOBODY_READS: u8 = 141;
 const STALE_ACTS: u8 = 3;
 const UNDECIDED: u8 = 4;
-/// Of the timeline where there is no terminal to fit.
+/// The width of the timeline where there is no terminal.
 const WIDTH: usize = 100;
 
 #[tokio::main]
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     };
     let output = Output::new();
     let end = select! {
-        // Whichever comes, returning ends every process that was started.
+        // Returning ends every process that was started, whichever comes first.
         biased;
         code = interrupted() => return ExitCode::from(code),
         () = output.closed() => return ExitCode::from(NOBODY_READS),
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Sets the stage, lets things happen, and tells what came of them.
+/// Sets the stage, injects the faults, and prints their outcomes.
 async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
     if let Some(file) = &args.svg {
         stage::check_writable(file)?;
@@ -96,20 +96,20 @@ async fn demo(args: &Args, output: &Output) -> Result<ExitCode> {
     Ok(match plan {
         Plan::Guided | Plan::Watch(_) => ExitCode::SUCCESS,
         Plan::Story(_) if end == End::Survived && has_quit => ExitCode::from(UNDECIDED),
-        // Nobody led any more, so it ended early.
+        // Ended early, since nobody led.
         Plan::Story(faults) if !has_quit && episodes.len() < faults.len() => ExitCode::FAILURE,
         Plan::Story(_) => end.code(),
     })
 }
 
-/// How a story ended; the worst first.
+/// How a story ended. The worst end comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Nobody led after a fault.
     NobodyLed,
     /// A replica acted after the end of its term.
     StaleActs,
-    /// The outcome of a fault was not waited for.
+    /// The demo ended before the outcome of a fault showed.
     Undecided,
     /// Somebody led after each fault.
     Survived,
@@ -126,7 +126,7 @@ impl End {
     }
 }
 
-/// Plays the quick story until a key is pressed or it is over, and then leaves it to the keys.
+/// Plays the quick story until it is over or a key is pressed. From then on the keys decide.
 async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episode>> {
     stage.output().announce(KEYS);
     stage.output().note("until you press one, a story plays");
@@ -137,13 +137,13 @@ async fn guided(stage: &mut Stage, keys: &mut Option<Keys>) -> Result<Vec<Episod
             stage.output().announce(KEYS);
             None
         }
-        // A terminal that is gone has no more wishes.
+        // If the terminal is gone, quit.
         key = live::next(keys) => Some(key.unwrap_or(b'q')),
     };
     live::live(stage, keys, None, Before { episodes, key }).await
 }
 
-/// The table, the timeline, and how a story ended.
+/// Prints the table and the timeline, and returns how the story ended.
 fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<End> {
     stage.stop_printing();
     let (events, end, output) = (stage.fleet().history().events(), now(), stage.output());
@@ -162,7 +162,7 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<End> {
             .with_context(|| format!("writing {}", file.display()))?;
         output.note(&format!("the timeline is in {}", file.display()));
     }
-    // At the start too, before any fault.
+    // All stale acts, also those before the first fault.
     let stale = stale_acts(&events);
     let is = |verdict: Verdict| move |row: &&Row| row.verdict == verdict;
     let [led, nobody, undecided] =
@@ -196,21 +196,21 @@ fn conclude(args: &Args, stage: &Stage, episodes: &[Episode]) -> Result<End> {
     Ok(ended)
 }
 
-/// Returns when `q` is pressed.
+/// Returns once `q` is pressed.
 async fn quit(keys: &mut Option<Keys>) {
     match keys {
-        // A terminal that is gone is no wish to stop, and its hang-up comes as a signal.
+        // A terminal that is gone does not mean quit: its hang-up arrives as a signal.
         Some(keys) => while keys.next().await.is_some_and(|key| key != b'q') {},
         None => std::future::pending().await,
     }
 }
 
-/// Returns the exit code when a signal asks for the end.
+/// Waits for a signal that asks to stop, and returns the exit code.
 async fn interrupted() -> u8 {
     let wait = async |kind: SignalKind| {
         match signal(kind) {
             Ok(mut signal) => signal.recv().await,
-            // Then the signal ends the process by itself.
+            // Without a handler the signal ends the process.
             Err(_) => std::future::pending().await,
         };
         128 + kind.as_raw_value() as u8

@@ -1,5 +1,5 @@
-//! Everything that goes to standard output: the replicas' lines as `skaffold run --tail` would show them, prefixed by
-//! replica, a colour each where the output is a terminal, and what the demo has to say itself.
+//! Everything that goes to standard output: the messages of the demo, and the replicas' lines as `skaffold run --tail` shows
+//! them. Each line has its replica as a prefix, and on a terminal its colour.
 
 mod line;
 mod style;
@@ -22,60 +22,60 @@ use tokio::sync::watch;
 use line::{Repeats, line};
 use writes::Writes;
 
-/// Standard output. A clone is a handle to the same one.
+/// Standard output. A clone is a handle to the same output.
 #[derive(Clone)]
 pub struct Output {
     colour: bool,
-    /// Times are shown since then, in monotonic nanoseconds.
+    /// The moment from which times count, in monotonic nanoseconds.
     start: Arc<AtomicU64>,
     closed: Arc<watch::Sender<bool>>,
 }
 
 impl Output {
-    /// Its times count from now, until [`Output::begin`].
+    /// Makes an output whose times count from now, until [`Output::begin`].
     pub fn new() -> Self {
         let choice = anstream::AutoStream::choice(&io::stdout());
         let (start, closed) = (Arc::new(AtomicU64::new(now())), Arc::default());
         Self { colour: choice != anstream::ColorChoice::Never, start, closed }
     }
 
-    /// Its times count from now.
+    /// Makes the times count from now.
     pub fn begin(&self) {
         self.start.store(now(), Ordering::Relaxed);
     }
 
-    /// When its times begin, in monotonic nanoseconds.
+    /// The moment from which times count, in monotonic nanoseconds.
     pub fn start(&self) -> u64 {
         self.start.load(Ordering::Relaxed)
     }
 
-    /// What is about to happen, or has.
+    /// Prints what is about to happen, or what has just happened.
     pub fn announce(&self, text: &str) {
         self.say("===", Style::new().bold(), text);
     }
 
-    /// What came of it.
+    /// Prints the outcome of a fault.
     pub fn result(&self, text: &str, is_good: bool) {
         let colour = if is_good { AnsiColor::Green } else { AnsiColor::Red };
         self.say("==>", Style::new().bold().fg_color(Some(colour.into())), text);
     }
 
-    /// What came of it, as far as that shows.
+    /// Prints that the outcome of a fault is not known.
     pub fn undecided(&self, text: &str) {
         self.say("==>", Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())), text);
     }
 
-    /// Something to know, in passing.
+    /// Prints a remark.
     pub fn note(&self, text: &str) {
         self.say("   ", Style::new(), text);
     }
 
-    /// Lines that are in form already.
+    /// Prints lines as they are.
     pub fn text(&self, text: &str) {
         self.write(text);
     }
 
-    /// Prints the events of the replicas as they come, until it is aborted.
+    /// Prints the events of the replicas as they arrive, until it is aborted.
     pub async fn follow(self, mut events: UnboundedReceiver<Event>) {
         let (mut repeats, mut writes) = (Repeats::default(), Writes::default());
         loop {
@@ -93,13 +93,13 @@ impl Output {
         }
     }
 
-    /// Returns when nobody reads what is printed.
+    /// Returns once nobody reads the output.
     pub async fn closed(&self) {
-        // Fails when the sender is gone, which this is one of.
+        // Fails only without a sender, and `self` has one.
         self.closed.subscribe().wait_for(|closed| *closed).await.ok();
     }
 
-    /// Whether nobody reads what is printed.
+    /// Whether nobody reads the output.
     pub fn is_closed(&self) -> bool {
         *self.closed.borrow()
     }
@@ -109,7 +109,7 @@ impl Output {
         self.colour
     }
 
-    /// How wide the terminal is, if there is one. To be asked each time, since a window may change.
+    /// The width of the terminal, if there is one. Ask each time, since a window may change.
     pub fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
         (size.ws_col > 0).then(|| usize::from(size.ws_col))
@@ -123,14 +123,14 @@ impl Output {
     fn write(&self, text: &str) {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        // Whatever the reason, there is nobody left to tell.
+        // For any reason, nobody reads the output.
         if written.is_err() {
             self.closed.send_replace(true);
         }
     }
 }
 
-/// A duration as in a sentence: `9 ms`, `4.98 s`, `5 s`, `70 s`.
+/// Formats a duration for a sentence: `9 ms`, `4.98 s`, `5 s`, `70 s`.
 pub fn seconds(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
@@ -142,9 +142,9 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Progress, which is no part of the story, on standard error.
+/// Prints progress on standard error, since it is not part of the story.
 pub fn progress(text: &str) {
-    // Unread progress is no reason to stop.
+    // The demo goes on if nobody reads its progress.
     writeln!(io::stderr(), "{text}").ok();
 }
 

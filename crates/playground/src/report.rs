@@ -1,5 +1,5 @@
-//! What came of each fault, by the [judge](still_leading_testbed::history::judge) of the testbed. Pure functions: nothing
-//! here knows of processes or of the clock.
+//! The outcome of each fault, by the testbed's [judge](still_leading_testbed::history::judge). Pure functions: nothing here
+//! knows of processes or of the clock.
 
 mod table;
 
@@ -15,34 +15,34 @@ use still_leading_testbed::history::judge::{
 use crate::faults::Fault;
 use crate::print::seconds;
 
-/// Two terms may seem to overlap because a process that has lost its lease has yet to be run to say so.
+/// A shorter overlap does not count: a process that has lost its lease may not have run yet to log that.
 const NOTICE_MIN: Duration = Duration::from_millis(100);
 
 /// One fault that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
-    /// What.
+    /// The fault.
     pub fault: Fault,
-    /// To whom: who led before.
+    /// The replica that it hit: the leader at that time.
     pub victim: String,
-    /// When, in monotonic nanoseconds.
+    /// When it was injected, in monotonic nanoseconds.
     pub at: u64,
-    /// When it was undone, if it was.
+    /// When it was healed, if it was.
     pub healed: Option<u64>,
-    /// When another fault came, if one did before this one's outcome was told: what happens from then on is the other's.
+    /// When another fault came before this one's outcome showed, if one did. What happens from then on is counted as the other's.
     pub until: Option<u64>,
-    /// Its outcome as it was told last. So the table at the end has the figures of the line.
+    /// Its outcome as last printed. The table at the end shows the same figures.
     pub told: Option<Outcome>,
 }
 
-/// One fault in the table, and what came of it.
+/// One fault in the table, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What.
+    /// The fault.
     pub fault: Fault,
-    /// What came of it, as far as was seen.
+    /// Its outcome, as far as it was seen.
     pub outcome: Outcome,
-    /// Whether enough was seen to say so.
+    /// Whether the election survived it.
     pub verdict: Verdict,
 }
 
@@ -51,59 +51,59 @@ pub struct Row {
 pub enum Verdict {
     /// Somebody led after it.
     Led,
-    /// Nobody did, for longer than any take-over takes.
+    /// Nobody led after it, for longer than a failover takes.
     NobodyLed,
     /// The demo ended, or another fault came, before its outcome showed.
     Undecided,
 }
 
-/// How long to look before an outcome counts.
+/// How long to wait before an outcome counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// So long a new leader is looked at.
+    /// How long a new leader is watched.
     pub settling: Duration,
-    /// A leader that survives a fault for so long keeps its lease.
+    /// A leader that survives a fault for this long keeps its lease.
     pub holding: Duration,
-    /// No take-over takes so long.
+    /// Longer than any failover takes.
     pub bound: Duration,
 }
 
-/// Stale acts in short.
+/// A summary of stale acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleActs {
     /// Who acted after the end of its term.
     pub who: String,
-    /// Who led at the time, if another one did: then two acted at once.
+    /// Who led at the time, if another replica did. Then two acted at once.
     pub beside: Option<String>,
-    /// How often.
+    /// How many acts.
     pub acts: usize,
-    /// From when its term was over and it could act, to the last such act.
+    /// The time from when its term was over and it could act to the last such act.
     pub lasting: Duration,
 }
 
-/// What came of one fault.
+/// The outcome of one fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Who led before.
     pub before: String,
-    /// The first other one that led, and how long after the fault.
+    /// The first other replica that led, and how long after the fault.
     pub successor: Option<(String, Duration)>,
     /// Who led in the end.
     pub after: Option<String>,
-    /// For how long nobody led, in all.
+    /// How long nobody led, in total.
     pub gap: Duration,
     /// Acts after the end of the actor's term, if there were any.
     pub stale: Option<StaleActs>,
-    /// For how long two terms overlapped, though perhaps only one acted.
+    /// How long two terms overlapped. That does not mean that both acted.
     pub overlap: Duration,
-    /// How many stale acts of the victim came after it was thawed. None if it was not frozen and thawed.
+    /// How many stale acts of the victim came after the thaw. `None` if it was not frozen and thawed.
     pub after_thaw: Option<usize>,
-    /// How many writes the API server refused, because a later leader had written.
+    /// How many writes the API server refused because a later leader had written.
     pub refused: usize,
 }
 
-/// Judges what happened from the fault until `now`, or until the next fault. What the victim does after it was thawed is judged
-/// up to `now` all the same.
+/// Judges what happened from the fault until `now`, or until the next fault. What the victim does after a thaw is judged up to
+/// `now` in any case.
 pub fn outcome(events: &[Event], episode: &Episode, now: u64) -> Outcome {
     let (at, victim) = (episode.at, &episode.victim);
     let until = episode.until.map_or(now, |until| until.min(now));
@@ -128,7 +128,7 @@ pub fn outcome(events: &[Event], episode: &Episode, now: u64) -> Outcome {
     }
 }
 
-/// Tells of those beside another leader, if there are any: they are the worse ones.
+/// Summarises stale acts. If some were beside another leader, only those count, since they are worse.
 fn summary(stale: &[StaleAct]) -> Option<StaleActs> {
     let first = stale.iter().find(|act| act.beside.is_some()).or(stale.first())?;
     let alike: Vec<&StaleAct> = stale.iter().filter(|act| act.beside.is_some() == first.beside.is_some()).collect();
@@ -144,7 +144,7 @@ fn summary(stale: &[StaleAct]) -> Option<StaleActs> {
     Some(StaleActs { who: who.join(" and "), beside, acts: alike.len(), lasting })
 }
 
-/// For how long two terms overlapped, short moments aside.
+/// How long two terms overlapped, short moments aside.
 fn overlap(events: &[Event], from: u64, until: u64) -> Duration {
     let lengths = overlaps(events).into_iter().map(|overlap| {
         let (start, end) = (overlap.from.max(from), overlap.until.unwrap_or(until).min(until));
@@ -153,8 +153,8 @@ fn overlap(events: &[Event], from: u64, until: u64) -> Duration {
     lengths.filter(|length| *length >= NOTICE_MIN).sum()
 }
 
-/// Whether the outcome shows by `now`: somebody took over and was looked at, the leader has survived, or all was undone and
-/// looked at. Once another fault has come there is nothing more to wait for.
+/// Whether the outcome shows by `now`: there is a new leader and it was watched, or the leader has survived, or the fault was
+/// healed and what followed was watched. After another fault there is nothing more to wait for.
 pub fn shows(episode: &Episode, outcome: &Outcome, patience: Patience, now: u64) -> bool {
     let nanos = |duration: Duration| duration.as_nanos() as u64;
     let until = episode.until.unwrap_or(now);
@@ -168,7 +168,7 @@ pub fn shows(episode: &Episode, outcome: &Outcome, patience: Patience, now: u64)
     (settled && outcome.after.is_some()) || episode.until.is_some()
 }
 
-/// What is to be said of a fault in the end.
+/// Judges a fault at the end of the demo.
 pub fn conclude(events: &[Event], episode: &Episode, patience: Patience, end: u64) -> Row {
     let fault = episode.fault;
     if let Some(told) = &episode.told {
@@ -192,7 +192,7 @@ impl Outcome {
         self.after.is_some() || self.successor.is_some()
     }
 
-    /// What happened, in one line for a person.
+    /// The outcome, in one line for people.
     pub fn line(&self, fault: Fault) -> String {
         let mut parts = vec![self.who_leads(fault), self.nobody_led(), self.stale_acts()];
         if self.stale.is_none() && !self.overlap.is_zero() {
@@ -249,7 +249,7 @@ impl Outcome {
     }
 }
 
-/// A number of them.
+/// A number of writes, in words.
 pub fn writes(n: usize) -> String {
     if n == 1 { "1 write".to_owned() } else { format!("{n} writes") }
 }

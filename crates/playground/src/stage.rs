@@ -1,5 +1,5 @@
-//! What a story is played on: an API server, the replicas, and somebody who replaces those that end, as a Deployment
-//! would.
+//! The stage of a story: an API server, the replicas, and a replacement for each replica that ends, as a Deployment would start
+//! it.
 
 mod build;
 mod sources;
@@ -21,48 +21,48 @@ use crate::print::{Output, progress, seconds};
 use crate::report::{Episode, Patience};
 use sources::Sources;
 
-/// How often a wait looks again.
+/// The pause between two checks of a wait.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(100);
-/// A wait for a leader that is longer says that it still goes on.
+/// A wait for a leader that is longer prints that it goes on.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// A replica that ends by itself so soon will not do better a second time: a flag that it refuses, for instance.
+/// A replica that ends by itself within this time would end again, for instance because it refuses a flag.
 const LIFE_MIN: Duration = Duration::from_secs(2);
-/// From the end of a replica to the start of its replacement. A pod takes no less; and one that came at once would be
-/// the quickest to ask for the lease, so that an election would look better than it is.
+/// The time from the end of a replica to the start of its replacement, as a pod takes at least. Without it the replacement
+/// would be the first to ask for the lease, and the election would look better than it is.
 const REPLACEMENT_DELAY: Duration = Duration::from_secs(2);
 
-/// The running demo. Dropping it ends everything it started.
+/// The running demo. Dropping it ends everything that it started.
 pub struct Stage {
-    // The fleet first: replicas are to end before the API server does.
+    // First, so that replicas end before the API server.
     fleet: Fleet,
     server: ApiServer,
     output: Output,
     printing: AbortHandle,
-    /// What an example has to do.
+    /// Changes the ConfigMaps that an example copies.
     _sources: Option<Sources>,
     timings: Timings,
     tick: Duration,
-    /// By index: when it was started.
+    /// When each replica was started, by its index.
     started: Vec<Instant>,
-    /// Who was asked to end.
+    /// Replicas that were asked to end.
     asked: BTreeSet<usize>,
-    /// When somebody's end was noticed.
+    /// When the end of a replica was noticed.
     ended: BTreeMap<usize, Instant>,
-    /// Who has ended and been replaced.
+    /// Replicas that have ended and been replaced.
     replaced: BTreeSet<usize>,
-    /// When it was last said that nobody leads, or when that began.
+    /// When nobody began to lead, or when that was last printed.
     silent_since: Option<Instant>,
 }
 
 impl Stage {
-    /// Builds the variant, starts the API server and the replicas, and says how to watch them.
+    /// Builds the variant, starts the API server and the replicas, and prints how to watch the Lease.
     ///
     /// # Errors
-    /// When something is missing or does not start; in one line, with what to do.
+    /// Something is missing or does not start. One line with what to do.
     pub async fn set_up(args: &Args, output: &Output) -> Result<Self> {
         let (variant, kind) = (args.variant, args.server());
         if kind == ServerKind::Real {
-            // Before a build that may take minutes.
+            // Before the build, which may take minutes.
             Assets::find().context("--real needs a control plane")?;
         }
         let program = build::build(variant, !args.without_gate).await.with_context(|| format!("building {variant}"))?;
@@ -71,7 +71,7 @@ impl Stage {
         }
         let server = ApiServer::start(kind).await?;
         let (timings, tick) = (args.timings(), args.tick);
-        // The replicas come last: a fence has to be in force by then.
+        // The replicas come last, since a fence has to be in force by then.
         let more = args.fencing.then(|| "--require-fencing".to_owned()).into_iter().collect();
         let options = FleetOptions { replicas: 0, timings, tick, args: more, ..FleetOptions::new(variant, program) };
         output.begin();
@@ -114,42 +114,42 @@ impl Stage {
         &self.fleet
     }
 
-    /// Where the story is told.
+    /// The output of the demo.
     pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// Stops printing the lines of the replicas: their end is not part of the demo.
+    /// Stops printing the replicas' lines. Their end is not part of the demo.
     pub fn stop_printing(&self) {
         self.printing.abort();
     }
 
-    /// The election's durations.
+    /// The durations of the election.
     pub fn timings(&self) -> &Timings {
         &self.timings
     }
 
-    /// How long to look at a new state of things: long enough for whoever leads to act, twice.
+    /// How long to watch a new leader: long enough for two acts.
     pub fn settling(&self) -> Duration {
         (self.tick.saturating_mul(5) / 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
     }
 
-    /// Longer than any take-over: nobody who waits for the lease to run out, and some time more, takes so long.
+    /// Longer than any failover. Nobody waits this long for a lease to expire.
     pub fn bound(&self) -> Duration {
         self.timings.lease_duration.saturating_mul(4).saturating_add(Duration::from_secs(20))
     }
 
-    /// How long to keep up a fault that the leader survives: after this time it would have lost its lease.
+    /// How long to keep up a fault that the leader survives. By then it would have lost its lease.
     pub fn holding(&self) -> Duration {
         self.timings.lease_duration.saturating_add(self.timings.retry_period.saturating_mul(2))
     }
 
-    /// All of this, for a verdict.
+    /// These three, for a verdict.
     pub fn patience(&self) -> Patience {
         Patience { settling: self.settling(), holding: self.holding(), bound: self.bound() }
     }
 
-    /// Whether everybody who has ended has been replaced, and everybody who has not takes part in the election.
+    /// Whether every replica that ended has been replaced, and every other one takes part in the election.
     pub fn is_complete(&self) -> bool {
         (0..self.fleet.len()).all(|index| match self.fleet.replica(index).exit_status() {
             Some(_) => self.replaced.contains(&index),
@@ -160,20 +160,20 @@ impl Stage {
         })
     }
 
-    /// Who leads now and is not frozen.
+    /// The leader, unless it is frozen.
     pub fn leader(&self) -> Option<usize> {
         leader_at(&leading(&self.fleet.history().events()), now()).and_then(|it| self.index(&it.replica))
     }
 
-    /// Which replica is called so.
+    /// The index of the replica with this name.
     pub fn index(&self, name: &str) -> Option<usize> {
         (0..self.fleet.len()).find(|index| self.fleet.replica(*index).name() == name)
     }
 
-    /// Lets a fault happen to a replica.
+    /// Injects a fault into a replica.
     ///
     /// # Errors
-    /// When the replica has ended already.
+    /// The replica has ended already.
     pub fn inject(&mut self, fault: Fault, victim: usize) -> Result<Episode> {
         if fault.ends_the_process() {
             self.asked.insert(victim);
@@ -183,18 +183,18 @@ impl Stage {
         Ok(Episode { fault, victim, at, healed: None, until: None, told: None })
     }
 
-    /// Undoes a fault where that can be done, once.
+    /// Heals a fault once, if it can be healed.
     pub fn heal(&self, episode: &mut Episode) {
         if episode.healed.is_none() {
             episode.healed = self.index(&episode.victim).and_then(|victim| episode.fault.heal(&self.fleet, victim));
         }
     }
 
-    /// Waits until `find`, which is shown the events and the time, finds something; for at most `bound`. Looks after the
-    /// replicas meanwhile.
+    /// Waits until `find` returns something, for at most `bound`. `find` gets the events and the time. Replaces replicas that end
+    /// meanwhile.
     ///
     /// # Errors
-    /// When a replica cannot be kept running.
+    /// A replica cannot be kept running.
     pub async fn until<T>(
         &mut self,
         bound: Duration,
@@ -213,11 +213,10 @@ impl Stage {
         }
     }
 
-    /// Looks after the replicas: replaces those that have ended, and says so when nobody leads for long. Returns the
-    /// events.
+    /// Replaces the replicas that have ended, and prints when nobody has led for long. Returns the events.
     ///
     /// # Errors
-    /// When a replica cannot be kept running.
+    /// A replica cannot be kept running.
     pub async fn tend(&mut self) -> Result<Vec<Event>> {
         self.replace_ended().await?;
         let (events, now) = (self.fleet.history().events(), now());
@@ -233,8 +232,8 @@ impl Stage {
         Ok(events)
     }
 
-    /// Starts a new replica for each that has ended, as a Deployment would. Fails when one ends as soon as it is
-    /// started: it would do so for ever.
+    /// Starts a new replica for each that has ended, as a Deployment would. Fails if one ends as soon as it is started, since its
+    /// replacements would too.
     async fn replace_ended(&mut self) -> Result<()> {
         for index in 0..self.fleet.len() {
             let Some(status) = self.fleet.replica(index).exit_status() else { continue };
@@ -249,7 +248,7 @@ impl Stage {
                 continue;
             }
             let new = self.fleet.start_replica(&self.server).await?;
-            // Not before: a story may be broken off while this waits, and whoever comes next has to start it.
+            // Not earlier: a story may be broken off during this wait, and the next call then has to start it.
             self.replaced.insert(index);
             self.started.push(Instant::now());
             let why = if is_unasked { format!(", which ended by itself: {said}") } else { String::new() };
@@ -265,7 +264,7 @@ impl Drop for Stage {
     }
 }
 
-/// Says what is on the stage, before the replicas speak.
+/// Prints what is on the stage, before the replicas log anything.
 fn introduce(output: &Output, args: &Args, fleet: &Fleet, server: &ApiServer) -> Result<()> {
     let tick = seconds(args.tick);
     let on = match server.kind() {
@@ -284,13 +283,13 @@ fn introduce(output: &Output, args: &Args, fleet: &Fleet, server: &ApiServer) ->
             .note("fencing is in force: the API server refuses a write whose epoch is older than the last one written");
     }
     output.note("to watch the Lease:");
-    // In one piece whatever the width, to be copied.
+    // Not wrapped at any width, so that it can be copied.
     let kubeconfig = fleet.admin_kubeconfig(server)?;
     output.text(&format!("kubectl --kubeconfig {} get lease -w\n", kubeconfig.display()));
     Ok(())
 }
 
-/// The election's, for a person.
+/// The durations of the election, for people.
 pub fn durations(args: &Args) -> String {
     let Timings { lease_duration, renew_deadline, retry_period } = args.timings();
     let [lease, deadline, retry] = [lease_duration, renew_deadline, retry_period].map(seconds);
@@ -311,15 +310,15 @@ pub fn why_stale(args: &Args) -> String {
             .to_owned();
     }
     let kind = if args.variant.is_example() { "examples" } else { "apps" };
-    // The example controller tells it where it elects.
+    // The example documents it in its election.rs.
     let file = if args.variant == Variant::Controller { "src/election.rs" } else { "README.md" };
     format!("what {0} promises, and what it does not: {kind}/{0}/{file}", args.variant)
 }
 
-/// Whether a file can be written in the end: better known before than after the story.
+/// Checks that a file can be written, before the story and not after it.
 ///
 /// # Errors
-/// When there is no folder for it, or it is one.
+/// Its folder does not exist, or it is a folder itself.
 pub fn check_writable(file: &Path) -> Result<()> {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     let is_there = parent.is_none_or(Path::is_dir);

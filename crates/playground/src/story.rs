@@ -1,4 +1,4 @@
-//! The story that plays by itself: fault after fault, each announced, seen through, and judged.
+//! The story that plays by itself: one fault after the other, each announced, watched and judged.
 
 use anyhow::Result;
 use still_leading_testbed::Event;
@@ -10,11 +10,11 @@ use crate::print::seconds;
 use crate::report::{Episode, outcome};
 use crate::stage::Stage;
 
-/// Plays the faults one after the other and notes what happened when, also of one that is broken off. Ends early when
-/// nobody leads any more.
+/// Plays the faults one after the other and adds them to `episodes`, also one that is broken off. Ends early if nobody leads
+/// any more.
 ///
 /// # Errors
-/// When a replica cannot be kept running.
+/// A replica cannot be kept running.
 pub async fn story(stage: &mut Stage, faults: &[Fault], episodes: &mut Vec<Episode>) -> Result<()> {
     let each = stage.timings().lease_duration.saturating_add(stage.settling() * 2);
     let n = faults.len();
@@ -32,8 +32,7 @@ pub async fn story(stage: &mut Stage, faults: &[Fault], episodes: &mut Vec<Episo
     Ok(())
 }
 
-/// Waits until somebody leads and everybody is there again: a fault on top of another one teaches nothing. Returns who
-/// leads.
+/// Waits until somebody leads and every replica is running again, so that faults do not mix. Returns the leader.
 async fn healthy(stage: &mut Stage) -> Result<Option<usize>> {
     let (bound, settling) = (stage.bound(), stage.settling().as_nanos() as u64);
     let leads = stage.until(bound, |_, events, now| {
@@ -42,12 +41,12 @@ async fn healthy(stage: &mut Stage) -> Result<Option<usize>> {
         (now > since + settling).then_some(())
     });
     leads.await?;
-    // Some electors ask seldom; who has not come by then takes part later.
+    // Some electors ask seldom. A replica that has not come by then takes part later.
     stage.until(bound, |stage, _, _| stage.is_complete().then_some(())).await?;
     Ok(stage.leader())
 }
 
-/// One fault from its announcement to its verdict.
+/// Plays one fault, from its announcement to its verdict.
 async fn play(stage: &mut Stage, number: &str, fault: Fault, victim: usize, episodes: &mut Vec<Episode>) -> Result<()> {
     let name = stage.fleet().replica(victim).name().to_owned();
     stage.output().announce(&format!("{number} {fault}: {}", fault.announce(&name, stage.timings())));
@@ -71,10 +70,10 @@ async fn play(stage: &mut Stage, number: &str, fault: Fault, victim: usize, epis
     Ok(())
 }
 
-/// Lets a fault last until somebody has taken over and acted, or has shown that nobody needs to.
+/// Keeps a fault up until another replica has taken over and acted, or the leader has shown that it survives.
 async fn hold(stage: &mut Stage, episode: &Episode) -> Result<()> {
     let [settling, holding] = [stage.settling(), stage.holding()].map(|duration| duration.as_nanos() as u64);
-    // A fault that keeps everybody from leading must not last for ever: what counts is what comes after it.
+    // A fault under which nobody can lead must end: what counts is what follows.
     let bound =
         if episode.fault.can_be_survived() { stage.timings().lease_duration.saturating_mul(3) } else { stage.bound() };
     let is_over = |events: &[Event], now: u64| {
@@ -87,7 +86,7 @@ async fn hold(stage: &mut Stage, episode: &Episode) -> Result<()> {
     stage.until(bound, |_, events, now| is_over(events, now)).await.map(drop)
 }
 
-/// After a fault is undone: waits until the old leader has had the time to do what it should not, and only one leads.
+/// Waits after the healing until the former leader has had time to make a stale act, and only one replica leads.
 async fn recover(stage: &mut Stage, healed: u64) -> Result<()> {
     let settling = stage.settling().as_nanos() as u64;
     let bound = stage.bound();

@@ -1,5 +1,4 @@
-//! The timeline of the replicas: read out of their events, and drawn for a terminal. `still-leading-timeline` draws the
-//! picture.
+//! Makes the timeline of the replicas from their events, and draws it for a terminal. `still-leading-timeline` draws the SVG.
 
 mod text;
 
@@ -13,14 +12,14 @@ use still_leading_timeline::{Mark, Span, Timeline};
 
 use crate::report::Episode;
 
-/// Everything of a time.
+/// Makes the timeline of a time.
 pub fn of(events: &[Event], episodes: &[Episode], (from, until): Span) -> Timeline {
     let lasts = |it: &Episode| it.healed.unwrap_or(if it.fault.ends_the_process() { it.at } else { until });
     let faults = episodes.iter().map(|it| Mark { name: it.fault.name().into(), span: (it.at, lasts(it)) }).collect();
     Timeline::new((from, until), rows(events, until), faults)
 }
 
-/// Whether the locale says that text is UTF-8, in the order in which the C library asks.
+/// Whether the locale is UTF-8. The variables are read in the order of the C library.
 pub fn locale_is_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty());
     set.is_some_and(|value| names_utf8(&value.to_string_lossy()))
@@ -45,7 +44,7 @@ mod tests {
         Event { at, replica: replica.to_owned(), message: message.to_owned(), fields }
     }
 
-    /// Ten seconds: one is killed, its successor is frozen and thawed.
+    /// Ten seconds in which one replica is killed, and its successor is frozen and thawed.
     pub(super) fn story() -> Timeline {
         let signal = |at, message: &str| {
             let fields = Map::from_iter([("to".to_owned(), Value::from("native-1"))]);

@@ -1,4 +1,4 @@
-//! What a replica says, as a line for a person.
+//! A replica's log line, made for people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use still_leading_testbed::history::judge::{is_act, refusal};
 
 use super::style::{colour_of, painted, wrap};
 
-/// What each line carries for the machine is noise to a person.
+/// Fields for machines, which only distract a person.
 const NOISE: [&str; 4] = ["timestamp", "level", "identity", "target"];
-/// Of a warning: libraries put whole chains of causes into one.
+/// The most characters of a warning. Libraries put whole chains of causes into one.
 const WARNING_MAX: usize = 160;
 
-/// One event, in as many lines as the width takes.
+/// Formats one event, in as many lines as the width needs.
 pub fn line(event: &Event, start: u64, colour: bool, width: Option<usize>) -> String {
     let fields = event.fields.iter().filter(|(name, value)| !NOISE.contains(&name.as_str()) && !value.is_null());
     let fields: String =
@@ -33,16 +33,16 @@ pub fn line(event: &Event, start: u64, colour: bool, width: Option<usize>) -> St
     [first].into_iter().chain(lines).map(|line| line + "\n").collect()
 }
 
-/// Which warnings each replica has uttered since anything changed for it. While it is cut off it repeats the same few
-/// ten times a second, and what matters would be lost among them.
+/// The warnings that each replica has logged since its last other event. A replica that is cut off repeats a few warnings ten
+/// times a second, and they would hide the rest.
 #[derive(Debug, Default)]
 pub struct Repeats(BTreeMap<String, BTreeSet<String>>);
 
 impl Repeats {
-    /// Whether it is a warning that its replica has uttered before.
+    /// Whether the event is a warning that its replica has logged before.
     pub fn has(&mut self, event: &Event) -> bool {
         let uttered = self.0.entry(event.replica.clone()).or_default();
-        // A refused write is what somebody with a fence looks out for.
+        // A write that a fence refused is always shown: it is what fencing is for.
         if warning(event).is_some() && refusal(event).is_none() {
             return !uttered.insert(event.message.clone());
         }
@@ -53,12 +53,12 @@ impl Repeats {
     }
 }
 
-/// Its level, if that is one to notice.
+/// The level of a warning or error; `None` for other events.
 fn warning(event: &Event) -> Option<&str> {
     event.fields.get("level")?.as_str().filter(|level| ["WARN", "ERROR"].contains(level))
 }
 
-/// A line of a replica must not be able to move the cursor.
+/// Replaces control characters, so that a replica's line cannot move the cursor.
 fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()

@@ -3,30 +3,30 @@
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// One for each replica, by its number; then again from the first.
+/// The colours of replicas by number. With more replicas they repeat.
 const COLOURS: [AnsiColor; 6] =
     [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Magenta, AnsiColor::Green, AnsiColor::Blue, AnsiColor::BrightRed];
 
-/// The colour of a replica, by its number.
+/// Returns the colour of a replica, by its number.
 pub fn colour_of(replica: &str) -> Style {
     Style::new().fg_color(Some(COLOURS[number(replica) % COLOURS.len()].into()))
 }
 
-/// The number at the end of a replica's name.
+/// Returns the number at the end of a replica's name.
 pub fn number(replica: &str) -> usize {
     replica.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// A text in a style, if there are to be any.
+/// Returns the text in a style, or as it is without `colour`.
 pub fn painted(text: &str, style: Style, colour: bool) -> String {
     if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-/// Breaks a text between words into lines of at most `width` columns; the later ones are indented. A word that is longer
-/// stays whole, so that a path can be copied: the terminal breaks it by itself. Without a width there is one line.
+/// Breaks a text between words into lines of at most `width` columns, and indents the later lines. A longer word stays whole,
+/// so that a path can be copied; the terminal breaks it. Without a width there is one line.
 pub fn wrap(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
     let Some(width) = width else { return vec![text.to_owned()] };
-    // On a terminal that is narrower still, indentation would leave nothing.
+    // On a very narrow terminal an indentation would leave no room.
     let indent = if width > indent * 4 { " ".repeat(indent) } else { String::new() };
     let options = Options::new(width)
         .subsequent_indent(&indent)

@@ -1,5 +1,5 @@
-//! What a controller writes at once, as one line. A new leader may write every object within a moment, and what matters
-//! would be lost among as many lines.
+//! Prints writes of a controller that come together as one line. A new leader may write every object within a moment, and that
+//! many lines would hide the rest.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -10,31 +10,31 @@ use still_leading_testbed::Event;
 use still_leading_testbed::history::judge::{is_act, refusal};
 use tokio::time::{Instant, sleep_until};
 
-/// From the first write to its line. What comes meanwhile is told with it.
+/// How long after the first write the line is printed. Writes that come meanwhile are added to it.
 const WITHIN: Duration = Duration::from_millis(300);
 const RECONCILED: &str = "reconciled";
 
-/// The writes that are not told yet.
+/// The writes that are not printed yet.
 #[derive(Debug, Default)]
 pub struct Writes {
-    /// By replica and by what the API server refused, if it refused: in the order of the first of each.
+    /// One entry per replica and refusal, in the order of their first writes.
     held: Vec<Held>,
     since: Option<Instant>,
 }
 
-/// Writes of one replica that are told together.
+/// Writes of one replica that are printed together.
 #[derive(Debug)]
 struct Held {
     first: Event,
-    /// What a fence said.
+    /// The fence's message, if it refused these writes.
     refusal: Option<String>,
-    /// How many, by action.
+    /// How many writes, by action.
     actions: BTreeMap<String, usize>,
 }
 
 impl Writes {
-    /// Takes an event, and returns what is to be told now. A write is held back. Any other event is told at once, after what
-    /// was held back.
+    /// Takes an event, and returns the events to print now. A write is held back. Any other event is returned at once, after the
+    /// writes before it.
     pub fn add(&mut self, event: Event) -> Vec<Event> {
         let refusal = refusal(&event).map(str::to_owned);
         if refusal.is_none() && !(event.message == RECONCILED && is_act(&event)) {
@@ -50,13 +50,13 @@ impl Writes {
         Vec::new()
     }
 
-    /// Everything that was held back.
+    /// Returns everything that was held back.
     pub fn take(&mut self) -> Vec<Event> {
         self.since = None;
         self.held.drain(..).map(Held::told).collect()
     }
 
-    /// Returns when it is time to tell what was held back; never if nothing was.
+    /// Returns when the writes that were held back are to be printed; never if there are none.
     pub async fn due(&self) {
         match self.since {
             Some(since) => sleep_until(since + WITHIN).await,
@@ -87,7 +87,7 @@ impl Held {
     }
 }
 
-/// The name out of `ConfigMap.v1./name.namespace`: there is one namespace and one kind.
+/// Returns the name in `ConfigMap.v1./name.namespace`: there is one namespace and one kind.
 fn short(object: &str) -> &str {
     let name = object.rsplit_once('/').map_or(object, |(_, name)| name);
     name.rsplit_once('.').map_or(name, |(name, _)| name)

@@ -1,4 +1,4 @@
-//! All faults side by side; one below the other where the terminal is too narrow for that.
+//! All faults in one table, or as a list where the terminal is too narrow.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::print::seconds;
 
 const HEAD: [&str; 6] = ["#", "fault", "led before", "led after", "nobody led", "two acted at once"];
 
-/// All faults with their outcomes, one row per fault, in lines of at most `width` columns if possible.
+/// Formats all faults with their outcomes, one row per fault, in lines of at most `width` columns if possible.
 pub fn table(rows: &[Row], width: usize) -> String {
     if rows.is_empty() {
         return String::new();

@@ -242,7 +242,7 @@ fn of_two_faults_at_once_the_first_is_judged_up_to_the_second_and_the_gap_is_cou
     let line = judged(&events, &first, 20.0).line(Fault::Freeze);
     assert!(line.starts_with("b leads, 5 s after SIGSTOP; nobody led for 5 s;"), "{line}");
     assert_eq!([verdict(&events, &first, 20.0), verdict(&events, &second, 20.0)], [Verdict::Led; 2]);
-    // The second one hit the same leader before the first had shown anything.
+    // The second fault hit the same leader before the first had shown anything.
     let hidden = Episode { until: Some(2_000_000_000), ..episode(CUT, 1.5, Some(9.0)) };
     assert_eq!(verdict(&events, &hidden, 60.0), Verdict::Undecided);
 }

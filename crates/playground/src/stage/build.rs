@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::print::progress;
 
-/// Go says nothing while it builds, so this is how often we do.
+/// Go prints nothing while it builds, so we print at this interval.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Builds a variant on a thread of its own, so that Ctrl-C is heard meanwhile.
+/// Builds a variant on its own thread, so that Ctrl-C is handled meanwhile.
 pub async fn build(variant: Variant, has_gate: bool) -> Result<PathBuf> {
     let what = if has_gate { variant.to_string() } else { format!("{variant} without its gate") };
     progress(&format!("building {what}, which takes some minutes the first time"));
     let (done, built) = oneshot::channel();
-    // Unheard when the demo has been ended.
+    // Nobody receives it if the demo has ended.
     let run = move || match has_gate {
         true => variant.build(Profile::Debug),
         false => variant.build_without_gate(Profile::Debug),
@@ -31,7 +31,7 @@ pub async fn build(variant: Variant, has_gate: bool) -> Result<PathBuf> {
     loop {
         tokio::select! {
             program = &mut built => return Ok(program.context("the build was lost")??),
-            // cargo shows what it does, Go does not.
+            // cargo shows its progress, Go does not.
             () = sleep(SILENCE_MAX), if variant == Variant::ClientGo => {
                 progress(&format!("still building, {} s", start.elapsed().as_secs()));
             }
@@ -44,7 +44,7 @@ struct Building(Option<JoinHandle<()>>);
 
 impl Drop for Building {
     fn drop(&mut self) {
-        // A panic over there has been printed.
+        // A panic of the build has been printed.
         self.0.take().map(JoinHandle::join).transpose().ok();
     }
 }

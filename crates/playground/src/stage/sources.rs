@@ -1,4 +1,4 @@
-//! What an example has to do: ConfigMaps that it copies, and somebody who changes them.
+//! The work of an example: ConfigMaps that it copies, and a task that changes them.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::print::Output;
 
-/// How many there are at the start.
+/// How many sources there are at the start.
 const SOURCES: usize = 10;
-/// More would make the lines of a take-over longer and teach nothing new.
+/// The most sources. More would only make the lines of a failover longer.
 const SOURCES_MAX: usize = 20;
-/// So many changes come between two new sources, and between two deletions of a copy.
+/// How many changes come between two new sources, and between two deletions of a copy.
 const SELDOM: usize = 12;
-/// A person is not quicker.
+/// The shortest time between two changes. A person is not quicker.
 const TICK_MIN: Duration = Duration::from_millis(50);
 const REQUEST_BOUND: Duration = Duration::from_secs(5);
 
-/// Somebody who changes the sources, until dropped.
+/// Changes the sources until dropped.
 #[derive(Debug)]
 pub struct Sources(AbortHandle);
 
 impl Sources {
-    /// Makes the sources in the fleet's namespace. Then changes one of them each `tick`, past the proxies, as a person would;
-    /// now and then makes another one, or deletes a copy.
+    /// Makes the sources in the fleet's namespace. Then changes one of them each `tick`, past the proxies, as a person would.
+    /// Sometimes makes another source, or deletes a copy.
     ///
-    /// With `all_at_once`, changes all of them each time, and nothing else. An old leader that goes on has to be quicker than the
-    /// new one to write at all: of ten tries some succeed. A copy that is new has no epoch yet, so a fence does not guard it.
+    /// With `all_at_once`, changes all of them each time, and nothing else. A former leader has to write before the new one does,
+    /// and some of ten attempts succeed. A fence does not guard a new copy, which has no epoch yet.
     ///
     /// # Errors
-    /// When the API server does not take them.
+    /// The API server refuses a source.
     pub async fn keep_changing(fleet: &Fleet, output: &Output, tick: Duration, all_at_once: bool) -> Result<Self> {
         let maps = Maps(Api::namespaced(Client::clone(fleet.client()), fleet.namespace()));
         for number in 0..SOURCES {
@@ -102,7 +102,7 @@ impl Maps {
         Ok(())
     }
 
-    /// Returns whether there was one: before the first term there is none.
+    /// Returns whether there was a copy. Before the first term there is none.
     async fn delete_copy(&self, number: usize) -> Result<bool> {
         match timeout(REQUEST_BOUND, self.0.delete(&copy(number), &DeleteParams::default())).await? {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
@@ -115,7 +115,7 @@ fn source(number: usize) -> String {
     format!("source-{number}")
 }
 
-/// As the example names it.
+/// The name of a copy, as the example makes it.
 fn copy(number: usize) -> String {
     format!("source-{number}-mirror")
 }

@@ -1,14 +1,14 @@
-//! The timeline for a terminal: one row a replica.
+//! The timeline for a terminal, with one row per replica.
 
 use still_leading_timeline::{Mark, Row, Span, Timeline};
 
 use crate::print::{colour_of, painted, wrap};
 
-/// A chart that is narrower shows nothing; on a narrower terminal lines break.
+/// A narrower chart shows nothing. On a narrower terminal lines break.
 const COLUMNS_MIN: usize = 10;
-/// A wider one is not easier to read.
+/// A wider chart is not easier to read.
 const COLUMNS_MAX: usize = 160;
-/// What a label of the axis takes, with the space after it.
+/// The width of a label of the axis, with the space after it.
 const LABEL: usize = 8;
 
 /// How to draw it.
@@ -37,7 +37,7 @@ const UTF8: Glyphs =
 const ASCII: Glyphs =
     Glyphs { leads: '#', stands_by: '.', frozen: '~', ended: 'x', stale: '!', refused: 'F', lasts: '-' };
 
-/// Draws it, in lines of at most `look.width` columns if that can be.
+/// Draws the timeline, in lines of at most `look.width` columns if possible.
 pub fn text(timeline: &Timeline, look: Look) -> String {
     if timeline.rows.is_empty() {
         return String::new();
@@ -63,7 +63,7 @@ pub fn text(timeline: &Timeline, look: Look) -> String {
     text
 }
 
-/// The names, or only the numbers at their ends where names would leave less than half of the width.
+/// The names of the replicas, or only their numbers if names would leave less than half of the width.
 fn labels(timeline: &Timeline, width: usize) -> Vec<String> {
     let is_long = timeline.rows.iter().any(|row| row.name.len() * 2 > width);
     let number = |name: &str| name.rsplit('-').next().unwrap_or_default().to_owned();
@@ -82,14 +82,14 @@ fn legend(timeline: &Timeline, glyphs: &Glyphs) -> String {
     )
 }
 
-/// From times to columns.
+/// Converts times to columns.
 struct Scale {
     span: Span,
     columns: usize,
 }
 
 impl Scale {
-    /// The middle of a column: whoever leads then has the column, so that a hand-over within one is no overlap.
+    /// The middle of a column. Its leader has the whole column, so that a hand-over within one column is not shown as an overlap.
     fn middle(&self, column: usize) -> u64 {
         let (from, until) = self.span;
         let part = (column as f64 + 0.5) / self.columns as f64;
@@ -140,14 +140,14 @@ fn marks(faults: &[Mark], scale: &Scale, glyphs: &Glyphs) -> String {
         let (from, until) = (scale.column(mark.span.0), scale.column(mark.span.1));
         chart[from..=until.max(from)].fill(glyphs.lasts);
     }
-    // After all lines, which would run through the numbers.
+    // Last, since the lines would run through the numbers.
     for (place, mark) in faults.iter().enumerate() {
         put(&mut chart, scale.column(mark.span.0), &(place + 1).to_string());
     }
     chart.into_iter().collect()
 }
 
-/// Writes a text from a column on, or nothing where it does not fit.
+/// Writes a text that begins at a column, or nothing where it does not fit.
 fn put(chart: &mut [char], column: usize, text: &str) {
     if let Some(place) = chart.get_mut(column..column + text.len()) {
         place.copy_from_slice(&text.chars().collect::<Vec<_>>());

@@ -1,6 +1,6 @@
-//! The built demo as a person or a script meets it: exit codes, what it prints, keys, and that it leaves nothing behind.
+//! Runs the built demo as a person or a script would: exit codes, output, keys, and that it leaves nothing behind.
 //!
-//! What needs the real kube-apiserver shows as ignored where there is none, and a line says why.
+//! Cases on the real kube-apiserver show as ignored where there is none, with the reason.
 
 mod process;
 mod terminal;
@@ -16,9 +16,9 @@ use still_leading_testbed::Assets;
 use process::Demo;
 use terminal::Terminal;
 
-/// For a story, its build included: everything is built by then except, perhaps, the variant.
+/// For a story with its build. At most the variant is left to build by then.
 const LONG: Duration = Duration::from_secs(300);
-/// For something that has to come soon.
+/// For something that comes soon.
 const SOON: Duration = Duration::from_secs(60);
 
 type Tried = Result<(), Failed>;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 fn quick_story() -> Tried {
     let dir = tempfile::tempdir()?;
     let svg = dir.path().join("demo.svg");
-    // The default, since there is no terminal.
+    // A story is the default, since there is no terminal.
     let mut demo = Demo::start(&["--svg", &svg.to_string_lossy()])?;
     let code = demo.wait(LONG)?;
     let (said, errors) = demo.said()?;
@@ -106,7 +106,7 @@ fn controller() -> Tried {
     for line in [
         "=== controller: 3 replicas compete for one Lease; its holder leads, and copies ConfigMaps",
         "    fencing is in force",
-        // All at once, and told in one line. On a busy machine somebody has made one more by then.
+        // In one line for all at once. On a busy machine there may be one more source by then.
         "reconciled created=1",
         "=== 1/1 freeze: SIGSTOP to controller-",
         "reconciled action=updated",
@@ -121,7 +121,7 @@ fn controller() -> Tried {
     Ok(())
 }
 
-/// The library ends a process whose work does not stop in time, which after such a thaw is at once. Nothing was written then.
+/// The library ends a process whose work does not stop in time, which after such a thaw is at once. Then it has written nothing.
 const HAS_ENDED: &str = "exiting reason=the work did not stop within";
 
 fn without_gate() -> Tried {
@@ -157,7 +157,7 @@ fn keys() -> Tried {
     let said = terminal.said();
     check!(code == Some(0), "it ended with {code:?}\n{said}");
     check!(terminal.modes()? == before, "the terminal is not as it was");
-    // The table is too wide, so it is a list; lines begin on the left, also while keys were read.
+    // On this narrow terminal the table is a list. Lines begin on the left, also while keys are read.
     for part in ["a story", " kill\r\n  native-", "\r\nfault", "▇▇", "\x1b["] {
         check!(said.contains(part), "{part:?} is missing in\n{said}");
     }
@@ -220,7 +220,7 @@ fn two_at_once() -> Tried {
     terminal.wait_for("still leading n=1", LONG)?;
     terminal.press(b'f')?;
     terminal.wait_for(" is frozen: r thaws native-", SOON)?;
-    // Another leads, and is killed before the first fault was told.
+    // Another replica leads, and is killed before the first outcome is printed.
     let leads = |said: &str| said.matches(" INFO leading ").count() >= 2;
     let deadline = Instant::now() + SOON;
     while !leads(&terminal.said()) && Instant::now() < deadline {

@@ -10,17 +10,17 @@ use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
-/// How often a wait looks again.
+/// The pause between two checks of a wait.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// A running demo without a terminal. Dropping it kills it; what it started ends with it.
+/// A running demo without a terminal. Dropping it kills it, and with it what it started.
 pub struct Demo {
     child: Child,
     out: NamedTempFile,
     errors: NamedTempFile,
 }
 
-/// The demo with these arguments, and no colours by somebody's wish.
+/// The demo with these arguments, and no variable that asks for colours.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_still-leading-playground"));
     command.args(args).env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR").env("TERM", "xterm").env("LC_ALL", "C");
@@ -38,7 +38,7 @@ impl Demo {
         Self::spawn(command(args).stdin(Stdio::null()).stdout(out), NamedTempFile::new()?)
     }
 
-    /// On a terminal, for input and output.
+    /// Starts it with a terminal for input and output.
     pub fn start_on(terminal: &File, args: &[&str], (variable, value): (&str, &str)) -> io::Result<Self> {
         let mut command = command(args);
         command.env(variable, value);
@@ -52,7 +52,7 @@ impl Demo {
         Ok(Self { child, out, errors })
     }
 
-    /// Its exit code, once it has ended.
+    /// Waits for its end, and returns the exit code.
     pub fn wait(&mut self, bound: Duration) -> Result<Option<i32>, Failed> {
         let deadline = Instant::now() + bound;
         loop {
@@ -67,7 +67,7 @@ impl Demo {
         }
     }
 
-    /// Waits until it has printed something.
+    /// Waits until it has printed a text.
     pub fn wait_for(&mut self, text: &str, bound: Duration) -> Result<(), Failed> {
         let deadline = Instant::now() + bound;
         loop {
@@ -82,7 +82,7 @@ impl Demo {
         }
     }
 
-    /// What it has printed so far on standard output and standard error.
+    /// Returns what it has printed so far on standard output and standard error.
     pub fn said(&self) -> io::Result<(String, String)> {
         let [said, errors] = [std::fs::read(&self.out)?, std::fs::read(&self.errors)?];
         Ok((String::from_utf8_lossy(&said).into_owned(), String::from_utf8_lossy(&errors).into_owned()))
@@ -95,7 +95,7 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // Fails only when it has ended.
+        // Fails only if it has ended.
         self.child.kill().and_then(|()| self.child.wait()).ok();
     }
 }

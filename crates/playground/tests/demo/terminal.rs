@@ -14,7 +14,7 @@ use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use crate::process::Demo;
 
-/// Both ends of it.
+/// Both ends of a pseudo-terminal.
 pub struct Terminal {
     near: File,
     far: File,
@@ -22,7 +22,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// One of so many columns.
+    /// Opens one with this many columns.
     pub fn open(columns: u16) -> Result<Self, Failed> {
         let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&near)?;
@@ -34,7 +34,7 @@ impl Terminal {
         tcsetwinsize(&far, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
         let (near, said) = (File::from(near), Arc::default());
         let (mut reader, into) = (near.try_clone()?, Arc::clone(&said));
-        // Ends with the terminal, or with the tests.
+        // This thread ends with the terminal, or with the tests.
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut bytes) {
@@ -44,7 +44,7 @@ impl Terminal {
         Ok(Self { near, far, said })
     }
 
-    /// Starts the demo on it, with these arguments and a variable of the environment.
+    /// Starts the demo on it, with these arguments and one environment variable.
     pub fn start(&self, args: &[&str], variable: (&str, &str)) -> Result<Demo, Failed> {
         Ok(Demo::start_on(&self.far, args, variable)?)
     }
@@ -53,12 +53,12 @@ impl Terminal {
         Ok((&self.near).write_all(&[key])?)
     }
 
-    /// Everything that was printed on it.
+    /// Returns everything that was printed on it.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&lock(&self.said)).into_owned()
     }
 
-    /// Waits until something was printed, line breaks aside.
+    /// Waits until a text was printed, line breaks aside.
     pub fn wait_for(&self, text: &str, bound: Duration) -> Result<(), Failed> {
         let deadline = Instant::now() + bound;
         let unbroken = |said: String| said.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -71,7 +71,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// How it treats what is typed and printed.
+    /// Returns its modes, which decide how it treats input and output.
     pub fn modes(&self) -> Result<String, Failed> {
         Ok(format!("{:?}", tcgetattr(&self.far)?))
     }
