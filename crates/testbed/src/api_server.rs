@@ -1,4 +1,4 @@
-//! What replicas elect on: the embedded server, which every machine has, or the real one.
+//! The API server that replicas elect on: the embedded one, which every machine has, or the real one.
 
 mod embedded;
 mod fence;
@@ -24,7 +24,7 @@ use crate::kubeconfig::{self, Credentials, Way};
 use crate::tls::Authority;
 use embedded::Embedded;
 
-/// Which of the two.
+/// The kind of an API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerKind {
     /// [`still_leading_lease_api`], in this process.
@@ -34,10 +34,10 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// Both.
+    /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Embedded, Self::Real];
 
-    /// As it is written in the names of tests.
+    /// Its name in the names of tests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
@@ -62,10 +62,10 @@ pub enum ApiServer {
 }
 
 impl ApiServer {
-    /// Starts one and waits until it is ready.
+    /// Starts an API server and waits until it is ready.
     ///
     /// # Errors
-    /// When it does not start; for the real one also when its binaries are missing, with how to get them.
+    /// Fails when it does not start. For the real one also when its binaries are missing, with how to get them.
     pub async fn start(kind: ServerKind) -> Result<Self> {
         Ok(match kind {
             ServerKind::Embedded => Self::Embedded(Box::new(Embedded::start().await?)),
@@ -73,7 +73,7 @@ impl ApiServer {
         })
     }
 
-    /// Which of the two it is.
+    /// Returns its kind.
     pub fn kind(&self) -> ServerKind {
         match self {
             Self::Embedded(_) => ServerKind::Embedded,
@@ -81,47 +81,48 @@ impl ApiServer {
         }
     }
 
-    /// Where it listens.
+    /// Returns the URL at which it listens.
     pub fn url(&self) -> String {
         url(self.address())
     }
 
-    /// The certificate that clients have to trust, in PEM.
+    /// Returns the certificate that clients have to trust, in PEM.
     pub fn ca_pem(&self) -> String {
         self.authority().pem()
     }
 
-    /// An administrator's client. It belongs to the async runtime that it is first used on, so each test gets its own.
+    /// Makes a client with an administrator's rights. It belongs to the async runtime that first uses it, so each test makes
+    /// its own.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// Fails when TLS cannot be set up.
     pub fn client(&self) -> Result<Client> {
         self.client_with_token(self.admin_token())
     }
 
-    /// A client of whoever has that token, such as a ServiceAccount.
+    /// Makes a client with this token, such as a ServiceAccount's.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// Fails when TLS cannot be set up.
     pub fn client_with_token(&self, token: &str) -> Result<Client> {
         client_of(self.address(), self.authority(), token)
     }
 
-    /// Writes a kubeconfig for an administrator, such as a person with `kubectl`, into `dir`; once. The default namespace
-    /// is `namespace`.
+    /// Writes a kubeconfig for an administrator into `dir`, such as for a person with `kubectl`. Call it once. The default
+    /// namespace is `namespace`.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails when it cannot be written.
     pub fn admin_kubeconfig(&self, dir: &Path, namespace: &str) -> Result<PathBuf> {
         let credentials = Credentials::Token(self.admin_token());
         let way = Way { server: &self.url(), ca_pem: &self.ca_pem(), credentials, namespace };
         kubeconfig::write(dir, "admin", way)
     }
 
-    /// Ends it as SIGKILL does, and keeps what it stored.
+    /// Ends the API server as SIGKILL does, and keeps what it stored.
     ///
     /// # Errors
-    /// When it does not run.
+    /// Fails when it does not run.
     pub async fn stop_serving(&self) -> Result<()> {
         match self {
             Self::Embedded(server) => server.stop_serving().await,
@@ -129,10 +130,10 @@ impl ApiServer {
         }
     }
 
-    /// Starts it again, with the same port and data, and waits until it is ready.
+    /// Starts the API server again, with the same port and data, and waits until it is ready.
     ///
     /// # Errors
-    /// When it runs already, or does not get ready within a minute.
+    /// Fails when it runs already, or does not get ready within a minute.
     pub async fn start_serving(&self) -> Result<()> {
         match self {
             Self::Embedded(server) => server.start_serving().await,
@@ -140,11 +141,11 @@ impl ApiServer {
         }
     }
 
-    /// Applies manifests in a new namespace and waits until what they grant to `account` is in effect: a replica that came
-    /// earlier would be refused once, and a test could not tell that from a missing verb.
+    /// Applies manifests in a new namespace and waits until what they grant to `account` is in effect. The API server would
+    /// refuse an earlier request, and a test could not distinguish that from a missing verb.
     ///
     /// # Errors
-    /// When an object is refused, or what they grant is not in effect after ten seconds.
+    /// Fails when an object is refused, or what they grant is not in effect after ten seconds.
     pub async fn install(&self, objects: &[DynamicObject], namespace: &str, account: &str) -> Result<()> {
         match self {
             Self::Embedded(server) => server.install(objects, namespace, account).await,
@@ -152,10 +153,10 @@ impl ApiServer {
         }
     }
 
-    /// A fresh token of a ServiceAccount of [`ApiServer::install`].
+    /// Returns a new token of a ServiceAccount of [`ApiServer::install`].
     ///
     /// # Errors
-    /// When there is no such ServiceAccount.
+    /// Fails when there is no such ServiceAccount.
     pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
         match self {
             Self::Embedded(server) => server.token(namespace, account),
@@ -163,15 +164,15 @@ impl ApiServer {
         }
     }
 
-    /// Fences the writes of a ServiceAccount of [`ApiServer::install`], which has to be allowed to create ConfigMaps, and
-    /// waits until the fence is in force.
+    /// Fences the writes of a ServiceAccount of [`ApiServer::install`] and waits until the fence is in force. The
+    /// ServiceAccount must be allowed to create ConfigMaps.
     ///
-    /// `policy` is the manifest of a ValidatingAdmissionPolicy and its binding. The real server gets it as it is, so a test
-    /// gives both names of its own and binds them to its namespace: they belong to no namespace, and stay. The embedded
-    /// server has the rule built in and gets `fence`; of the manifest only the names are looked at.
+    /// `policy` is the manifest of a ValidatingAdmissionPolicy and its binding. The real server gets it unchanged. Neither object
+    /// belongs to a namespace, and both stay, so a test gives them names of its own and binds them to its namespace. The embedded
+    /// server has the rule built in and gets `fence`; it uses only the names of the manifest.
     ///
     /// # Errors
-    /// When the manifest is something else or has other names than `fence`, when it is refused, or when it is not in force
+    /// Fails when the manifest is something else or has other names than `fence`, when it is refused, or when it is not in force
     /// after a minute.
     pub async fn fence(&self, fence: &Fence, policy: &str) -> Result<()> {
         let (objects, (namespace, account)) = (fence::read(policy, fence)?, fence::account(fence)?);
@@ -183,7 +184,7 @@ impl ApiServer {
         fence::wait_until_in_force(&writer, namespace, fence).await
     }
 
-    /// An administrator's.
+    /// Returns an administrator's token.
     pub(crate) fn admin_token(&self) -> &str {
         match self {
             Self::Embedded(server) => server.admin_token(),

@@ -1,19 +1,19 @@
-//! Where the binaries of the control plane are, by the convention of envtest: the folder that `KUBEBUILDER_ASSETS`
-//! names, or else what `control-plane/build` has built here.
+//! Finds the binaries of the control plane, by the convention of envtest. They are in the folder that `KUBEBUILDER_ASSETS` names,
+//! or else where `control-plane/build` has built them.
 
 use std::env;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The binaries that a [`ControlPlane`](crate::ControlPlane) is made of.
+/// The binaries of a [`ControlPlane`](crate::ControlPlane).
 #[derive(Clone, Debug)]
 pub struct Assets {
     pub(crate) etcd: PathBuf,
     pub(crate) kube_apiserver: PathBuf,
 }
 
-/// There is no control plane to start. Displays as one line: what is missing, what for, and how to get it.
+/// No control plane can be started. Displays as one line: what is missing, what for, and how to get it.
 #[derive(Debug)]
 pub struct Missing {
     binary: &'static str,
@@ -25,8 +25,8 @@ impl Assets {
     /// Finds etcd and kube-apiserver.
     ///
     /// # Errors
-    /// [`Missing`] when one of them is not there or not executable. A `KUBEBUILDER_ASSETS` that names the wrong folder is
-    /// such an error too: falling back silently would test another version than the one asked for.
+    /// Returns [`Missing`] if one of them is not there or not executable. This includes a `KUBEBUILDER_ASSETS` that names the
+    /// wrong folder: a silent fallback would test another version.
     pub fn find() -> Result<Self, Missing> {
         match env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()) {
             Some(dir) => Self::in_dir(Path::new(&dir), true),
@@ -61,7 +61,7 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// The root of the repository that this crate was compiled in.
+/// The root of the repository in which this crate was compiled.
 pub fn workspace() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     root.map(Path::to_owned).unwrap_or_default()

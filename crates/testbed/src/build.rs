@@ -1,4 +1,4 @@
-//! How a variant becomes an executable: cargo or Go, by what stands in its folder.
+//! Builds a variant's executable with cargo or Go, whichever its folder is for.
 
 use std::env;
 use std::ffi::OsString;
@@ -25,9 +25,9 @@ pub enum Profile {
 /// Why there is no executable. Each displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
-    /// This machine lacks what it takes. A test of this variant is to be ignored, with this as the reason.
+    /// This machine lacks a tool. A test of this variant is ignored, with this as the reason.
     Unavailable(String),
-    /// It does not build. A test of this variant fails; the compiler has said why on standard error.
+    /// It does not build. A test of this variant fails, and the compiler's reasons are on standard error.
     Failed(String),
 }
 
@@ -44,24 +44,24 @@ impl Variant {
     /// Builds its template, or finds it up to date, and returns the executable. Blocks.
     ///
     /// # Errors
-    /// [`BuildError`], which tells a missing tool from broken code.
+    /// Returns a [`BuildError`], which distinguishes a missing tool from broken code.
     pub fn build(self, profile: Profile) -> Result<PathBuf, BuildError> {
         self.build_form(Form::Template, profile)
     }
 
-    /// Builds one of its forms, as [`Variant::build`] does. What the forms share is built once.
+    /// Builds one of its forms, as [`Variant::build`] does. Dependencies that forms share are built once.
     ///
     /// # Errors
-    /// As [`Variant::build`]; a form that it does not come in is [`BuildError::Failed`].
+    /// As [`Variant::build`]. A form that the variant does not have is [`BuildError::Failed`].
     pub fn build_form(self, form: Form, profile: Profile) -> Result<PathBuf, BuildError> {
         build(self, form, profile)
     }
 
-    /// Builds its template without its gate, for a measurement or a demonstration of what the gate prevents. Only the example
-    /// `controller` has that feature, `control`. Blocks.
+    /// Builds its template without the gate, to measure or show what the gate prevents. Only the example `controller` has that
+    /// feature, `control`. Blocks.
     ///
-    /// The executable is not in the folder of [`Variant::build`]. Both have the same name, so there each build would replace
-    /// the other's under whoever starts one more replica of it.
+    /// The executable is not in the folder of [`Variant::build`]. Both have the same name, so each build would replace the
+    /// other's, and a replica started later would run the wrong one.
     ///
     /// # Errors
     /// As [`Variant::build`].
@@ -69,20 +69,20 @@ impl Variant {
         let target = target_dir();
         let mut options = vec![OsString::from("--features"), "control".into(), "--target-dir".into()];
         options.push(target.join("without-gate").into());
-        // What is on the way to an executable has names of its own, and stays shared: nothing else is built twice.
+        // Intermediate files have different names and stay shared, so that nothing else is built twice.
         let shared = Value::from(target.to_string_lossy());
         options.extend([OsString::from("--config"), format!("build.build-dir={shared}").into()]);
         build_with_cargo(&self.folder().join("Cargo.toml"), &self.full_name(), Form::Template, profile, &options)
     }
 
-    /// What this machine lacks to build it, in one line: a test of it is to be ignored then.
+    /// Returns what this machine lacks to build it, in one line. A test of it is ignored then.
     pub fn missing_toolchain(self) -> Option<String> {
         missing_toolchain(self)
     }
 }
 
-/// What this machine lacks to build a variant, as far as that shows without building. Asked in the variant's folder, so that
-/// Go itself says whether it is new enough for its go.mod.
+/// Returns what this machine lacks to build a variant, as far as that shows without building. Runs in the variant's folder, so
+/// that Go compares its version with go.mod.
 fn missing_toolchain(variant: Variant) -> Option<String> {
     let app = variant.folder();
     if !app.join("go.mod").is_file() {
@@ -110,9 +110,9 @@ fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, Buil
     }
 }
 
-/// A cargo command as a person would give it, at the root of this repository, so that its settings hold (one target
-/// directory for all). Without what `cargo test` says of the package it runs: build scripts that look at such variables
-/// would run again each time.
+/// A cargo command as a person would give it at the root of this repository, so that the repository's settings apply: all
+/// variants share a target directory. The variables that `cargo test` sets about a package are removed: build scripts that
+/// depend on them would run again each time.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(workspace()).stdin(Stdio::null());
@@ -122,7 +122,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Each variant is a workspace of its own with one package, so the manifest says all.
+/// Each variant is a workspace of its own with one package, so its manifest is enough.
 fn build_with_cargo(
     manifest: &Path,
     package: &str,
@@ -132,7 +132,7 @@ fn build_with_cargo(
 ) -> Result<PathBuf, BuildError> {
     let (kind, target) = match form {
         Form::Template => ("--bin", package.to_owned()),
-        // Named after its package: in the one target directory of all variants, equal names would be one file.
+        // Named after its package: all variants share a target directory, where equal names would be one file.
         Form::AsDocumented => ("--example", format!("{package}-{form}")),
     };
     let mut command = cargo();
@@ -145,10 +145,10 @@ fn build_with_cargo(
     executable(&messages, &target).ok_or_else(|| BuildError::Failed(format!("cargo built no executable {target}")))
 }
 
-/// The one target directory of all variants, unless somebody wants another.
+/// The target directory of all variants, unless the environment names another.
 pub fn target_dir() -> PathBuf {
     let named = env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
-    // Relative to where cargo is started.
+    // A relative path counts from where cargo is started.
     workspace().join(named.unwrap_or_else(|| OsString::from("target")))
 }
 
@@ -163,7 +163,7 @@ fn build_with_go(app: &Path, executable: &Path) -> Result<PathBuf, BuildError> {
     Ok(executable.to_owned())
 }
 
-/// Runs a build to its end and returns what it printed.
+/// Runs a build to its end and returns its output.
 fn run(command: &mut Command, tool: &str, source: &str) -> Result<String, BuildError> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -177,7 +177,7 @@ fn run(command: &mut Command, tool: &str, source: &str) -> Result<String, BuildE
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The path of a target's executable among cargo's messages, which are one JSON object a line.
+/// Returns the path of a target's executable from cargo's messages, which are one JSON object per line.
 fn executable(messages: &str, target: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let built = messages.filter(|it| it["reason"] == "compiler-artifact" && it["target"]["name"] == target);

@@ -11,14 +11,14 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("https://{address}")
 }
 
-/// A client of somebody with that token, or of nobody, that trusts `ca` (DER), or nobody where there is no TLS. It retries
-/// nothing by itself: what is asked for here either works or is an error to show.
+/// Makes a client with this token, if any, that trusts `ca` (DER) and nothing else. Without `ca` there is no TLS. It retries
+/// nothing: a request of the testbed either works or is an error to show.
 ///
 /// # Errors
-/// When the URL is none, or TLS cannot be set up.
+/// Fails when the URL is not valid, or TLS cannot be set up.
 pub fn client(url: &str, ca: Option<Vec<u8>>, token: Option<&str>) -> Result<Client> {
     let mut config = Config::new(url.parse()?);
-    // Never the system's, which take long to load.
+    // Never the system's certificates, which take long to load.
     config.root_cert = Some(ca.into_iter().collect());
     config.auth_info.token = token.map(|token| token.to_owned().into());
     config.default_retry = false;
@@ -29,7 +29,7 @@ pub(crate) fn client_of(address: SocketAddr, authority: &Authority, token: &str)
     client(&url(address), Some(authority.der().to_vec()), Some(token))
 }
 
-/// So many bytes of randomness, in hexadecimal digits.
+/// Returns this many random bytes, in hexadecimal digits.
 pub(crate) fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no randomness to give: {error}"))?;

@@ -1,5 +1,5 @@
-//! A real control plane on loopback: etcd and kube-apiserver, with RBAC, and nothing else. No controllers run, so a
-//! Deployment makes no pods and a deleted namespace stays in `Terminating`.
+//! A real control plane on loopback: etcd and kube-apiserver with RBAC, and nothing else. No controllers run, so a Deployment
+//! makes no pods, and a deleted namespace stays in `Terminating`.
 
 mod daemon;
 mod etcd;
@@ -24,20 +24,20 @@ use crate::tls::Authority;
 use daemon::Daemon;
 use etcd::Etcd;
 
-/// From the start of a process until it serves. Seen: four seconds on two cores.
+/// From the start of a process until it serves. On two cores it took four seconds.
 const READY_BOUND: Duration = Duration::from_secs(60);
-/// How often readiness is asked for, since no event tells of it.
+/// How often readiness is polled, since there is no event for it.
 const READY_PERIOD: Duration = Duration::from_millis(100);
-/// How long a port of before is waited for.
+/// How long to wait until the former port is free.
 const PORT_BOUND: Duration = Duration::from_secs(30);
-/// A port that was free may be taken by the time it is used.
+/// How often to start with new ports, since a port that was free may be taken by the time it is used.
 const ATTEMPTS_MAX: usize = 3;
 
 /// A running control plane. Dropping it ends it and removes what it stored.
 ///
-/// It needs no async runtime to live, so tests that have one each may share it.
+/// It does not depend on an async runtime, so tests with a runtime each may share it.
 pub struct ControlPlane {
-    // In the order in which they are to end: the API server, etcd, their folder.
+    // In the order in which they have to end: the API server, etcd, their folder.
     api_server: Mutex<Option<Daemon>>,
     etcd: Etcd,
     dir: TempDir,
@@ -51,7 +51,7 @@ impl ControlPlane {
     /// Starts etcd and kube-apiserver on free ports of loopback and waits until they are ready.
     ///
     /// # Errors
-    /// When one of them does not start within a minute, with the last lines of its log.
+    /// Fails when one of them does not start within a minute, with the last lines of its log.
     pub async fn start(assets: &Assets) -> Result<Self> {
         let mut attempt = 1;
         loop {
@@ -64,10 +64,11 @@ impl ControlPlane {
         }
     }
 
-    /// An administrator's client. It belongs to the async runtime that it is first used on, so each test gets its own.
+    /// Makes a client with an administrator's rights. It belongs to the async runtime that first uses it, so each test makes
+    /// its own.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// Fails when TLS cannot be set up.
     pub fn client(&self) -> Result<Client> {
         self.client_with_token(&self.token)
     }
@@ -75,7 +76,7 @@ impl ControlPlane {
     /// Ends the API server (SIGKILL) and leaves etcd as it is.
     ///
     /// # Errors
-    /// When it does not run.
+    /// Fails when it does not run.
     pub async fn stop_api_server(&self) -> Result<()> {
         let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
         let api_server = api_server.context("the API server does not run")?;
@@ -86,12 +87,12 @@ impl ControlPlane {
     /// Starts the API server again, with the same port and data, and waits until it is ready.
     ///
     /// # Errors
-    /// When it runs already, or does not get ready within a minute.
+    /// Fails when it runs already, or does not get ready within a minute.
     pub async fn start_api_server(&self) -> Result<()> {
         let deadline = Instant::now() + PORT_BOUND;
         loop {
             match self.start_api_server_once().await {
-                // Meanwhile the kernel may have given the port to a connection of somebody else, which ends.
+                // The kernel may have given the port to a connection of another process, which will end.
                 Err(error) if is_of_the_port(&error) && Instant::now() < deadline => sleep(READY_PERIOD).await,
                 done => return done,
             }
@@ -111,7 +112,7 @@ impl ControlPlane {
     /// Ends etcd (SIGKILL) and leaves the API server without it.
     ///
     /// # Errors
-    /// When it does not run.
+    /// Fails when it does not run.
     pub async fn stop_etcd(&self) -> Result<()> {
         self.etcd.stop().await
     }
@@ -119,10 +120,10 @@ impl ControlPlane {
     /// Starts etcd again, with the same port and data, and waits until the API server is ready.
     ///
     /// # Errors
-    /// When it runs already, or the API server does not get ready within a minute.
+    /// Fails when it runs already, or the API server does not get ready within a minute.
     pub async fn start_etcd(&self) -> Result<()> {
         self.etcd.start_again()?;
-        // Taken out for as long as it is waited for: a lock must not be held meanwhile.
+        // Taken out during the wait, since the lock must not be held meanwhile.
         let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
         let api_server = api_server.context("the API server does not run")?;
         let ready = self.wait_ready(&api_server).await;
@@ -130,18 +131,18 @@ impl ControlPlane {
         ready
     }
 
-    /// Lets etcd forget every revision but the present one.
+    /// Compacts etcd: it forgets every revision but the present one.
     ///
     /// # Errors
-    /// When it does not answer, or refuses.
+    /// Fails when etcd does not answer, or refuses.
     pub async fn compact_etcd(&self) -> Result<()> {
         self.etcd.compact().await
     }
 
-    /// Keeps a copy of what etcd stores now. For that it is away for a moment.
+    /// Keeps a copy of what etcd stores now. etcd is stopped for a moment.
     ///
     /// # Errors
-    /// When it cannot be stopped, copied or started.
+    /// Fails when etcd cannot be stopped, copied or started.
     pub async fn back_up(&self) -> Result<()> {
         self.etcd.stop().await?;
         let copied = self.etcd.back_up();
@@ -149,10 +150,10 @@ impl ControlPlane {
         copied
     }
 
-    /// Ends API server and etcd, and starts both with what [`ControlPlane::back_up`] has kept.
+    /// Ends the API server and etcd, and starts both with the data of [`ControlPlane::back_up`].
     ///
     /// # Errors
-    /// When there is no backup, or they do not get ready within a minute.
+    /// Fails when there is no backup, or they do not get ready within a minute.
     pub async fn restore(&self) -> Result<()> {
         self.stop_api_server().await?;
         self.etcd.stop().await?;
@@ -217,22 +218,22 @@ impl ControlPlane {
     }
 }
 
-/// Holds a token and a private key, so it shows where it is and no more.
+/// Shows only its address, since it holds a token and a private key.
 impl fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ControlPlane").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-/// Whether somebody else has the port.
+/// Whether another process has the port.
 fn is_of_the_port(error: &anyhow::Error) -> bool {
     format!("{error:#}").contains("address already in use")
 }
 
-/// Addresses of loopback that nobody listens on. They are released when this returns, so somebody else may come first;
-/// and a child that is being started at this moment holds them until it has become another program.
+/// Returns free addresses of loopback. They are released when this returns, so another process may take one. A child that is
+/// being started at this moment holds them until it has become another program.
 fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    // All held until all are known, so that they differ.
+    // All are held until all are known, so that they differ.
     let held = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)));
     let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
     for (address, listener) in addresses.iter_mut().zip(held) {

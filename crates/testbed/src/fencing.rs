@@ -1,4 +1,4 @@
-//! The policy of `deploy/components/fencing` for one account, as the component's kustomization names it.
+//! The policy of `deploy/components/fencing` for one account, with the names of the component's kustomization.
 
 use std::fs;
 
@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use crate::api_server::{Fence, user_name};
 use crate::assets::workspace;
 
-/// What copies of the example `controller` carry, and the policy looks for.
+/// The label on copies of the example `controller`. The policy applies to objects that have it.
 const GUARDED: &str = "still-leading.dev/guarded";
-/// Where the example writes its epoch.
+/// The annotation in which the example writes its epoch.
 const EPOCH: &str = "still-leading.dev/epoch";
 
-/// The fence around `account` in `namespace`, and its manifest, for [`ApiServer::fence`](crate::ApiServer::fence).
+/// Returns the fence around `account` in `namespace`, and its manifest, for [`ApiServer::fence`](crate::ApiServer::fence).
 ///
 /// # Errors
 /// The component is not where it should be.

@@ -1,5 +1,5 @@
-//! What a test works with: the replicas of one variant in a namespace of their own, each with its own credentials and
-//! its own proxy, and one history of what they said and did.
+//! The replicas of one variant in their own namespace. Each has its own credentials and its own proxy, and all have one history
+//! of what they logged and what was done to them.
 
 mod lease_watch;
 mod options;
@@ -42,7 +42,7 @@ pub struct Fleet {
 
 #[derive(Debug)]
 struct Member {
-    // The replica first: it is to end before its connection does.
+    // First, so that the replica ends before its connection does.
     replica: Replica,
     proxy: Proxy,
     launch: Launch,
@@ -52,7 +52,7 @@ impl Fleet {
     /// Installs the variant in a new namespace and starts its replicas, called `<variant>-0` and so on.
     ///
     /// # Errors
-    /// When the manifest is missing or refused, or a replica cannot be started.
+    /// Fails when the manifest is missing or refused, or a replica cannot be started.
     pub async fn start(api_server: &ApiServer, options: FleetOptions) -> Result<Self> {
         let dir = TempDir::new("still-leading-fleet-")?;
         let setup = setup::install(api_server, &options).await?;
@@ -67,12 +67,12 @@ impl Fleet {
     /// Starts one more replica, under the next name, and returns its index.
     ///
     /// # Errors
-    /// When it gets no credentials or cannot be started.
+    /// Fails when it gets no credentials or cannot be started.
     pub async fn start_replica(&mut self, api_server: &ApiServer) -> Result<usize> {
         self.start_replica_with(api_server, Extra::default()).await
     }
 
-    /// As [`Fleet::start_replica`], with something that the others have not.
+    /// As [`Fleet::start_replica`], with something that the others do not have.
     ///
     /// # Errors
     /// As [`Fleet::start_replica`].
@@ -92,11 +92,11 @@ impl Fleet {
         Ok(index)
     }
 
-    /// Starts a replica again that has ended, as a kubelet does: under the same name, with the same credentials and the same
-    /// way to the API server.
+    /// Starts an ended replica again, as a kubelet does: with the same name, the same credentials and the same way to the API
+    /// server.
     ///
     /// # Errors
-    /// When it still runs, or cannot be started.
+    /// Fails when it still runs, or cannot be started.
     pub fn restart_replica(&mut self, index: usize) -> Result<()> {
         let member = self.members.get_mut(index).context("there is no such replica")?;
         ensure!(member.replica.exit_status().is_some(), "{} still runs", member.replica.name());
@@ -104,7 +104,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// How many replicas were started, the ended ones included.
+    /// Returns how many replicas were started, including those that have ended.
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -114,48 +114,51 @@ impl Fleet {
         self.members.is_empty()
     }
 
-    /// One of the replicas, by the order of their start. Panics where there is none, like a slice.
+    /// Returns one of the replicas, in the order of their start.
+    ///
+    /// # Panics
+    /// There is no such replica.
     pub fn replica(&self, index: usize) -> &Replica {
         &self.members[index].replica
     }
 
-    /// That replica's way to the API server.
+    /// Returns the proxy between a replica and the API server.
     pub fn proxy(&self, index: usize) -> &Proxy {
         &self.members[index].proxy
     }
 
-    /// What all replicas said and what was done to them.
+    /// Returns what all replicas logged and what was done to them.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// The namespace that only this fleet uses.
+    /// Returns the namespace, which only this fleet uses.
     pub fn namespace(&self) -> &str {
         &self.setup.namespace
     }
 
-    /// The name of its Lease, and of its other objects.
+    /// Returns the name of its Lease and of its other objects.
     pub fn lease_name(&self) -> &str {
         &self.setup.name
     }
 
-    /// Who leads now, by its own log; of several, the one whose term began last. A frozen replica does not lead.
+    /// Returns the leader by the replicas' logs: of several, the one whose term began last. A frozen replica does not lead.
     pub fn leader_index(&self) -> Option<usize> {
         self.leader_among(&self.history.events())
     }
 
-    /// Waits until a replica leads, and returns its index; at once if one does.
+    /// Waits until a replica leads, and returns its index. Returns at once if one does.
     ///
     /// # Errors
-    /// When none does within `bound`, with the whole history.
+    /// Fails when none does within `bound`, with the whole history.
     pub async fn wait_for_leader(&self, bound: Duration) -> Result<usize> {
         self.history.wait_for(bound, |events| self.leader_among(events)).await
     }
 
-    /// Waits until another replica than `old` leads; its index, and when its term began, in monotonic nanoseconds.
+    /// Waits until a replica other than `old` leads. Returns its index and when its term began, in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When none does within `bound`, with the whole history.
+    /// Fails when none does within `bound`, with the whole history.
     pub async fn wait_for_successor(&self, old: usize, bound: Duration) -> Result<(usize, u64)> {
         let successor = |events: &[Event]| {
             let terms = terms(events);
@@ -165,10 +168,10 @@ impl Fleet {
         self.history.wait_for(bound, successor).await
     }
 
-    /// Waits until replica `index` has told that `leader` leads: then it stands by, with nothing else to do.
+    /// Waits until replica `index` reports `leader` as the leader. Then it is a standby with nothing else to do.
     ///
     /// # Errors
-    /// When it has not within `bound`, with the whole history.
+    /// Fails when it has not within `bound`, with the whole history.
     pub async fn wait_until_known(&self, index: usize, leader: usize, bound: Duration) -> Result<()> {
         let (name, leader) = (self.replica(index).name(), format!("{}_", self.replica(leader).name()));
         let told = |event: &&Event| event.replica == name && event.message == "new leader";
@@ -177,11 +180,11 @@ impl Fleet {
         self.history.wait_for(bound, knows).await
     }
 
-    /// Waits until replica `index` takes part in the election: the API server has answered a request of its about Leases
-    /// that was sent after `since`, in monotonic nanoseconds. Any elector shows that; not every one says who leads.
+    /// Waits until replica `index` takes part in the election: the API server has answered one of the replica's Lease requests
+    /// that was sent after `since`, in monotonic nanoseconds. Every elector shows that, but not every one names the leader.
     ///
     /// # Errors
-    /// When it has not within `bound`, or has ended, with the whole history.
+    /// Fails when it has not within `bound`, or has ended, with the whole history.
     pub async fn wait_until_taking_part(&self, index: usize, since: u64, bound: Duration) -> Result<()> {
         let takes_part = || {
             let requests = self.proxy(index).requests();
@@ -195,39 +198,39 @@ impl Fleet {
         }
     }
 
-    /// The Lease as it is now, read with an administrator's credentials and not through a proxy.
+    /// Reads the Lease with an administrator's credentials, without a proxy.
     ///
     /// # Errors
-    /// When the API server does not answer within ten seconds, or there is no Lease.
+    /// Fails when the API server does not answer within ten seconds, or there is no Lease.
     pub async fn lease(&self) -> Result<Lease> {
         let leases: Api<Lease> = Api::namespaced(self.setup.client.clone(), &self.setup.namespace);
         let lease = tokio::time::timeout(Duration::from_secs(10), leases.get(&self.setup.name)).await;
         lease.context("the API server does not answer")?.context("reading the Lease")
     }
 
-    /// Every state of the Lease that the API server told of since the start, oldest first.
+    /// Returns every state of the Lease that the watch has seen since the start, oldest first.
     pub fn lease_history(&self) -> Vec<LeaseRecord> {
         self.lease_watch.records()
     }
 
-    /// An administrator's client on this fleet's runtime.
+    /// Returns a client with an administrator's rights, on this fleet's runtime.
     pub fn client(&self) -> &Client {
         &self.setup.client
     }
 
-    /// A kubeconfig for an administrator, such as a person with `kubectl`: it leads past the proxies, into the namespace of
-    /// this fleet, and goes with the fleet. Ask once.
+    /// Writes a kubeconfig for an administrator, such as a person with `kubectl`. It does not use the proxies, its namespace is
+    /// this fleet's, and it is removed with the fleet. Call it once.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails when it cannot be written.
     pub fn admin_kubeconfig(&self, api_server: &ApiServer) -> Result<PathBuf> {
         api_server.admin_kubeconfig(self.dir.path(), &self.setup.namespace)
     }
 
-    /// Writes new tokens where the replicas find theirs, as a kubelet does before the old ones expire.
+    /// Writes new tokens into the replicas' files, as a kubelet does before the old ones expire.
     ///
     /// # Errors
-    /// When the fleet was not started with [`FleetOptions::token_files`], or there is no such ServiceAccount.
+    /// Fails when the fleet was not started with [`FleetOptions::token_files`], or there is no such ServiceAccount.
     pub async fn rotate_tokens(&self, api_server: &ApiServer) -> Result<()> {
         ensure!(self.options.token_files, "the replicas read no token from a file");
         for member in &self.members {
@@ -239,8 +242,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Kills the replicas and deletes the namespace. That is a courtesy: without controllers it stays in `Terminating`,
-    /// and it ends with the control plane.
+    /// Kills the replicas and deletes the namespace. Without controllers the namespace stays in `Terminating`, and ends with the
+    /// control plane.
     pub async fn stop(self) {
         let namespaces: Api<Namespace> = Api::all(self.setup.client.clone());
         let namespace = self.setup.namespace.clone();
@@ -264,8 +267,8 @@ impl Fleet {
             ("--retry-period", in_flag(timings.retry_period)),
         ];
         let of_its_own = match variant {
-            // It has no flag for its identity or its log, and takes no namespace from a kubeconfig. Two replicas could not
-            // listen on one address, and it does not say on which of the kernel's choice it does.
+            // It has no flags for its identity and its log, and takes no namespace from a kubeconfig. Two replicas cannot
+            // listen on one address, and it does not log the port that the kernel chooses.
             Variant::ControllerGo => vec![
                 ("--lease-namespace", self.setup.namespace.clone()),
                 ("--listen", "0".to_owned()),
@@ -288,7 +291,7 @@ fn token_file(dir: &TempDir, replica: &str) -> PathBuf {
     dir.path().join(format!("{replica}.token"))
 }
 
-/// Without the client, which carries an administrator's token.
+/// Leaves out the client, which carries an administrator's token.
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fleet")
@@ -299,7 +302,7 @@ impl fmt::Debug for Fleet {
     }
 }
 
-/// One number with one unit, which humantime and Go read alike.
+/// Formats a duration as one number with one unit, which humantime and Go read alike.
 fn in_flag(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),

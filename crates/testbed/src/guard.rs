@@ -1,9 +1,9 @@
-//! Nothing outlives the harness, however it ends: panic, Ctrl-C, SIGKILL.
+//! Nothing outlives the harness, however it ends: by a panic, Ctrl-C or SIGKILL.
 //!
-//! Destructors do not run in a process that is killed, and asking the kernel to end the children (prctl) takes `unsafe`
-//! and exists on Linux only. So one watchdog per harness, a POSIX shell, reads from a pipe what there is to clean up.
-//! The kernel closes that pipe when the harness ends; the watchdog then kills the processes and removes the folders that
-//! are still on its list. What remains is the moment between the start of a process and its registration.
+//! A killed process runs no destructors, and asking the kernel to end its children (prctl) takes `unsafe` and exists on Linux
+//! only. So each harness has one watchdog, a POSIX shell, which reads from a pipe what to clean up. The kernel closes that pipe
+//! when the harness ends. Then the watchdog kills the processes and removes the folders that are still on its list. One moment
+//! is not covered: between the start of a process and its registration.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
 
-/// A folder with one process's last write still on its way is not empty, hence more than one attempt at removing it.
+/// Removing a folder is tried several times, since a process that has just been killed may still write into it.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 pids= dirs=
@@ -38,7 +38,7 @@ done
 
 static WATCHDOG: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
-/// A new temporary folder, readable by this user alone; removed when dropped and, failing that, by the watchdog.
+/// A new temporary folder that only this user can read. It is removed when dropped, or else by the watchdog.
 #[derive(Debug)]
 pub struct TempDir(tempfile::TempDir);
 
@@ -46,7 +46,7 @@ impl TempDir {
     /// Makes a folder whose name begins with `prefix`.
     ///
     /// # Errors
-    /// When there is no place for it, or no watchdog can be started.
+    /// Fails when the folder cannot be made, or no watchdog can be started.
     pub fn new(prefix: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix(prefix).tempdir().context("making a temporary folder")?;
         let path = dir.path().as_os_str().as_bytes();
@@ -55,15 +55,15 @@ impl TempDir {
         Ok(Self(dir))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Copies a file, or a folder with all that is in it, to `to` inside.
+    /// Copies a file, or a folder with all that is in it, to `to` inside this folder.
     ///
     /// # Errors
-    /// When it cannot be read, or not be written.
+    /// Fails when it cannot be read or written.
     pub fn copy_in(&self, from: &Path, to: &Path) -> Result<()> {
         copy(from, &self.path().join(to))
     }
@@ -86,7 +86,7 @@ pub(crate) fn kill_at_end(pid: Pid) -> Result<()> {
     tell("kill", pid.to_string().as_ref())
 }
 
-/// Takes a process off the list. To be called before it is reaped: afterwards its id may already belong to another.
+/// Takes a process off the list. Call this before it is reaped: afterwards its id may belong to another process.
 pub(crate) fn forget(pid: Pid) -> Result<()> {
     tell("forget", pid.to_string().as_ref())
 }
@@ -107,17 +107,17 @@ fn start() -> Result<ChildStdin> {
         .args(["-c", SCRIPT])
         .current_dir("/")
         .stdin(Stdio::piped())
-        // It ends after the harness and must not hold whatever reads the harness's output until then.
+        // The watchdog ends after the harness. A reader of the harness's output must not wait for it.
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // A signal to the harness's whole group must not reach the one who cleans up after it.
+        // A signal to the harness's process group must not reach the watchdog.
         .process_group(0)
         .spawn()
         .context("starting the watchdog (sh)")?;
     watchdog.stdin.take().context("the watchdog has no pipe")
 }
 
-/// Writes a file that holds a secret: readable by this user alone from the moment it exists.
+/// Writes a file that holds a secret. Only this user can read it from the moment it exists.
 pub(crate) fn write_private(path: &Path, contents: &str) -> Result<()> {
     let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     create
@@ -138,7 +138,7 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(20);
 
-    /// Set in a process that is to be the harness that gets killed: the same test, run by itself.
+    /// Set in the process that plays the harness and gets killed: the same test, run alone.
     const HARNESS: &str = "STILL_LEADING_TESTBED_HARNESS";
 
     fn be_the_harness() {
@@ -170,7 +170,7 @@ mod tests {
         harness.kill().unwrap();
         harness.wait().unwrap();
 
-        // The sleep holds the other end of this pipe, so the pipe's end is the sleep's end.
+        // The sleep holds the other end of this pipe, so the pipe ends with the sleep.
         let (ended, end) = mpsc::channel();
         thread::spawn(move || ended.send(output.read_to_end(&mut Vec::new())));
         end.recv_timeout(BOUND).expect("what the killed harness had started is still running").unwrap();
@@ -191,7 +191,7 @@ mod tests {
         drop(watchdog);
         let signal = |process: &mut std::process::Child| process.wait().unwrap().signal();
         assert_eq!(signal(listed), Some(9));
-        // The first in the list would have been killed by now, so the signal it dies of tells.
+        // As the first in the list it would have been killed by now, so its signal shows that it was not.
         rustix::process::kill_process(Pid::from_child(forgotten), rustix::process::Signal::TERM).unwrap();
         assert_eq!(signal(forgotten), Some(15));
     }

@@ -1,4 +1,4 @@
-//! Everything that the replicas said and everything that was done to them, on one monotonic clock.
+//! Everything that the replicas logged and everything that was done to them, on one monotonic clock.
 
 mod event;
 pub mod judge;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// How often a wait looks again when no event has come.
+/// How often a wait checks again without a new event.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// The events of all replicas of a test, in the order of their times. A clone is a handle to the same history.
@@ -42,17 +42,17 @@ struct State {
 }
 
 impl History {
-    /// The events so far, by time.
+    /// Returns the events so far, by time.
     pub fn events(&self) -> Vec<Event> {
         self.state().events.clone()
     }
 
-    /// Lines on a replica's standard output that were no events. A test that ends well should find none.
+    /// Returns the lines on replicas' standard output that are not events. A test that ends well should find none.
     pub fn malformed(&self) -> Vec<Malformed> {
         self.state().malformed.clone()
     }
 
-    /// The events so far by time, then every other one as it arrives, which may be before one of an earlier time.
+    /// Returns the events so far by time, and then each new event as it arrives. A later arrival may have an earlier time.
     pub fn follow(&self) -> UnboundedReceiver<Event> {
         let (sender, events) = unbounded_channel();
         let mut state = self.state();
@@ -62,19 +62,19 @@ impl History {
         events
     }
 
-    /// Notes something that the harness did now, and returns that time.
+    /// Records something that the harness did now, and returns that time.
     pub fn record(&self, message: &str, fields: Map<String, Value>) -> u64 {
         self.record_at(now(), HARNESS, message, fields)
     }
 
-    /// Notes something under a time and a name of the caller's choice, and returns that time. A history of pods has times of
-    /// another clock; it has to be one clock for all events of a history.
+    /// Records something under a given time and name, and returns that time. All events of a history must use one clock; a
+    /// history of pods may use another one than this machine's.
     pub fn record_at(&self, at: u64, replica: &str, message: &str, fields: Map<String, Value>) -> u64 {
         self.add(Event { at, replica: replica.to_owned(), message: message.to_owned(), fields });
         at
     }
 
-    /// Takes in one line of a replica's standard output.
+    /// Adds one line of a replica's standard output.
     pub(crate) fn record_line(&self, replica: &str, line: &str) {
         match Event::parse(replica, line) {
             Some(event) => self.add(event),
@@ -86,29 +86,29 @@ impl History {
         }
     }
 
-    /// Waits until `find` finds what it looks for in the events, which it is shown after every change, and ten times a
-    /// second besides: it may look at other things too, such as the requests of a proxy, of which no event tells.
+    /// Waits until `find` returns something. It gets the events after every change, and ten times a second besides, since it
+    /// may also check what is not an event, such as the requests of a proxy.
     ///
     /// # Errors
-    /// After `bound`, with the whole history as a table, so that a test that fails explains itself.
+    /// Fails after `bound`, with the whole history as a table, so that a failed test explains itself.
     pub async fn wait_for<T>(&self, bound: Duration, mut find: impl FnMut(&[Event]) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + bound;
         let mut changes = self.0.changes.subscribe();
         loop {
-            // A copy, so that `find` may ask the history other things without a deadlock. What changes meanwhile is not
-            // missed: `changed` reports it at once.
+            // A copy, so that `find` may use the history without a deadlock. A change meanwhile is not missed: `changed`
+            // reports it at once.
             if let Some(found) = find(&self.events()) {
                 return Ok(found);
             }
             if Instant::now() >= deadline {
                 bail!("what was waited for did not happen within {bound:?}; what did:\n{}", self.table());
             }
-            // Either way it is time to look again.
+            // In both cases, check again.
             timeout_at(deadline.min(Instant::now() + LOOK_PERIOD), changes.changed()).await.ok();
         }
     }
 
-    /// The whole history for a person to read: seconds since its first event, whose, what, and the fields.
+    /// Formats the whole history for people: seconds since the first event, replica, message, and fields.
     pub fn table(&self) -> String {
         let state = self.state();
         table::render(&state.events, &state.malformed)
@@ -129,7 +129,7 @@ impl History {
     }
 }
 
-/// Every replica has a handle, so it shows its size only; [`History::table`] shows the rest.
+/// Shows only its size, since every replica has a handle. [`History::table`] shows the rest.
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
@@ -140,17 +140,17 @@ impl fmt::Debug for History {
     }
 }
 
-/// The time on `CLOCK_MONOTONIC`, in nanoseconds: the clock of every `at` here and of the replicas' log lines.
+/// Returns the time on `CLOCK_MONOTONIC`, in nanoseconds: the clock of every `at` here and of the replicas' log lines.
 pub fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
-    // The clock counts from the start of the machine, so neither part is ever negative.
+    // The clock counts from the start of the machine, so neither part is negative.
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 
-/// When a moment of the wall clock was, in monotonic nanoseconds: rather a little too early than too late, and zero for
-/// what no clock of this machine has seen. It holds as long as nobody sets the wall clock.
+/// Converts a moment of the wall clock to monotonic nanoseconds. The result may be a little too early, never too late, and is
+/// zero for a moment before this machine started. It is valid as long as nobody sets the wall clock.
 pub fn monotonic(moment: Timestamp) -> u64 {
-    // This clock first: what time passes between the two readings makes the moment seem longer ago.
+    // This clock first: time that passes between the two readings makes the moment seem earlier.
     let monotonic = now();
     let ago = Timestamp::now().duration_since(moment).as_nanos();
     u64::try_from(i128::from(monotonic) - ago).unwrap_or(0)
@@ -251,7 +251,7 @@ mod tests {
         let moment = Timestamp::now();
         let converted = monotonic(moment);
         assert!(converted <= now());
-        // Wide: between the readings this thread may have slept.
+        // The error may be large, since this thread may have slept between the readings.
         let error = Duration::from_nanos(before.abs_diff(converted));
         assert!(error < Duration::from_secs(5), "{error:?}");
         assert_eq!(monotonic(Timestamp::MIN), 0);

@@ -1,4 +1,4 @@
-//! The file that tells a client where an API server is and who asks.
+//! Writes kubeconfigs, which name an API server and the credentials for it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedC
 
 use crate::guard::write_private;
 
-/// What it says.
+/// What a kubeconfig contains.
 pub(crate) struct Way<'a> {
-    /// The URL to ask.
+    /// The URL of the API server.
     pub(crate) server: &'a str,
     /// The certificate to trust, in PEM.
     pub(crate) ca_pem: &'a str,
@@ -17,16 +17,16 @@ pub(crate) struct Way<'a> {
     pub(crate) namespace: &'a str,
 }
 
-/// How whoever asks says who it is.
+/// How the client authenticates itself.
 pub(crate) enum Credentials<'a> {
     Token(&'a str),
     TokenFile(&'a Path),
 }
 
-/// Writes `<name>.kubeconfig` and the certificate that it names, which nobody but this user can read.
+/// Writes `<name>.kubeconfig` and the certificate that it names. Only this user can read them.
 ///
 /// # Errors
-/// When it is there already, or cannot be written.
+/// Fails when it exists already, or cannot be written.
 pub(crate) fn write(dir: &Path, name: &str, way: Way<'_>) -> Result<PathBuf> {
     let ca = dir.join(format!("{name}-ca.crt"));
     write_private(&ca, way.ca_pem)?;

@@ -1,11 +1,11 @@
-//! What variants are tested on: one API server, embedded or real, a proxy per replica, replicas as OS processes, and a
-//! history of everything that they said, on one monotonic clock.
+//! The testbed for variants: one API server, embedded or real, a proxy per replica, replicas as OS processes, and a history of
+//! everything that they logged, on one monotonic clock.
 //!
-//! A variant under test is the shipped binary: it is spoken to through flags, environment, signals, standard output and
-//! HTTP only, and nothing in it knows of the testbed. A test starts an [`ApiServer`] and, for each case, a [`Fleet`].
+//! A variant under test is the shipped binary. The testbed uses only its flags, environment, signals, standard output and HTTP,
+//! and the binary knows nothing of the testbed. A test starts an [`ApiServer`] and, for each case, a [`Fleet`].
 //!
-//! What is started here ends with the process that started it, however that ends: see [`guard`]. Times called `at` are
-//! nanoseconds of `CLOCK_MONOTONIC`, the clock that the replicas put into their log lines.
+//! What is started here ends with the process that started it, in whatever way that ends: see [`guard`]. Times called `at` are
+//! nanoseconds of `CLOCK_MONOTONIC`, the clock in the replicas' log lines.
 
 pub mod api_server;
 pub mod assets;

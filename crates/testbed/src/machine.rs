@@ -1,11 +1,11 @@
-//! What a number was measured on.
+//! The machine on which a number was measured.
 
 use std::fs;
 use std::thread;
 
 use anyhow::{Context, Result};
 
-/// As much of a machine as tells numbers apart.
+/// The properties of a machine that explain different numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     /// Processors that the process may use.
@@ -17,10 +17,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// Reads the properties of this machine.
     ///
     /// # Errors
-    /// It does not tell its memory: it is no Linux.
+    /// The memory is not known, since this is not Linux.
     pub fn here() -> Result<Self> {
         let meminfo = fs::read_to_string("/proc/meminfo").context("the memory of a machine is known on Linux only")?;
         let kib = memory_kib(&meminfo).context("/proc/meminfo does not tell the memory of the machine")?;

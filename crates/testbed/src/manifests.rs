@@ -1,4 +1,4 @@
-//! The shipped manifests, applied as they are but for the namespace, so that what is tested is what a reader installs.
+//! Applies the shipped manifests. Only the namespace differs, so that a test has what a reader installs.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use serde_json::Value;
 /// The owner of the applied fields.
 const FIELD_MANAGER: &str = "still-leading-testbed";
 
-/// Reads a manifest of one or more documents. A test may change the objects before it has them applied.
+/// Reads a manifest of one or more documents. A test may change the objects before they are applied.
 ///
 /// # Errors
-/// When it is not YAML, or a document is not a Kubernetes object.
+/// Fails when it is not YAML, or a document is not a Kubernetes object.
 pub fn parse(yaml: &str) -> Result<Vec<DynamicObject>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).context("reading a manifest")?;
     let objects = documents.into_iter().map(serde_json::from_value);
     objects.map(|object| object.context("a document is not a Kubernetes object")).collect()
 }
 
-/// Applies objects into `namespace`, which it creates, whatever namespace they were written for.
+/// Applies objects into the new namespace `namespace`, also if they were written for another one.
 ///
-/// Their own Namespace is left out, its labels go to the new one. The subjects of RoleBindings move along.
+/// Their own Namespace is not created, but the new one gets its labels. The subjects of RoleBindings are moved too.
 ///
 /// # Errors
-/// When the API server refuses one, or one belongs to no namespace and so cannot be kept to one test.
+/// Fails when the API server refuses one, or when one belongs to no namespace: all tests would share it.
 pub async fn apply(client: &Client, objects: &[DynamicObject], namespace: &str) -> Result<()> {
     let (namespaces, objects): (Vec<_>, Vec<_>) =
         objects.iter().cloned().partition(|object| kind(object) == "Namespace");
@@ -41,10 +41,10 @@ pub async fn apply(client: &Client, objects: &[DynamicObject], namespace: &str) 
     Ok(())
 }
 
-/// A new namespace with these labels.
+/// Creates a namespace with these labels.
 ///
 /// # Errors
-/// When the API server refuses it.
+/// Fails when the API server refuses it.
 pub async fn create_namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result<()> {
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
@@ -68,14 +68,14 @@ fn move_to(object: &mut DynamicObject, namespace: &str) {
     let from = object.metadata.namespace.replace(namespace.to_owned());
     let Some(Value::Array(subjects)) = object.data.get_mut("subjects") else { return };
     for subject in subjects {
-        // One that names another namespace on purpose stays where it is.
+        // A subject that names another namespace on purpose stays there.
         if subject["namespace"].as_str() == from.as_deref() {
             subject["namespace"] = Value::from(namespace);
         }
     }
 }
 
-/// What kind of object it is; empty where it does not say.
+/// Returns the kind of an object; empty where it has none.
 pub fn kind(object: &DynamicObject) -> &str {
     object.types.as_ref().map_or("", |types| &types.kind)
 }

@@ -14,35 +14,35 @@ use tokio::sync::watch;
 
 use crate::guard;
 
-/// A killed process is gone at once unless the kernel holds it; a destructor must not wait for ever for that.
+/// How long a destructor waits for a killed process. It is gone at once unless the kernel holds it.
 const REAP_BOUND: Duration = Duration::from_secs(10);
 
-/// A running child. It has no need of an async runtime, so that it may be shared by tests that have one each.
+/// A running child. It does not depend on an async runtime, so tests with a runtime each may share it.
 pub struct Process {
     program: String,
     pid: Pid,
-    /// False while the id is certainly the child's; signals are sent under this lock, so that none goes to a stranger.
+    /// False while the id is certainly the child's. Signals are sent under this lock, so that none hits another process.
     reaped: Arc<Mutex<bool>>,
     exit: watch::Receiver<Option<ExitStatus>>,
     reaper_done: Mutex<mpsc::Receiver<()>>,
-    /// Where the caller asked for a pipe.
+    /// Present where the caller asked for a pipe.
     pub(crate) stdout: Option<ChildStdout>,
-    /// Where the caller asked for a pipe.
+    /// Present where the caller asked for a pipe.
     pub(crate) stderr: Option<ChildStderr>,
 }
 
 impl Process {
-    /// Starts `command` and calls `on_exit` once when it has ended, before anyone who waits for it hears of it.
+    /// Starts `command`. Calls `on_exit` once when it has ended, before anyone who waits for it learns of that.
     ///
     /// # Errors
-    /// When it does not start, or nothing can be found that would end it with the harness.
+    /// Fails when it does not start, or when it cannot be put on the watchdog's list.
     pub fn spawn(mut command: Command, on_exit: impl FnOnce(ExitStatus) + Send + 'static) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        // Ctrl-C on a terminal goes to the harness alone; what then happens to its children is for it to decide.
+        // Ctrl-C on a terminal reaches the harness only, which decides what happens to its children.
         let mut child = command.process_group(0).spawn().with_context(|| format!("starting {program}"))?;
         let pid = Pid::from_child(&child);
         if let Err(error) = guard::kill_at_end(pid) {
-            // Better no process than one that may be left behind.
+            // Rather no process than one that may be left behind.
             child.kill().and_then(|()| child.wait()).with_context(|| format!("ending {program}"))?;
             return Err(error);
         }
@@ -58,7 +58,7 @@ impl Process {
                     on_exit(status);
                     exited.send_replace(Some(status));
                 }
-                // Unheard if the handle has given up waiting.
+                // Nobody receives it if the handle has given up waiting.
                 done.send(()).ok();
             }
         });
@@ -69,7 +69,7 @@ impl Process {
         self.pid
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
         *self.exit.borrow()
     }
@@ -77,7 +77,7 @@ impl Process {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// When it has ended already.
+    /// Fails when it has ended already.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let reaped = lock(&self.reaped);
         if *reaped {
@@ -86,10 +86,10 @@ impl Process {
         kill_process(self.pid, signal).with_context(|| format!("sending a signal to {}", self.program))
     }
 
-    /// Waits until it has ended, at most for `bound`.
+    /// Waits until it has ended, for at most `bound`.
     ///
     /// # Errors
-    /// When it still runs then.
+    /// Fails when it still runs then.
     pub async fn wait(&self, bound: Duration) -> Result<ExitStatus> {
         let mut exit = self.exit.clone();
         let ended = tokio::time::timeout(bound, exit.wait_for(Option::is_some)).await;
@@ -100,7 +100,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails only when it has ended already, which is what is wanted.
+        // Fails only if it has ended.
         self.signal(Signal::KILL).ok();
         let done = self.reaper_done.get_mut().unwrap_or_else(PoisonError::into_inner);
         done.recv_timeout(REAP_BOUND).ok();
@@ -113,7 +113,7 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Waits in two steps: until the child has ended, which leaves its id taken, and then, under the lock, for its status.
+/// Waits in two steps: until the child has ended, which keeps its id in use, and then, under the lock, for its status.
 fn reap(child: &mut Child, pid: Pid, reaped: &Mutex<bool>) -> Result<ExitStatus> {
     while let Err(error) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
         if error != Errno::INTR {
@@ -121,7 +121,7 @@ fn reap(child: &mut Child, pid: Pid, reaped: &Mutex<bool>) -> Result<ExitStatus>
         }
     }
     let mut reaped = lock(reaped);
-    // Without a watchdog there is no list to take it off, and it has to be reaped all the same.
+    // Without a watchdog there is no list, and the child has to be reaped anyway.
     guard::forget(pid).ok();
     let status = child.wait().context("reaping a child")?;
     *reaped = true;
@@ -173,7 +173,7 @@ mod tests {
         let process = Process::spawn(sleep(), move |status| ended.send(status).unwrap()).unwrap();
         process.signal(Signal::STOP).unwrap();
         drop(process);
-        // Dropping waits for the end, so it must be known by now.
+        // Dropping waits for the end, so it is known by now.
         assert_eq!(end.try_recv().unwrap().signal(), Some(Signal::KILL.as_raw()));
     }
 }

@@ -1,8 +1,9 @@
-//! What stands between one replica and the API server: it passes, breaks, tampers with and counts requests.
+//! The proxy between one replica and the API server. It passes requests on, breaks connections, tampers with requests, and
+//! counts.
 //!
-//! Each of the replica's connections has an upstream connection of its own, and the end of one is the end of the other:
-//! a restarted API server looks to the replica as it would without a proxy. Bodies are streamed, so a watch works.
-//! Credentials pass through and are recorded nowhere.
+//! Each of the replica's connections has its own upstream connection, and if one ends, so does the other: a restart of the API
+//! server looks the same as without a proxy. Bodies are streamed, so a watch works. Credentials pass through and are not
+//! recorded.
 //!
 //! ```no_run
 //! # fn example(proxy: &still_leading_testbed::Proxy) {
@@ -50,13 +51,13 @@ use exchange::Exchange;
 use route::Route;
 use state::State;
 
-/// Before something is tried again that the system refused: at once would only spin.
+/// The pause after the system has refused something. Without it the retry would only spin.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many connections may wait to be accepted; what tokio asks for by itself.
+/// How many connections may wait to be accepted: tokio's default.
 const BACKLOG: u32 = 1024;
 
-/// One replica's way to the API server. Needs the async runtime that it was started on; ends when dropped.
+/// One replica's way to the API server. It needs the async runtime on which it was started, and ends when dropped.
 pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
@@ -65,11 +66,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts to listen on a port of loopback and to forward to `upstream`; both sides speak TLS with certificates of
-    /// `authority`.
+    /// Listens on a port of loopback and forwards to `upstream`. Both sides use TLS with certificates of `authority`.
     ///
     /// # Errors
-    /// When it cannot listen, or no certificate can be made.
+    /// Fails when it cannot listen, or no certificate can be made.
     pub async fn start(authority: &Authority, upstream: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening for a replica")?;
         let address = listener.local_addr()?;
@@ -79,37 +79,37 @@ impl Proxy {
         Ok(Self { address, state, route, listening })
     }
 
-    /// Where a client finds it.
+    /// Returns the URL for clients.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// Changes what happens to connections and requests; what that means for those in flight, the mode says. Setting the
-    /// same mode again is a change too: connections break again, and `times` counts from the beginning.
+    /// Sets what happens to connections and requests. The mode's documentation says what that means for those in flight.
+    /// Setting the same mode again is a change too: connections break again, and `times` starts anew.
     ///
-    /// Requests meet it from now on; connections, the listener of [`Mode::Refuse`] and watches as soon as the runtime gets
-    /// to them.
+    /// Requests meet the new mode from now on. Connections, the listener of [`Mode::Refuse`] and watches meet it as soon as the
+    /// runtime gets to them.
     pub fn set_mode(&self, mode: impl Into<Mode>) {
         let mode = mode.into();
         self.state.send_modify(|state| state.set(mode));
     }
 
-    /// What happens to connections and requests now. A fault that is used up stays the mode.
+    /// Returns the present mode. A fault that is used up stays the mode.
     pub fn mode(&self) -> Mode {
         self.state.borrow().mode()
     }
 
-    /// Makes the jitter of [`Action::Latency`] the same each time, as far as requests come in the same order.
+    /// Seeds the jitter of [`Action::Latency`], which is then the same each time if requests arrive in the same order.
     pub fn seed(&self, seed: u64) {
         self.route.seed(seed);
     }
 
-    /// Every request so far, in the order of arrival.
+    /// Returns every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.route.record.requests()
     }
 
-    /// How many requests there were so far, by verb.
+    /// Returns how many requests there were so far, by verb.
     pub fn counts(&self) -> BTreeMap<Verb, usize> {
         let mut counts = BTreeMap::new();
         for request in self.requests() {
@@ -121,7 +121,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Takes the connections with it: the task owns them.
+        // This ends the connections too, since the task owns them.
         self.listening.abort();
     }
 }
@@ -135,7 +135,7 @@ impl fmt::Debug for Proxy {
 async fn listen(mut listener: TcpListener, address: SocketAddr, route: Arc<Route>, mut state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     loop {
-        // Reaps what has ended, so that the set does not grow with every connection that ever was.
+        // Removes what has ended, so that the set does not grow with every connection.
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             biased;
@@ -150,7 +150,7 @@ async fn listen(mut listener: TcpListener, address: SocketAddr, route: Arc<Route
             Some(Ok((stream, _))) => {
                 let (route, state) = (Arc::clone(&route), state.clone());
                 let breaks = state.borrow().breaks();
-                // How a connection ended is for the replica to say; what matters here is in the record.
+                // The replica shows how a connection ended. What matters here is in the record.
                 connections.spawn(async move { attend(stream, route, state, breaks).await.ok() });
             }
             // Out of file descriptors, most likely.
@@ -159,15 +159,15 @@ async fn listen(mut listener: TcpListener, address: SocketAddr, route: Arc<Route
     }
 }
 
-/// Keeps the port without listening until the mode changes.
+/// Keeps the port without listening, until the mode changes.
 ///
-/// Between two listeners the port is free for a moment, so a stranger that asks for just this one may take it; one that
-/// asks for any gets another. Then this tries until the port is free again.
+/// Between two listeners the port is free for a moment. A process that asks for just this port may take it; one that asks for any
+/// port gets another. In that case this tries until the port is free again.
 async fn refuse(address: SocketAddr, state: &mut watch::Receiver<State>) -> TcpListener {
     loop {
         let again = async {
             let socket = TcpSocket::new_v4()?;
-            // The connections that have just ended still count as users of the port.
+            // Connections that have just ended still count as users of the port.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             state.wait_for(|state| state.mode() != Mode::Refuse).await.ok();
@@ -180,20 +180,20 @@ async fn refuse(address: SocketAddr, state: &mut watch::Receiver<State>) -> TcpL
     }
 }
 
-/// Serves one connection of the replica, which has stood since there had been so many breaks, until something ends it.
+/// Serves one connection of the replica until something ends it. `breaks` is the number of breaks before it began.
 async fn attend(stream: TcpStream, route: Arc<Route>, mut state: watch::Receiver<State>, breaks: usize) -> Result<()> {
-    // The same socket: hyper has the other handle, and does not give it back.
+    // A second handle to the same socket: hyper has the other one, and does not give it back.
     let socket = stream.as_fd().try_clone_to_owned()?;
     let forwarding = forward(stream, route, state.clone());
     tokio::pin!(forwarding);
     tokio::select! {
-        // First, so that no byte is read from a connection that is to break.
+        // First, so that no byte is read from a connection that has to break.
         biased;
-        // An error means that the proxy is gone, which breaks it as well.
+        // An error means that the proxy is gone, which breaks the connection too.
         _ = state.wait_for(|state| state.has_broken(breaks)) => {}
         ended = &mut forwarding => return ended,
     }
-    // Nobody drives what was forwarded, so it neither moves nor ends before this does.
+    // Nobody polls the forwarding now, so it neither moves nor ends before this returns.
     state.wait_for(State::lets_go).await.ok();
     if state.borrow().resets() {
         set_socket_linger(&socket, Some(Duration::ZERO))?;
@@ -211,10 +211,10 @@ async fn forward(stream: TcpStream, route: Arc<Route>, state: watch::Receiver<St
     tokio::pin!(downstream, upstream);
     tokio::select! {
         ended = &mut downstream => return Ok(ended?),
-        // Its error, if any, reaches the replica through the response that it broke.
+        // If it failed, the replica sees that in the response that it broke.
         _ = &mut upstream => {}
     }
-    // The last response may still be on its way; an idle connection ends at once.
+    // The last response may still be on its way. An idle connection ends at once.
     downstream.as_mut().graceful_shutdown();
     Ok(downstream.await?)
 }

@@ -1,4 +1,4 @@
-//! One process of a variant: started, signalled, and listened to.
+//! One process of a variant: starts it, sends it signals, and reads its output.
 
 use std::collections::VecDeque;
 use std::env;
@@ -20,14 +20,14 @@ use serde_json::{Map, Value};
 use crate::history::{EXITED, Event, FROZEN, HARNESS, History, LOG_LOST, THAWED, now};
 use crate::process::Process;
 
-/// How much of standard error is kept for the report of a failure.
+/// How many lines of standard error are kept to report a failure.
 const STDERR_LINES_MAX: usize = 50;
 
-/// How long after a replica's end its output is still read.
+/// How long a replica's output is read after its end.
 const READ_BOUND: Duration = Duration::from_secs(2);
 
-/// What a replica sees of the machine besides what the launch says. POD_NAME, KUBERNETES_SERVICE_HOST and the like stay
-/// out: with them a test would depend on where it runs.
+/// The variables that a replica inherits. POD_NAME, KUBERNETES_SERVICE_HOST and the like are not among them: a test must not
+/// depend on where it runs.
 const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
 
 /// How a replica is started.
@@ -35,13 +35,13 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
 pub struct Launch {
     /// The executable.
     pub program: PathBuf,
-    /// What the testbed and the history call it.
+    /// Its name in the testbed and in the history.
     pub name: String,
-    /// What it gets as `KUBECONFIG`.
+    /// Its `KUBECONFIG`.
     pub kubeconfig: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its environment on top of `PATH`, `HOME`, `KUBECONFIG` and `RUST_BACKTRACE`; it sees nothing else.
+    /// Its environment in addition to `PATH`, `HOME`, `KUBECONFIG` and `RUST_BACKTRACE`. It sees no other variables.
     pub env: Vec<(String, String)>,
 }
 
@@ -55,7 +55,7 @@ pub struct Replica {
     process: Process,
 }
 
-/// Whether its standard output is left unread.
+/// Whether its standard output is not read at the moment.
 #[derive(Default)]
 struct Held(Mutex<bool>, Condvar);
 
@@ -63,10 +63,10 @@ struct Held(Mutex<bool>, Condvar);
 const PIPE_MIN: usize = 4096;
 
 impl Replica {
-    /// Starts it; the lines of its standard output go to `history` from then on.
+    /// Starts it. The lines of its standard output go to `history` from then on.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// Fails when the program cannot be started.
     pub fn start(launch: Launch, history: &History) -> Result<Self> {
         let Launch { program, name, kubeconfig, args, env } = launch;
         let mut command = Command::new(program);
@@ -75,7 +75,7 @@ impl Replica {
         command.env("KUBECONFIG", kubeconfig).envs(env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 
-        // Each reader holds a sender until its pipe ends: with the last one gone, everything has been read.
+        // Each reader holds a sender until its pipe ends. Once the last sender is gone, everything has been read.
         let (reading, read) = mpsc::channel();
         let at_exit = note_exit(name.clone(), history.clone(), read);
         let mut process = Process::spawn(command, at_exit).with_context(|| format!("starting replica {name}"))?;
@@ -94,11 +94,11 @@ impl Replica {
         Ok(Self { name, history: history.clone(), stderr, held, pipe, process })
     }
 
-    /// Leaves its standard output unread until [`Replica::read_output`]: the pipe fills up, and what the replica writes then
-    /// waits or is dropped, as it sees fit. The history shows nothing of it meanwhile.
+    /// Stops reading its standard output until [`Replica::read_output`]. The pipe fills up, and then the replica waits or drops
+    /// what it writes. The history shows nothing of it meanwhile.
     pub fn hold_output(&self) {
         self.held.set(true);
-        // So that it is full soon. Refused while more than that is in it, and then it is full anyway.
+        // A small pipe is full soon. The kernel refuses if it has more data than that, and then it is full anyway.
         #[cfg(target_os = "linux")]
         rustix::pipe::fcntl_setpipe_size(&self.pipe, PIPE_MIN).ok();
     }
@@ -108,58 +108,58 @@ impl Replica {
         self.held.set(false);
     }
 
-    /// How much processor time it has used, where the system tells (Linux) and while it runs.
+    /// Returns how much processor time it has used. On Linux only, and while it runs.
     pub fn cpu_time(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
         cpu_time(&stat, rustix::param::clock_ticks_per_second())
     }
 
-    /// What the testbed calls it.
+    /// Returns its name in the testbed.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.process.pid().as_raw_pid()
     }
 
-    /// Asks it to end (SIGTERM). Returns the monotonic nanoseconds right before.
+    /// Asks it to end (SIGTERM). Returns the time right before, in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When it has ended already; so for every signal.
+    /// Fails when it has ended already, as with every signal.
     pub fn terminate(&self) -> Result<u64> {
         self.signal(Signal::TERM, "SIGTERM")
     }
 
-    /// Ends it (SIGKILL). Returns the monotonic nanoseconds right before.
+    /// Ends it (SIGKILL). Returns the time right before, in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When it has ended already.
+    /// Fails when it has ended already.
     pub fn kill(&self) -> Result<u64> {
         self.signal(Signal::KILL, "SIGKILL")
     }
 
-    /// Freezes it (SIGSTOP). Returns the monotonic nanoseconds right before.
+    /// Freezes it (SIGSTOP). Returns the time right before, in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When it has ended already.
+    /// Fails when it has ended already.
     pub fn stop(&self) -> Result<u64> {
         self.signal(Signal::STOP, FROZEN)
     }
 
-    /// Lets it go on (SIGCONT). Returns the monotonic nanoseconds right before.
+    /// Resumes it (SIGCONT). Returns the time right before, in monotonic nanoseconds.
     ///
     /// # Errors
-    /// When it has ended already.
+    /// Fails when it has ended already.
     pub fn cont(&self) -> Result<u64> {
         self.signal(Signal::CONT, THAWED)
     }
 
-    /// Waits until it has ended; everything that it printed is in the history then.
+    /// Waits until it has ended. Then everything that it printed is in the history.
     ///
     /// # Errors
-    /// When it still runs after `bound`.
+    /// Fails when it still runs after `bound`.
     pub async fn wait(&self, bound: Duration) -> Result<ExitStatus> {
         let ended = self.process.wait(bound).await;
         ended.with_context(|| {
@@ -167,28 +167,28 @@ impl Replica {
         })
     }
 
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.process.exit_status()
     }
 
-    /// Where it serves HTTP, as soon as it has said so in its log.
+    /// Waits until its log has the address at which it serves HTTP, and returns it.
     ///
     /// # Errors
-    /// When it has not said so within `bound`.
+    /// Fails when the log does not have it within `bound`.
     pub async fn http_address(&self, bound: Duration) -> Result<SocketAddr> {
         let serving = |event: &Event| event.replica == self.name && event.message == "serving http";
         let address = |event: &Event| event.fields.get("address")?.as_str()?.parse().ok();
         self.history.wait_for(bound, |events| events.iter().rev().find(|it| serving(it)).and_then(address)).await
     }
 
-    /// Resident memory in bytes, where the system tells (Linux) and while it runs.
+    /// Returns its resident memory in bytes. On Linux only, and while it runs.
     pub fn rss_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         resident_bytes(&status)
     }
 
-    /// The last lines of its standard error.
+    /// Returns the last lines of its standard error.
     pub fn stderr(&self) -> String {
         let lines = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
@@ -220,18 +220,18 @@ impl Held {
     }
 }
 
-/// A reader that waits must not outlive the handle.
+/// Ends a reader that waits, since it must not outlive the handle.
 impl Drop for Replica {
     fn drop(&mut self) {
         self.read_output();
     }
 }
 
-/// Notes the end in the history, after all that the replica had printed before.
+/// Records the end in the history, after everything that the replica printed before.
 fn note_exit(name: String, history: History, read: Receiver<()>) -> impl FnOnce(ExitStatus) + Send + 'static {
     move |status| {
         let at = now();
-        // Ends with the last sender; the bound is for a process that left a child behind which holds the pipe.
+        // The wait ends with the last sender. The bound is for a process whose child still holds the pipe.
         if read.recv_timeout(READ_BOUND) == Err(RecvTimeoutError::Timeout) {
             history.record_at(at, &name, LOG_LOST, Map::new());
         }
@@ -240,7 +240,7 @@ fn note_exit(name: String, history: History, read: Receiver<()>) -> impl FnOnce(
     }
 }
 
-/// Calls `take` with each line until the pipe ends; bytes that are no text are replaced, not lost with their line.
+/// Calls `take` with each line until the pipe ends. Bytes that are not text are replaced, so the line is kept.
 fn read_lines(pipe: impl Read + Send + 'static, reading: Sender<()>, mut take: impl FnMut(&str) + Send + 'static) {
     thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
@@ -267,7 +267,7 @@ fn resident_bytes(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Of the second field in parentheses, which may itself contain any character; the times are the 14th and the 15th field.
+/// Reads `/proc/<pid>/stat`. The second field is in parentheses and may contain any character; the times are fields 14 and 15.
 fn cpu_time(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse().unwrap_or(0)).sum();

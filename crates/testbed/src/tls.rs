@@ -1,5 +1,5 @@
-//! The certificate authority of one API server: it signs for the API server and for every proxy, so that a replica
-//! that trusts it needs no other.
+//! The certificate authority of one API server. It signs for the API server and for every proxy, so a replica needs to trust
+//! only it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// What a certificate is made out to: the testbed listens on loopback only.
+/// The names on each certificate. The testbed listens on loopback only.
 const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
-/// Every proxied connection speaks HTTP/1.1: faults are put on single requests, and one of them has a connection to itself.
+/// Every proxied connection speaks HTTP/1.1, since a fault affects single requests, and there one request uses a connection at
+/// a time.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// A certificate authority that lives in memory only.
+/// A certificate authority, in memory only.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    /// Makes a new one.
+    /// Makes a new authority.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// Fails when the system has no randomness to give.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -33,17 +34,17 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("making a certificate authority")?))
     }
 
-    /// Its certificate, which a client has to trust, in PEM.
+    /// Returns its certificate in PEM, which a client has to trust.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// The same in DER.
+    /// Returns its certificate in DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         self.0.der()
     }
 
-    /// A certificate for a server on this machine, and its private key.
+    /// Makes a certificate for a server on this machine, and its private key.
     pub(crate) fn issue(&self) -> Result<(rcgen::Certificate, KeyPair)> {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(NAMES.map(String::from))?;
@@ -51,12 +52,12 @@ impl Authority {
         Ok((certificate, key))
     }
 
-    /// For a server with a certificate of its own.
+    /// Makes an acceptor for a server, with a new certificate.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
         self.server_config().map(TlsAcceptor::from)
     }
 
-    /// The same for a server that accepts by itself.
+    /// Makes the TLS configuration of a server, with a new certificate.
     pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>> {
         let (certificate, key) = self.issue()?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -68,7 +69,7 @@ impl Authority {
         Ok(Arc::new(config))
     }
 
-    /// For a client that trusts this authority and no other.
+    /// Makes a connector for a client that trusts this authority only.
     pub(crate) fn connector(&self) -> Result<TlsConnector> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der().clone())?;
@@ -81,14 +82,14 @@ impl Authority {
     }
 }
 
-/// Holds the private key, so it shows nothing.
+/// Shows nothing, since it holds the private key.
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority").finish_non_exhaustive()
     }
 }
 
-/// Named, because the choice that rustls makes by itself panics once some crate of the build enables a second provider.
+/// The provider is named, since rustls's own choice panics once some crate of the build enables a second one.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

@@ -1,4 +1,4 @@
-//! The variants, found by name: the forms that each comes in, where it stands, and what installs it.
+//! The variants by name: their forms, their folders, and their manifests.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ macro_rules! variants {
         }
 
         impl Variant {
-            /// All that have the same application.
+            /// All variants. They have the same application.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// Those with work of their own.
+            /// The examples, with work of their own.
             pub const EXAMPLES: &[Self] = &[$(Self::$example),+];
 
-            /// The name of its folder in `apps/` or `examples/`, and of everything else that is its own.
+            /// The name of its folder in `apps/` or `examples/`, and of its objects.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ $(Self::$example => $called),+ }
             }
@@ -30,9 +30,9 @@ macro_rules! variants {
     };
 }
 
-// One line makes a variant known; how it is built shows in its folder.
+// This line is all that makes a variant known. How it is built follows from its folder.
 variants! {
-    /// On kube alone.
+    /// The library of this repository, on kube alone.
     Native = "native",
     /// The crate kube-leader-election.
     KubeLeaderElection = "kube-leader-election",
@@ -53,18 +53,18 @@ variants! {
     ControllerGo = "controller-go",
 }
 
-/// How a variant uses its election. A crate is judged by both: by its first form alone it would be judged by what we
-/// added, by its second alone by an example.
+/// How a variant uses its election. A crate is judged by both forms: the first alone would judge what we have added, the second
+/// alone an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Form {
-    /// As well as its public interface allows: what is shipped and copied, `src/main.rs`.
+    /// As well as its public interface allows: `src/main.rs`, which is shipped and copied.
     Template,
     /// As its own documentation shows: `examples/as_documented.rs`.
     AsDocumented,
 }
 
 impl Form {
-    /// As it is written in the names of tests and executables.
+    /// Its name in the names of tests and executables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Template => "template",
@@ -80,27 +80,27 @@ impl fmt::Display for Form {
 }
 
 impl Variant {
-    /// The forms that it comes in: the template always, the other where its folder has one.
+    /// Returns the forms that it has: always the template, and the other where its folder has one.
     pub fn forms(self) -> Vec<Form> {
         let documented = self.folder().join("examples/as_documented.rs").is_file();
         [Form::Template].into_iter().chain(documented.then_some(Form::AsDocumented)).collect()
     }
 
-    /// Whether it has work of its own, a Controller, instead of a log line at a time.
+    /// Whether it has work of its own, a Controller, instead of a log line per tick.
     pub fn is_example(self) -> bool {
         Self::EXAMPLES.contains(&self)
     }
 
-    /// What everything is called that is its own outside this repository: its executable, its image, its objects in a cluster
-    /// and their namespace.
+    /// The name of everything of it outside this repository: its executable, its image, its objects in a cluster and their
+    /// namespace.
     pub fn full_name(self) -> String {
         format!("still-leading-{self}")
     }
 
-    /// The variant of that name, or the example that is deployed in the same way, for command lines.
+    /// Returns the variant of that name, or the example that is deployed in the same way. For command lines.
     ///
     /// # Errors
-    /// There is none; displays the names there are.
+    /// Returns the names that exist.
     pub fn deployed(name: &str) -> Result<Self, String> {
         if name == Self::Controller.name() {
             return Ok(Self::Controller);
@@ -108,19 +108,19 @@ impl Variant {
         name.parse().map_err(|unknown: UnknownVariant| format!("{unknown}, and there is {}", Self::Controller))
     }
 
-    /// Where it stands.
+    /// Returns its folder.
     pub fn folder(self) -> PathBuf {
         let kind = if self.is_example() { "examples" } else { "apps" };
         workspace().join(kind).join(self.name())
     }
 
-    /// What installs it: one flat manifest, in which every object is called `still-leading-<variant>`.
+    /// Returns the path of its flat manifest, in which every object is called `still-leading-<variant>`.
     pub fn install_yaml(self) -> PathBuf {
         workspace().join("deploy").join(format!("install-{}.yaml", self.name()))
     }
 }
 
-/// By its name, for command lines.
+/// Finds a variant by its name, for command lines.
 impl FromStr for Variant {
     type Err = UnknownVariant;
 
@@ -129,7 +129,7 @@ impl FromStr for Variant {
     }
 }
 
-/// There is no variant of that name. Displays the names there are.
+/// No variant has that name. Displays all names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownVariant;
 

@@ -1,4 +1,4 @@
-//! What a request asks of Kubernetes, by the rules of the API server itself (`RequestInfoFactory`).
+//! The RBAC verb of a request, by the rules of the API server (`RequestInfoFactory`).
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use hyper::{Method, Uri};
 /// The verbs that RBAC knows, as the API server derives them from method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
-    /// One object, or a path that is no resource, such as `/version`.
+    /// Reads one object, or a path that is not a resource, such as `/version`.
     Get,
-    /// A collection.
+    /// Reads a collection.
     List,
-    /// Changes of a collection.
+    /// Watches a collection.
     Watch,
     /// POST.
     Create,
@@ -19,16 +19,16 @@ pub enum Verb {
     Update,
     /// PATCH, of any kind; server-side apply too.
     Patch,
-    /// One object.
+    /// Deletes one object.
     Delete,
-    /// A collection.
+    /// Deletes a collection.
     DeleteCollection,
     /// A method that the API server maps to no verb.
     Other,
 }
 
 impl Verb {
-    /// As RBAC spells it.
+    /// Its name in RBAC.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -70,11 +70,11 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What a path names; empty where it names nothing.
+/// The object that a path names; empty where it names none.
 pub(crate) struct Object<'a> {
     pub(crate) group: &'a str,
     pub(crate) resource: &'a str,
-    /// None of a collection.
+    /// Empty for a collection.
     pub(crate) name: &'a str,
 }
 

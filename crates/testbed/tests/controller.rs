@@ -1,4 +1,4 @@
-//! The example `controller` as a black box, on either API server: it copies what is labelled, on the leader only.
+//! The example `controller` as a black box, on either API server. It copies ConfigMaps with a label, on the leader only.
 //!
 //! The tests on the real one are ignored where its binaries are missing.
 
@@ -17,7 +17,7 @@ use still_leading_testbed::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Many times what anything here takes.
+/// Many times as long as anything here takes.
 const LONG: Duration = Duration::from_secs(120);
 const MIRROR: &str = "still-leading.dev/mirror";
 const EPOCH: &str = "still-leading.dev/epoch";
@@ -156,7 +156,7 @@ async fn gap(kind: ServerKind, program: PathBuf, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// What was recorded about the Lease: each message, and the uid of what it is about.
+/// Returns the Events about the Lease: each message, and the uid of its object.
 async fn recorded(fleet: &Fleet) -> Result<Vec<(String, Option<String>)>> {
     let events: Api<CoreEvent> = Api::namespaced(fleet.client().clone(), fleet.namespace());
     let events = events.list(&ListParams::default()).await?.items.into_iter();

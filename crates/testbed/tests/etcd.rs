@@ -1,4 +1,4 @@
-//! What can be done to the etcd of a real control plane does what it says. Ignored where its binaries are missing.
+//! Each action on the etcd of a real control plane has its effect. Ignored where the binaries are missing.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 use still_leading_testbed::{Assets, ControlPlane};
 use tokio::time::timeout;
 
-/// Nothing here takes so long.
+/// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 const NAME: &str = "kept";
@@ -45,7 +45,7 @@ async fn restarted() -> Result<()> {
     let without = timeout(Duration::from_secs(2), write(&maps, "2")).await;
     ensure!(!matches!(without, Ok(Ok(_))), "something was written without etcd");
     server.start_etcd().await?;
-    // A write that was on its way may have come through since.
+    // A write that was on its way may have succeeded since.
     let value = value(&maps).await?;
     ensure!(value == "1" || value == "2", "etcd has forgotten: {value}");
     write(&maps, "3").await.map(drop)
@@ -60,7 +60,7 @@ async fn compacted() -> Result<()> {
     }
     ensure!(value_at(&maps, &old).await? == "1", "the past was not there before");
     server.compact_etcd().await?;
-    // What the API server itself remembers goes with it.
+    // The API server has a cache of its own, which ends with it.
     server.stop_api_server().await?;
     server.start_api_server().await?;
     ensure!(value(&maps).await? == "4", "the present was lost");
@@ -82,7 +82,7 @@ async fn restored() -> Result<()> {
     server.restore().await?;
     ensure!(value(&maps).await? == "1", "what came after the backup is still there");
     let again: u64 = write(&maps, "3").await?.parse()?;
-    // That is what a restore does to whoever has seen what came after the backup.
+    // After a restore, versions that somebody has seen since the backup come again.
     ensure!(again <= after + 100, "versions went on: {before}, {after}, {again}");
     Ok(())
 }
@@ -93,7 +93,7 @@ async fn begin() -> Result<(ControlPlane, Api<ConfigMap>)> {
     let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
     let created = timeout(LONG, async {
         loop {
-            // The namespace `default` comes a moment after the API server is ready.
+            // The namespace `default` exists only a moment after the API server is ready.
             let map = ConfigMap { metadata: metadata.clone(), ..ConfigMap::default() };
             match maps.create(&PostParams::default(), &map).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => tokio::time::sleep(PAUSE).await,
@@ -105,7 +105,7 @@ async fn begin() -> Result<(ControlPlane, Api<ConfigMap>)> {
     Ok((server, maps))
 }
 
-/// The version that it has by then.
+/// Writes a value and returns the new version.
 async fn write(maps: &Api<ConfigMap>, value: &str) -> Result<String> {
     let patch = Patch::Merge(json!({"data": {"value": value}}));
     let written = maps.patch(NAME, &PatchParams::default(), &patch).await?;
@@ -116,7 +116,7 @@ async fn value(maps: &Api<ConfigMap>) -> Result<String> {
     maps.get(NAME).await?.data.and_then(|mut data| data.remove("value")).context("it has no value")
 }
 
-/// As it was at that version, which only etcd can know.
+/// Returns the value at a version, which only etcd can know.
 async fn value_at(maps: &Api<ConfigMap>, version: &str) -> kube::Result<String> {
     let list = maps.list(&ListParams::default().at(version).matching(VersionMatch::Exact)).await?;
     let own = list.items.into_iter().find(|map| map.metadata.name.as_deref() == Some(NAME));

@@ -1,4 +1,4 @@
-//! The fence around a ServiceAccount's writes is in force once [`ApiServer::fence`] has returned, on either API server.
+//! On either API server, the fence around a ServiceAccount's writes is in force once [`ApiServer::fence`] returns.
 //!
 //! The test on the real one is ignored where its binaries are missing.
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use still_leading_testbed::api_server::{Fence, user_name};
 use still_leading_testbed::{ApiServer, Assets, ServerKind, manifests};
 
-/// The policy that the conformance suite of the embedded server holds its rule to.
+/// The policy with which the conformance suite compares the embedded server's rule.
 const POLICY: &str = include_str!("../../lease-api/tests/conformance/fence.yaml");
 const NAMESPACE: &str = "fenced";
 const LABEL: &str = "still-leading.dev/guarded";

@@ -1,8 +1,8 @@
 //! Probes reach a replica over IPv6 alone, over both families, and on a machine that has no IPv6.
 //!
-//! Each test has a network namespace of its own, in which it may give and take addresses. That needs `unshare`, `ip` and the
-//! kernel's permission; where one is missing the tests show as ignored, and a line says why. They run without an election, so
-//! they need no API server.
+//! Each test has its own network namespace, in which it can add and remove addresses. That needs `unshare`, `ip` and the kernel's
+//! permission; where one is missing the tests show as ignored, with the reason. They run without an election, so they need no
+//! API server.
 
 use std::process::{Command, ExitCode, Output, Stdio};
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use still_leading_testbed::{Profile, Variant};
 
-/// Which addresses a namespace has, and from which of them a kubelet asks.
+/// The addresses of a namespace, and those from which a kubelet probes.
 #[derive(Clone, Copy)]
 struct Network {
     name: &'static str,
@@ -34,7 +34,7 @@ const NETWORKS: [Network; 3] = [
     },
 ];
 
-/// Starts the program with its default address and asks it from each address, for ten seconds at most. Bash has sockets.
+/// Starts the program with its default address and probes each address for at most ten seconds, with Bash's sockets.
 const SCRIPT: &str = r#"
 set -eu
 ip link set lo up
@@ -81,7 +81,7 @@ fn in_namespace(script: &str, args: &[&str]) -> Result<Output> {
     command.output().context("starting unshare")
 }
 
-/// Why there can be no such namespaces here.
+/// Returns why this machine cannot make such namespaces.
 fn lacking() -> Option<String> {
     let script = NETWORKS.map(|network| format!("({})", network.prepare)).join(" && ");
     match in_namespace(&format!("set -e; ip link set lo up; {script}"), &[]) {

@@ -1,5 +1,5 @@
-//! The embedded API server as what a test runs on. It knows neither ServiceAccounts nor Roles, so what a manifest grants
-//! is read here and given to it as the rights of a user.
+//! The embedded API server, as the testbed runs it. It knows neither ServiceAccounts nor Roles. So this file reads what a
+//! manifest grants, and gives it to the server as the rights of a user.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,23 +19,23 @@ use crate::client::{client_of, random_hex};
 use crate::manifests::{self, kind};
 use crate::tls::Authority;
 
-/// What it stores of a manifest; the rest is for a cluster that runs pods.
+/// The kinds of a manifest that it stores. The rest is for a cluster that runs pods.
 const STORED: [&str; 3] = ["ConfigMap", "Lease", "Namespace"];
 
-/// How long a port is waited for that was free when it was chosen, and how often it is tried.
+/// How long to wait for a port that was free when it was chosen, and how often to try it.
 const PORT_BOUND: Duration = Duration::from_secs(30);
 const PORT_PERIOD: Duration = Duration::from_millis(50);
 
 /// A running embedded API server. Dropping it ends it.
 pub struct Embedded {
-    /// None while it is stopped.
+    /// `None` while it is stopped.
     server: Mutex<Option<Server>>,
     store: Store,
     tls: Arc<ServerConfig>,
     authority: Authority,
     token: String,
     address: SocketAddr,
-    /// What each ServiceAccount was granted, by its user name.
+    /// The rules that each ServiceAccount was granted, by its user name.
     granted: Mutex<BTreeMap<String, Vec<PolicyRule>>>,
 }
 
@@ -78,7 +78,7 @@ impl Embedded {
         let server = loop {
             let (tls, store) = (Some(Arc::clone(&self.tls)), self.store.clone());
             match Server::start(Options { listen: self.address, tls, store }).await {
-                // Meanwhile the kernel may have given the port to a connection of somebody else, which ends.
+                // The kernel may have given the port to a connection of another process, which will end.
                 Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
                     sleep(PORT_PERIOD).await;
                 }
@@ -113,7 +113,7 @@ impl Embedded {
     }
 }
 
-/// Holds tokens and a private key, so it shows where it is and no more.
+/// Shows only its address, since it holds tokens and a private key.
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded").field("address", &self.address).finish_non_exhaustive()
@@ -124,12 +124,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As kube-apiserver calls a ServiceAccount.
+/// The user name that kube-apiserver gives a ServiceAccount.
 pub fn user_name(namespace: &str, account: &str) -> String {
     format!("system:serviceaccount:{namespace}:{account}")
 }
 
-/// What the Roles grant that RoleBindings bind to `account`.
+/// Returns the rules of the Roles that RoleBindings bind to `account`.
 fn rules_of(objects: &[DynamicObject], account: &str) -> Result<Vec<PolicyRule>> {
     let is_subject = |binding: &&DynamicObject| {
         let subjects = binding.data["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! A fence around the writes of a ServiceAccount, on either server: the real one has it as a policy, the embedded one has
-//! the rule built in.
+//! A fence around the writes of a ServiceAccount. The real server has it as a policy, and the embedded one has the rule built in.
 
 use std::time::Duration;
 
@@ -14,16 +13,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::manifests::{self, kind};
 
-/// Seen on the real server: up to two seconds.
+/// On the real server it took up to two seconds.
 const FORCE_BOUND: Duration = Duration::from_secs(60);
 const FORCE_PERIOD: Duration = Duration::from_millis(50);
 const FIELD_MANAGER: &str = "still-leading-testbed";
 
-/// The policy and the binding of a manifest.
+/// Reads the policy and the binding of a manifest.
 ///
 /// # Errors
-/// When it is not of these two alone, or they have other names than `fence` says: the embedded server would answer in
-/// other words.
+/// Fails when the manifest has other objects, or other names than `fence`: the messages of the embedded server would differ.
 pub(super) fn read(policy: &str, fence: &Fence) -> Result<Vec<DynamicObject>> {
     let objects = manifests::parse(policy)?;
     let mut found: Vec<_> = objects.iter().map(|object| (kind(object), object.name_any())).collect();
@@ -36,7 +34,7 @@ pub(super) fn read(policy: &str, fence: &Fence) -> Result<Vec<DynamicObject>> {
     Ok(objects)
 }
 
-/// Namespace and name of the ServiceAccount that is fenced.
+/// Returns namespace and name of the fenced ServiceAccount.
 pub(super) fn account(fence: &Fence) -> Result<(&str, &str)> {
     let account = fence.user.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
     account.with_context(|| format!("{} is no ServiceAccount", fence.user))
@@ -54,7 +52,7 @@ pub(super) async fn apply(client: &Client, objects: &[DynamicObject]) -> Result<
     Ok(())
 }
 
-/// Waits until whoever `client` is may not create a guarded ConfigMap without an epoch. It tries with dry runs.
+/// Waits until `client` may not create a guarded ConfigMap without an epoch. It tries with dry runs.
 pub(super) async fn wait_until_in_force(client: &Client, namespace: &str, fence: &Fence) -> Result<()> {
     let metadata = ObjectMeta {
         name: Some("fence-probe".to_owned()),

@@ -1,4 +1,4 @@
-//! What it takes on the real API server for manifests to be in effect.
+//! Waits on the real API server until manifests are in effect.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::control_plane::ControlPlane;
 use crate::manifests;
 
-/// The API server learns of a new Role through a watch of its own, within milliseconds.
+/// The API server sees a new Role through its own watch, within milliseconds.
 const EFFECTIVE_BOUND: Duration = Duration::from_secs(10);
 const EFFECTIVE_PERIOD: Duration = Duration::from_millis(20);
 
@@ -32,13 +32,13 @@ pub(super) async fn install(
     }
 }
 
-/// A fresh token of a ServiceAccount, valid for an hour.
+/// Returns a new token of a ServiceAccount, valid for an hour.
 ///
 /// # Errors
-/// When there is no such ServiceAccount.
+/// Fails when there is no such ServiceAccount.
 pub async fn service_account_token(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    // No audience: the API server's own.
+    // Without an audience it is the API server's own.
     let spec = Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() });
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let granted = accounts.create_token_request(name, &PostParams::default(), &request).await;
@@ -46,7 +46,7 @@ pub async fn service_account_token(client: &Client, namespace: &str, name: &str)
     granted.status.and_then(|status| status.token).context("a granted token request has no token")
 }
 
-/// The first thing that a Role allows. One is enough: a Role takes effect as a whole.
+/// Returns the first thing that a Role allows. One is enough, since a Role takes effect as a whole.
 fn first_permission(objects: &[DynamicObject], namespace: &str) -> Option<ResourceAttributes> {
     let role = objects.iter().find(|object| manifests::kind(object) == "Role")?;
     let rule = role.data["rules"].as_array()?.first()?;
@@ -61,10 +61,10 @@ fn first_permission(objects: &[DynamicObject], namespace: &str) -> Option<Resour
     })
 }
 
-/// Waits until the API server allows it to whoever `client` is: it learns of a new Role a moment after it was created.
+/// Waits until the API server grants `permission` to `client`. It sees a new Role a moment after its creation.
 ///
 /// # Errors
-/// When it does not within ten seconds.
+/// Fails when it does not within ten seconds.
 pub async fn wait_until_allowed(client: &Client, permission: ResourceAttributes) -> Result<()> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(permission), ..Default::default() };

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
 
-/// How much of a log an error shows.
+/// How many lines of a log an error shows.
 const LOG_LINES_MAX: usize = 20;
 
 pub(super) struct Daemon {
@@ -27,7 +27,7 @@ impl Daemon {
     }
 
     /// # Errors
-    /// When it has ended, with the last lines of its log.
+    /// Fails when it has ended, with the last lines of its log.
     pub(super) fn still_running(&self) -> Result<()> {
         match self.process.exit_status() {
             Some(status) => bail!("{} ended ({status}); {}", self.name, self.log()),
@@ -35,7 +35,7 @@ impl Daemon {
         }
     }
 
-    /// The last lines of its log, for an error.
+    /// Returns the last lines of its log, for an error.
     pub(super) fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);

@@ -1,4 +1,4 @@
-//! What can happen to etcd: it goes away and comes back, it forgets its past, or it is set back to a backup.
+//! What a test can do to etcd: stop and start it, compact it, and restore a backup.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::daemon::Daemon;
 use super::files;
 
-/// For one question to it.
+/// The bound of one request to etcd.
 const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
 /// An etcd that can be stopped and started again.
@@ -41,7 +41,7 @@ impl Etcd {
         Ok(etcd)
     }
 
-    /// Does not wait until it serves.
+    /// Starts etcd, and does not wait until it serves.
     pub(super) fn start_again(&self) -> Result<()> {
         let mut daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
         ensure!(daemon.is_none(), "etcd runs already");
@@ -51,7 +51,7 @@ impl Etcd {
         Ok(())
     }
 
-    /// Ends it (SIGKILL) and keeps what it stored.
+    /// Ends etcd (SIGKILL) and keeps what it stored.
     pub(super) async fn stop(&self) -> Result<()> {
         let daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
         let daemon = daemon.context("etcd does not run")?;
@@ -60,22 +60,22 @@ impl Etcd {
     }
 
     /// # Errors
-    /// When it has ended by itself, with the last lines of its log.
+    /// Fails when it has ended by itself, with the last lines of its log.
     pub(super) fn still_running(&self) -> Result<()> {
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Ok(()), Daemon::still_running)
     }
 
-    /// The last lines of its log, for an error.
+    /// Returns the last lines of its log, for an error.
     pub(super) fn log(&self) -> String {
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Daemon::log).unwrap_or_default()
     }
 
-    /// Copies what it has stored to a folder beside it. It must not run meanwhile.
+    /// Copies what etcd has stored to a folder beside it. etcd must not run meanwhile.
     pub(super) fn back_up(&self) -> Result<()> {
         copy(&self.data(), &self.backup())
     }
 
-    /// Puts the copy in the place of what it has stored. It must not run meanwhile.
+    /// Replaces what etcd has stored by the copy. etcd must not run meanwhile.
     pub(super) fn restore(&self) -> Result<()> {
         ensure!(self.backup().is_dir(), "there is no backup of etcd");
         fs::remove_dir_all(self.data()).context("removing what etcd stored")?;
@@ -117,7 +117,7 @@ impl Etcd {
     }
 }
 
-/// A folder of folders and files, as etcd's is.
+/// Copies a folder of folders and files, such as etcd's.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {

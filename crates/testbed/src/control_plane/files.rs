@@ -1,4 +1,4 @@
-//! What the control plane is started with: the files in its folder and the flags that name them.
+//! The files with which the control plane is started, and the flags that name them.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn write(dir: &Path, authority: &Authority, token: &str) -> Result<()
     write_private(&dir.join("tokens.csv"), &format!("{token},admin,admin,system:masters\n"))
 }
 
-/// Where etcd stores.
+/// The folder in which etcd stores its data.
 pub(super) fn etcd_data(dir: &Path) -> PathBuf {
     dir.join("etcd")
 }
@@ -31,7 +31,7 @@ pub(super) fn etcd_flags(dir: &Path, client: SocketAddr, peer: SocketAddr) -> Ve
         format!("--listen-client-urls=http://{client}"),
         format!("--advertise-client-urls=http://{client}"),
         format!("--listen-peer-urls=http://{peer}"),
-        // What it stores ends with the test anyway.
+        // The data is not needed after the test.
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ]
@@ -51,11 +51,11 @@ pub(super) fn api_server_flags(dir: &Path, etcd: SocketAddr, address: SocketAddr
         file("service-account-key-file", "sa.pub"),
         file("service-account-signing-key-file", "sa.key"),
         "--authorization-mode=RBAC".to_owned(),
-        // It would wait for a controller to make the default ServiceAccount of each namespace.
+        // This plugin would wait for a controller to make the default ServiceAccount of each namespace.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // A machine without a default route has no address to be guessed, and loopback may not be an endpoint.
+        // Without a default route the address cannot be guessed, and loopback may not be an endpoint.
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
     ]

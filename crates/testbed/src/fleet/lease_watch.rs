@@ -1,4 +1,4 @@
-//! Every write to the Lease, as the API server tells of it to one watch that no fault touches.
+//! Records every write to the Lease, through one watch that no fault touches.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::task::AbortHandle;
 
 use crate::history::now;
 
-/// Between two attempts to watch, while the API server is away.
+/// The pause between two attempts to watch while the API server is away.
 const RETRY_PERIOD: Duration = Duration::from_millis(100);
-/// Where a watch begins that knows no revision: with the Lease as it is.
+/// The revision at which a first watch begins: the Lease as it is.
 const CURRENT: &str = "0";
 
 /// One state of the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRecord {
-    /// When the testbed heard of it, in monotonic nanoseconds; the write was earlier.
+    /// When the testbed received it, in monotonic nanoseconds. The write was earlier.
     pub at: u64,
-    /// `spec.holderIdentity`; none where it is absent or empty, as after a release.
+    /// `spec.holderIdentity`; `None` where it is absent or empty, as after a release.
     pub holder: Option<String>,
     /// `spec.renewTime`, by the wall clock of the replica that wrote it.
     pub renew_time: Option<Timestamp>,
@@ -31,7 +31,7 @@ pub struct LeaseRecord {
     pub transitions: Option<i32>,
     /// `metadata.resourceVersion`.
     pub resource_version: String,
-    /// Whether this is the deletion; the rest is the last state then.
+    /// Whether the Lease was deleted. The other fields have its last state then.
     pub deleted: bool,
 }
 
@@ -62,7 +62,7 @@ impl Drop for LeaseWatch {
     }
 }
 
-/// Watches for ever, from where the last watch ended: nothing is lost when the API server restarts.
+/// Watches until aborted, each time from where the last watch ended. So a restart of the API server loses nothing.
 async fn watch(leases: Api<Lease>, name: String, records: Records) {
     let mut version = CURRENT.to_owned();
     loop {
@@ -83,7 +83,7 @@ async fn watch_once(leases: &Api<Lease>, name: &str, records: &Records, version:
             WatchEvent::Deleted(lease) => *version = records.add(at, &lease, true),
             WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
             WatchEvent::Error(status) => {
-                // 410: the revision is too old to go on from.
+                // 410: the revision is too old to continue from.
                 *version = CURRENT.to_owned();
                 bail!("the watch ended: {}", status.message);
             }
@@ -93,7 +93,7 @@ async fn watch_once(leases: &Api<Lease>, name: &str, records: &Records, version:
 }
 
 impl Records {
-    /// Notes a state unless it is the one known last, and returns its revision.
+    /// Records a state unless it is the last known one, and returns its revision.
     fn add(&self, at: u64, lease: &Lease, deleted: bool) -> String {
         let resource_version = lease.resource_version().unwrap_or_default();
         let mut records = self.lock();

@@ -1,4 +1,4 @@
-//! What a fleet is made of.
+//! The options with which a fleet is started.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,21 +15,21 @@ pub struct Timings {
     pub lease_duration: Duration,
     /// How long a leader goes on without a renewal.
     pub renew_deadline: Duration,
-    /// The time between two attempts.
+    /// The pause between two attempts.
     pub retry_period: Duration,
 }
 
 impl Timings {
-    /// 5 s, 3 s and 0.5 s: short enough to wait for, long enough that a busy machine, which may hold a leader up for
-    /// three seconds, does not lose a lease.
+    /// 5 s, 3 s and 0.5 s. They are short to wait for, and long enough to keep a lease on a busy machine, which may delay a
+    /// leader by three seconds.
     pub const SHORT: Self = Self {
         lease_duration: Duration::from_secs(5),
         renew_deadline: Duration::from_secs(3),
         retry_period: Duration::from_millis(500),
     };
 
-    /// [`Timings::SHORT`], with a retry period that the variant can keep: kube-coordinate refuses less than a second,
-    /// and most other crates count in whole ones.
+    /// [`Timings::SHORT`], with a retry period that the variant can keep. kube-coordinate refuses less than a second, and most
+    /// other crates count whole seconds.
     pub fn short_for(variant: Variant) -> Self {
         match variant {
             Variant::Native
@@ -45,10 +45,10 @@ impl Timings {
 }
 
 impl Timings {
-    /// Checks whether a variant takes these durations, before any is started.
+    /// Checks whether a variant takes these durations, before any replica is started.
     ///
     /// # Errors
-    /// What does not fit, in one line, in the words of the variants' flags.
+    /// Returns what does not fit, in one line, in the words of the variants' flags.
     pub fn check(self, variant: Variant) -> Result<(), String> {
         let Self { lease_duration: lease, renew_deadline: deadline, retry_period: retry } = self;
         let show = humantime::format_duration;
@@ -71,7 +71,8 @@ impl Timings {
         least.map_or(Ok(()), |least| Err(format!("{variant} needs a lease duration of {least:?} or more beside these")))
     }
 
-    /// The shortest lease that a crate takes with these other durations, where its `election.rs` asks for more than the flags do.
+    /// The shortest lease duration that a crate takes with these other durations, where its `election.rs` asks for more than
+    /// the flags.
     fn least_lease(self, variant: Variant) -> Option<Duration> {
         const SECOND: Duration = Duration::from_secs(1);
         match variant {
@@ -94,31 +95,31 @@ impl Default for Timings {
     }
 }
 
-/// What a fleet is made of.
+/// The options of a fleet.
 #[derive(Clone, Debug)]
 pub struct FleetOptions {
-    /// Which variant: for the names of its objects and its manifest.
+    /// The variant, for the names of its objects and its manifest.
     pub variant: Variant,
     /// Its executable; see [`Variant::build`].
     pub program: PathBuf,
     /// How many replicas to start at once.
     pub replicas: usize,
-    /// Whole milliseconds; what is shorter is cut off. So is `tick`.
+    /// The durations, in whole milliseconds: a fraction is cut off. The same holds for `tick`.
     pub timings: Timings,
     /// How often the leader acts. Examples have no such flag.
     pub tick: Duration,
-    /// Objects to apply in place of [`Variant::install_yaml`]; see [`crate::manifests::parse`].
+    /// Objects to apply instead of [`Variant::install_yaml`]; see [`crate::manifests::parse`].
     pub manifests: Option<Vec<DynamicObject>>,
     /// Further arguments of each replica. They come last.
     pub args: Vec<String>,
-    /// Whether each replica finds its token in a file, as in a pod, instead of in its kubeconfig.
+    /// Whether each replica reads its token from a file, as in a pod, and not from its kubeconfig.
     pub token_files: bool,
 }
 
-/// What one replica has and the others have not.
+/// What one replica has and the others do not have.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
-    /// Its name in the election, in place of the one that the testbed gives it.
+    /// Its name in the election, instead of the testbed's.
     pub identity: Option<String>,
     /// Further arguments. They come last.
     pub args: Vec<String>,
@@ -129,7 +130,7 @@ pub struct Extra {
 }
 
 impl FleetOptions {
-    /// Three replicas with the default durations and the shipped manifest.
+    /// Returns options for three replicas with the default durations and the shipped manifest.
     pub fn new(variant: Variant, program: PathBuf) -> Self {
         let (timings, tick) = (Timings::default(), Duration::from_secs(5));
         Self { variant, program, replicas: 3, timings, tick, manifests: None, args: Vec::new(), token_files: false }

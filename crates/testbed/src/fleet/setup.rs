@@ -1,4 +1,4 @@
-//! What a fleet needs on the API server, and what its replicas need to get there.
+//! Sets up what a fleet needs on the API server, and its replicas' kubeconfigs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::manifests;
 pub(super) struct Setup {
     pub(super) client: Client,
     pub(super) namespace: String,
-    /// Of the Lease, the ServiceAccount and everything else of the variant.
+    /// The name of the Lease, the ServiceAccount and the variant's other objects.
     pub(super) name: String,
 }
 
@@ -36,12 +36,12 @@ pub(super) async fn install(api_server: &ApiServer, options: &FleetOptions) -> R
 }
 
 impl Setup {
-    /// A fresh token for a replica.
+    /// Returns a new token for a replica.
     pub(super) async fn token(&self, api_server: &ApiServer) -> Result<String> {
         api_server.token(&self.namespace, &self.name).await
     }
 
-    /// A kubeconfig with a token of its own, for a replica that finds the API server at `server`. The token goes into
+    /// Writes a kubeconfig with a new token, for a replica that reaches the API server at `server`. The token goes into
     /// `token_file` if there is one.
     pub(super) async fn write_kubeconfig(
         &self,

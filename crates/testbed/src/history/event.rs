@@ -1,26 +1,26 @@
-//! The events that a history is made of, and how a log line becomes one.
+//! The events of a history, and how a log line becomes one.
 
 use serde_json::{Map, Value};
 
 /// The `replica` of an event that the harness caused: a signal, a fault.
 pub const HARNESS: &str = "harness";
 
-/// Event of the harness that stops a replica, which `to` names. A stopped replica cannot act.
+/// An event of the harness: it stops the replica in the field `to`. A stopped replica cannot act.
 pub const FROZEN: &str = "SIGSTOP";
-/// Event of the harness that lets a stopped replica go on, which `to` names.
+/// An event of the harness: it resumes the replica in the field `to`.
 pub const THAWED: &str = "SIGCONT";
 
-/// Event of a replica whose process has ended, however it ended. The harness adds it, under the replica's name.
+/// An event of a replica whose process has ended in any way. The harness adds it under the replica's name.
 pub const EXITED: &str = "exited";
-/// Event of a replica whose last log lines could not be read. The harness adds it, under the replica's name.
+/// An event of a replica whose last log lines could not be read. The harness adds it under the replica's name.
 pub const LOG_LOST: &str = "the end of its log was lost";
 
 /// One line of a replica's log, or one thing that the harness did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// When, in nanoseconds of `CLOCK_MONOTONIC`; by the replica's own account where it is a line of its log.
+    /// The time, in nanoseconds of `CLOCK_MONOTONIC`. For a log line, the replica's own time.
     pub at: u64,
-    /// Whose event: a replica by the name that the testbed gave it, or [`HARNESS`].
+    /// Whose event it is: a replica by its name in the testbed, or [`HARNESS`].
     pub replica: String,
     /// The log message, such as `still leading`.
     pub message: String,
@@ -31,9 +31,9 @@ pub struct Event {
 /// A line that is not an event of the log contract, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// Who printed it.
+    /// The replica that printed it.
     pub replica: String,
-    /// What.
+    /// The line.
     pub line: String,
 }
 

@@ -22,16 +22,16 @@ use super::event::{Event, LOG_LOST};
 pub enum Verdict<T> {
     /// The promise was kept.
     Held,
-    /// The promise was broken at least once: each time, in the order of the times.
+    /// The promise was broken. Has each occasion, in the order of the times.
     Violated(Vec<T>),
-    /// The history does not show whether the promise was kept: each reason.
+    /// The history does not show whether the promise was kept. Has each reason.
     Unknown(Vec<Doubt>),
 }
 
 /// Something that a history does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// Whose log does not show it.
+    /// The replica whose log does not show it.
     pub replica: String,
     /// When it happened or was noticed, in monotonic nanoseconds.
     pub at: u64,
@@ -44,7 +44,7 @@ pub struct Doubt {
 pub enum Reason {
     /// The last lines of the log could not be read.
     LogLost,
-    /// Another replica's term began and this replica did not act any more, but it did not log the end of its own term.
+    /// The term of another replica began and this replica did not act any more, but it did not log the end of its own term.
     NoEndLogged,
     /// The replica acted after a later term of another replica was over or that replica was frozen. It may have acquired
     /// the Lease again without logging a new term.
@@ -54,18 +54,18 @@ pub enum Reason {
 /// A time in which two replicas had a term and could act, or acted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
-    /// The one whose term began first, then the other.
+    /// The replica whose term began first, then the other one.
     pub replicas: [String; 2],
     /// Its start, in monotonic nanoseconds.
     pub from: u64,
-    /// Its end, in monotonic nanoseconds; none while it goes on. An act outside of any term of its actor takes no time.
+    /// Its end, in monotonic nanoseconds; `None` while it goes on. An act outside of any term of its actor takes no time.
     pub until: Option<u64>,
 }
 
 /// An act after the end of the actor's term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleAct {
-    /// Who acted.
+    /// The replica that acted.
     pub replica: String,
     /// Who led at the time, if another replica did.
     pub beside: Option<String>,
@@ -85,7 +85,7 @@ pub struct Gap {
 }
 
 impl<T> Verdict<T> {
-    /// Whether the promise was kept. What is unknown was not.
+    /// Whether the promise was kept. False if that is unknown.
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Held)
     }
@@ -100,7 +100,7 @@ impl<T> Verdict<T> {
 }
 
 impl Gap {
-    /// How long it lasted.
+    /// Returns how long it lasted.
     pub fn length(&self) -> Duration {
         Duration::from_nanos(self.until.saturating_sub(self.from))
     }
@@ -124,7 +124,7 @@ pub fn leader_at(leading: &[Leading], at: u64) -> Option<&Leading> {
     leading.iter().filter(|it| it.contains(at)).max_by_key(|it| (it.term, &it.replica))
 }
 
-/// Returns how often, after `from` and up to `until`, a term began that was not of the replica that led before.
+/// Returns how often, after `from` and up to `until`, a term began of another replica than the one that led before.
 pub fn changes(events: &[Event], from: u64, until: u64) -> usize {
     let terms = terms(events);
     let pairs = terms.windows(2).filter(|pair| pair[0].replica != pair[1].replica);
@@ -171,7 +171,7 @@ pub fn no_overlap(events: &[Event]) -> Verdict<Overlap> {
 /// Returns the overlaps that the history proves, and why it may not show others.
 pub fn judged_overlaps(events: &[Event]) -> (Vec<Overlap>, Vec<Doubt>) {
     let (terms, acts) = (terms(events), acts(events));
-    // A replica that logs no end of its term looks like a leader for as long as its process runs. If it does not act any
+    // A replica that does not log the end of its term looks like a leader for as long as its process runs. If it does not act any
     // more, it may have stopped in time.
     let is_silent = |overlap: &Overlap| {
         let older = &overlap.replicas[0];
@@ -202,7 +202,7 @@ pub fn no_stale_act(events: &[Event], counts: impl Fn(u64) -> bool) -> Verdict<S
     Verdict::of(stale, doubts)
 }
 
-/// The stale acts, and the acts that may be stale.
+/// Returns the stale acts, and doubts about acts that may be stale.
 fn judged_acts(events: &[Event]) -> (Vec<StaleAct>, Vec<Doubt>) {
     let (terms, leading) = (terms(events), leading(events));
     let (mut stale, mut doubts) = (Vec::new(), Vec::new());
@@ -211,11 +211,11 @@ fn judged_acts(events: &[Event]) -> (Vec<StaleAct>, Vec<Doubt>) {
         let beside = leader_at(&others, at);
         let own = terms.iter().rfind(|term| term.replica == replica && term.from <= at);
         let ended = match own {
-            // Without a term it acts after the end of none, and in none.
+            // A replica that never had a term acts outside of any.
             None => Some(0),
             Some(own) => own.until.filter(|until| *until < at),
         };
-        // Of two that began at once, the order of the names decides.
+        // If two terms began at once, the order of the names decides.
         let is_later = |term: u64, of: &String| own.is_some_and(|own| (own.from, &own.replica) < (term, of));
         let resumed = leading.iter().rfind(|it| it.replica == replica && it.from <= at).map_or(0, |it| it.from);
         let mut add = |beside: Option<&Leading>, over: u64| {
@@ -255,14 +255,14 @@ pub fn gaps(events: &[Event], from: u64, until: u64) -> Vec<Gap> {
 
 /// Judges whether somebody led all the time between `from` and `until`.
 pub fn no_gap(events: &[Event], from: u64, until: u64) -> Verdict<Gap> {
-    // A lost line may be a term, and so no gap is certain.
+    // A lost line may be the start of a term, so no gap is certain.
     match lost(events, from) {
         doubts if doubts.is_empty() => Verdict::of(gaps(events, from, until), doubts),
         doubts => Verdict::Unknown(doubts),
     }
 }
 
-/// The logs whose end was lost after `from`.
+/// Returns a doubt for each log whose end was lost after `from`.
 fn lost(events: &[Event], from: u64) -> Vec<Doubt> {
     let lost = events.iter().filter(|event| event.message == LOG_LOST && event.at >= from);
     lost.map(|event| Doubt { replica: event.replica.clone(), at: event.at, reason: Reason::LogLost }).collect()

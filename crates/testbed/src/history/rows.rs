@@ -5,8 +5,8 @@ use still_leading_timeline::Row;
 use super::event::{EXITED, Event, HARNESS};
 use super::judge::{frozen, is_act, leading, refusal, stale_acts};
 
-/// One for each replica that said something, in the order of the numbers at the end of their names; what still goes on ends
-/// at `until`.
+/// Makes one row for each replica that logged something, in the order of the numbers at the end of their names. What still goes
+/// on ends at `until`.
 pub fn rows(events: &[Event], until: u64) -> Vec<Row> {
     let mut names: Vec<&str> = Vec::new();
     for event in events.iter().filter(|event| event.replica != HARNESS) {

@@ -1,4 +1,4 @@
-//! The history as a person reads it.
+//! A history as a table for people.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::event::{Event, Malformed};
 
-/// What every line has and no reader of a failure needs.
+/// Fields that every line has and nobody needs to understand a failure.
 const NOISE: [&str; 3] = ["timestamp", "level", "identity"];
 
-/// One event a line: seconds since the first, whose, what, and the fields; after them the lines that were no events.
+/// One line per event: seconds since the first, replica, message, and fields. Lines that are not events follow.
 pub(super) fn render(events: &[Event], malformed: &[Malformed]) -> String {
     let first = events.first().map_or(0, |event| event.at);
     let width = events.iter().map(|event| event.replica.len()).max().unwrap_or(0);

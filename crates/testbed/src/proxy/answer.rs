@@ -1,4 +1,4 @@
-//! What the proxy says in the API server's stead, in the words of kube-apiserver 1.37.
+//! The proxy's own answers in place of the API server's, in the words of kube-apiserver 1.37.
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -13,13 +13,13 @@ use crate::verb::Object;
 /// The body of an answer, whether it is the API server's own or not.
 pub(super) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
-/// What priority and fairness says, unlike everything else no Status.
+/// The body of an answer of priority and fairness. It is the only one that is not a Status.
 const OVERLOAD: &str = "Too many requests, please try again later.\n";
 
-/// What a watch is told that begins, or went on, at a revision that etcd has compacted.
+/// The error for a watch at a revision that etcd has compacted.
 const EXPIRED: &str = "The resourceVersion for the provided watch is too old.";
 
-/// The answer to a request for `uri`; none if the action leaves that to the API server.
+/// Returns the answer to a request for `uri`, or `None` if the action leaves that to the API server.
 pub(super) fn in_its_stead(action: Action, uri: &Uri) -> Option<Response<Body>> {
     let response = match action {
         Action::Conflict => {
@@ -37,7 +37,7 @@ pub(super) fn in_its_stead(action: Action, uri: &Uri) -> Option<Response<Body>> 
             let response = response(StatusCode::TOO_MANY_REQUESTS, "text/plain; charset=utf-8", OVERLOAD.to_owned());
             retry_after(response)
         }
-        // Nothing in the API server knows this error, so it has no reason.
+        // The API server does not know this error, so it has no reason.
         Action::InternalError => {
             of_status(StatusCode::INTERNAL_SERVER_ERROR, json!({"message": "etcdserver: request timed out"}))
         }
@@ -65,7 +65,7 @@ pub(super) fn expired() -> Bytes {
     format!("{}\n", json!({"type": "ERROR", "object": status})).into()
 }
 
-/// A failure, with what is particular to it.
+/// Makes the Status of a failure, with the fields that are particular to it.
 fn status(code: StatusCode, particular: Value) -> Value {
     let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code.as_u16(),
@@ -88,7 +88,7 @@ fn response(code: StatusCode, content_type: &'static str, body: String) -> Respo
     response
 }
 
-/// A second is what the API server asks for in both cases.
+/// Adds `Retry-After: 1`, which the API server sends in both cases.
 fn retry_after(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response

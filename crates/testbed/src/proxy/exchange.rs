@@ -19,7 +19,7 @@ use super::state::{Met, State};
 use super::watched::Watched;
 use crate::verb::Verb;
 
-/// What serves the requests of one of the replica's connections. An error closes it without an answer, as a dead server
+/// Serves the requests of one of the replica's connections. An error closes the connection without an answer, as a dead server
 /// does.
 pub(super) struct Exchange {
     pub(super) route: Arc<Route>,
@@ -57,7 +57,8 @@ impl Exchange {
         }
         if verb == Verb::Watch && response.status().is_success() {
             if met.action.is_some_and(Action::ends_watches) {
-                // Its upstream connection ends with it, and so this one: the replica is not to ask for more on it.
+                // The upstream connection ends with this answer, and so does this connection. The replica must not send more on
+                // it.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let (state, route) = (self.state.clone(), Arc::clone(&self.route));
@@ -74,7 +75,7 @@ impl Exchange {
         Ok(response)
     }
 
-    /// Sends it when the mode has changed, even if the replica's connection, and this with it, is gone by then.
+    /// Sends the request once the mode has changed, even if the replica's connection is gone by then.
     async fn hold(&self, request: Request<Incoming>, place: usize, met: Met) -> Result<Response<Incoming>> {
         self.route.record.met(place, Effect::Late);
         let (head, body) = request.into_parts();
@@ -86,9 +87,9 @@ impl Exchange {
                 return;
             }
             tokio::select! {
-                // Nobody hears of an error but the replica, whose connection ends then.
+                // If it fails, only the replica notices, whose connection ends then.
                 _ = deliver(&route, request, place, answer) => {}
-                // Only the end of the proxy brings this about.
+                // Completes only when the proxy ends.
                 _ = proxy.wait_for(|_| false) => {}
             }
         });
@@ -104,7 +105,7 @@ impl Exchange {
     }
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on its own connection.
 async fn deliver(
     route: &Route,
     request: Request<Full<Bytes>>,
@@ -115,7 +116,7 @@ async fn deliver(
     let exchange = async move {
         let response = sender.send_request(request).await?;
         route.record.answered(place, response.status().as_u16());
-        // Without a replica that waits nobody takes it, which ends the connection.
+        // If the replica does not wait any more, nobody receives it, and the connection ends.
         answer.send(response).ok();
         anyhow::Ok(())
     };

@@ -1,4 +1,4 @@
-//! What a proxy does to single requests, to which, and how often.
+//! Faults of single requests: what happens, to which requests, and how often.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::verb::Verb;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What happens to a request.
+    /// What happens.
     pub what: Action,
-    /// To which requests.
+    /// The requests that are affected.
     pub on: Scope,
-    /// To how many of them; the later ones pass. None: to all, for as long as the mode lasts.
+    /// The maximum number of requests affected; later requests pass. `None`: no maximum while the mode lasts.
     pub times: Option<usize>,
 }
 
-/// Which requests a fault is for.
+/// The requests to which a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All.
+    /// All requests.
     All,
-    /// What may renew a Lease: [`Verb::is_write`].
+    /// Requests that may renew a Lease: [`Verb::is_write`].
     Writes,
     /// Watches.
     Watches,
@@ -37,23 +37,23 @@ pub enum Scope {
 
 /// What happens to a request.
 ///
-/// An answer in the API server's stead means that the API server never sees the request. What concerns answers leaves a
-/// watch alone whose answer has begun; [`Action::Latency`] and those named `Watch…` meet watches in flight too.
+/// Where the proxy answers in place of the API server, the API server never sees the request. Faults of answers do not affect a
+/// watch whose answer has begun; [`Action::Latency`] and the actions named `Watch…` affect watches in flight too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Each answer, and each event of a watch, is held back for `fixed` and up to `jitter` more. They stay in order, and
-    /// what is held back when the mode changes goes on at once.
+    /// Each answer, and each event of a watch, is delayed by `fixed` and up to `jitter` more. Their order stays, and what is
+    /// held back when the mode changes is sent at once.
     Latency {
-        /// At least so long.
+        /// The shortest delay.
         fixed: Duration,
-        /// Up to so much longer, differently each time.
+        /// The most that is added to it, at random.
         jitter: Duration,
     },
     /// The API server carries it out, and the connection ends instead of an answer.
     LostResponse,
-    /// It is held back and reaches the API server when the mode changes, whether or not the replica still waits.
+    /// The request is held back, and reaches the API server when the mode changes, even if the replica no longer waits.
     LateDelivery,
-    /// 409, as for a change of an object that somebody else has changed.
+    /// 409, as for a change of an object that has changed meanwhile.
     Conflict,
     /// 429 with `Retry-After` and plain text, as priority and fairness answers.
     TooManyRequests,
@@ -63,28 +63,28 @@ pub enum Action {
     Unavailable,
     /// 504, as for a request that took too long.
     GatewayTimeout,
-    /// A watch ends regularly; a new one right after its headers. In HTTP/1.1 its connection ends with it.
+    /// A watch ends regularly, and a new one right after its headers. In HTTP/1.1 its connection ends too.
     WatchClosed,
-    /// A watch delivers nothing more, bookmarks included, and does not end. It goes on when the mode changes, with what
-    /// was held back.
+    /// A watch delivers nothing more, not even bookmarks, and does not end. When the mode changes it continues with what was held
+    /// back.
     WatchStalled,
-    /// A watch gets an ERROR event, 410 Expired, and ends; a new one right after its headers, which say 200.
+    /// A watch gets an ERROR event, 410 Expired, and ends. A new watch ends right after its headers, whose status is 200.
     WatchGone,
 }
 
 impl Fault {
-    /// On the requests that the action is made for, and for as long as the mode lasts.
+    /// Makes a fault of the requests that the action is made for, without a maximum number.
     pub const fn new(what: Action) -> Self {
         Self { what, on: what.usual_scope(), times: None }
     }
 
-    /// On these requests. Those of them that the action cannot do anything to pass, such as a GET when watches are closed.
+    /// Limits the fault to these requests. Requests that the action cannot affect pass, such as a GET when watches are closed.
     #[must_use]
     pub const fn on(self, on: Scope) -> Self {
         Self { on, ..self }
     }
 
-    /// On so many of them, counted from the change of the mode and over all connections.
+    /// Limits the fault to this many requests, counted from the change of the mode, over all connections.
     #[must_use]
     pub const fn times(self, times: usize) -> Self {
         Self { times: Some(times), ..self }
@@ -101,7 +101,7 @@ impl Fault {
     }
 }
 
-/// With the usual parameters.
+/// Makes a fault with the usual parameters.
 impl From<Action> for Fault {
     fn from(what: Action) -> Self {
         Self::new(what)
@@ -109,10 +109,10 @@ impl From<Action> for Fault {
 }
 
 impl Action {
-    /// Between half a second and a second: it shows, and an elector in its right mind keeps its Lease.
+    /// Between half a second and a second. That shows, and a sound elector keeps its Lease.
     pub const LATENCY: Self = Self::Latency { fixed: Duration::from_millis(500), jitter: Duration::from_millis(500) };
 
-    /// Its word, as on a command line.
+    /// Its name on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Latency { .. } => "latency",
@@ -129,7 +129,7 @@ impl Action {
         }
     }
 
-    /// What it does, in one line for a person.
+    /// What it does, in one line for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Latency { .. } => "every answer and every event of a watch comes late",
@@ -146,7 +146,7 @@ impl Action {
         }
     }
 
-    /// What the API server's own answer of this kind would be to; everything, where that could be any request.
+    /// The requests to which the API server itself may give such an answer; all, where that could be any request.
     const fn usual_scope(self) -> Scope {
         match self {
             Self::LostResponse | Self::LateDelivery => Scope::Writes,
@@ -160,7 +160,7 @@ impl Action {
         matches!(self, Self::WatchClosed | Self::WatchStalled | Self::WatchGone)
     }
 
-    /// Whether it does something to a watch that has had its headers.
+    /// Whether it affects a watch that has had its headers.
     pub(super) const fn meets_watches_in_flight(self) -> bool {
         self.is_for_watches() || matches!(self, Self::Latency { .. })
     }

@@ -1,39 +1,38 @@
-//! What a proxy does, a word each.
+//! The modes of a proxy, each with a name.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::fault::{Action, Fault};
 
-/// What a proxy does to connections and requests. It parses from, and displays as, one word.
+/// What a proxy does to connections and requests. It parses from, and displays as, its name.
 ///
-/// What breaks connections meets all of them, the ones that stand included, however short it lasts. What tampers with
-/// requests leaves connections alone, and a request meets the mode in which it arrives; see [`Action`] for what that does
-/// to watches, which go on for longer than a mode may.
+/// A mode that breaks connections affects all of them, also those that exist already, and also if it lasts only a moment. A
+/// mode that tampers with requests leaves connections alone, and a request meets the mode in which it arrives. A watch may last
+/// longer than a mode; see [`Action`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Everything passes. What an earlier mode has broken stays so; what it has only held back goes on.
+    /// Everything passes. What an earlier mode has broken stays broken; what it has held back goes on.
     #[default]
     Pass,
-    /// Nobody listens: new connections are refused, and those that stand are torn down, watches included. The port stays
-    /// the same.
+    /// Nobody listens: new connections are refused, and existing ones are torn down, watches included. The port stays the same.
     Refuse,
     /// As [`Mode::Cut`], but the replica sees a reset (RST) instead of an end (FIN). The API server sees an end.
     Reset,
     /// Connections are torn down at once, watches in flight included, and new ones right after they were accepted.
     Cut,
-    /// Nothing passes and nothing ends, as when packets get lost: connections stall, and new ones are accepted and never
-    /// served. What stalled ends when the mode changes, and what it carried is lost.
+    /// Nothing passes and nothing ends, as when packets get lost: existing connections stall, and new ones are accepted and not
+    /// served. What stalled ends when the mode changes, and its data is lost.
     BlackHole,
-    /// Connections that stand when it begins fall silent and do not end, new ones work: as when a NAT or a load balancer
-    /// has forgotten them. Nothing heals them: they stay silent in later modes, until one of those above meets them.
+    /// Connections that exist when it begins fall silent and do not end, as when a NAT or a load balancer has forgotten them.
+    /// New ones work. Nothing heals the silent ones: they stay silent in later modes, until one of the modes above ends them.
     HalfOpen,
-    /// Connections stand, and single requests are tampered with.
+    /// Connections work, and single requests are tampered with.
     Http(Fault),
 }
 
 impl Mode {
-    /// All of them, each as its word means it: those that tamper with requests with their usual parameters.
+    /// Every mode. Those that tamper with requests have their usual parameters.
     pub const ALL: &[Self] = &[
         Self::Pass,
         Self::Refuse,
@@ -54,7 +53,7 @@ impl Mode {
         Self::Http(Fault::new(Action::WatchGone)),
     ];
 
-    /// Its word, as on a command line.
+    /// Its name on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -67,7 +66,7 @@ impl Mode {
         }
     }
 
-    /// What it does, in one line for a person.
+    /// What it does, in one line for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Pass => "everything passes",
@@ -80,7 +79,7 @@ impl Mode {
         }
     }
 
-    /// Whether it breaks the connections that stand.
+    /// Whether it breaks existing connections.
     pub(super) fn breaks_connections(self) -> bool {
         !matches!(self, Self::Pass | Self::Http(_))
     }
@@ -97,21 +96,21 @@ impl From<Fault> for Mode {
     }
 }
 
-/// With the usual parameters.
+/// Makes a mode with the usual parameters.
 impl From<Action> for Mode {
     fn from(what: Action) -> Self {
         Fault::new(what).into()
     }
 }
 
-/// Its word alone: what limits a fault is not in it.
+/// Shows its name. The limits of a fault are not part of it.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// By its word, for command lines.
+/// Finds a mode by its name, for command lines.
 impl FromStr for Mode {
     type Err = UnknownMode;
 
@@ -120,7 +119,7 @@ impl FromStr for Mode {
     }
 }
 
-/// There is no mode of that name. Displays the names there are.
+/// No mode has that name. Displays all names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownMode;
 

@@ -1,4 +1,4 @@
-//! The requests that went through a proxy.
+//! The record of the requests that went through a proxy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,26 +10,26 @@ use crate::verb::Verb;
 /// One request of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// When its head had arrived, in monotonic nanoseconds.
+    /// When its head arrived, in monotonic nanoseconds.
     pub at: u64,
-    /// What it asks for.
+    /// Its verb.
     pub verb: Verb,
     /// Path and query.
     pub path: String,
-    /// Status of the response, none as long as (or if) none came. Of a response that was lost too: the API server has
-    /// done what was asked, whether or not the replica knows.
+    /// Status of the response; `None` until one comes. A response that was lost has its status too: the API server has done
+    /// what was asked, even if the replica does not know.
     pub status: Option<u16>,
     /// What the proxy did to it.
     pub effect: Effect,
 }
 
-/// What the proxy did to a request. It does not include what happened to the connection.
+/// What the proxy did to a request. What happened to its connection is not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effect {
     /// Passed it on, and the answer back.
     #[default]
     Passed,
-    /// Answered it in the API server's stead, which never saw it.
+    /// Answered it in place of the API server, which never saw it.
     Answered,
     /// Passed it on, but not the answer back, or not all of a watch.
     Lost,
@@ -44,12 +44,12 @@ impl Request {
     }
 }
 
-/// A clone is a handle to the same record.
+/// The record. A clone is a handle to the same record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record(Arc<Mutex<Vec<Request>>>);
 
 impl Record {
-    /// Notes a request, and returns its place for what is to be noted of it later.
+    /// Records a request, and returns its place, for what is recorded of it later.
     pub(super) fn arrived(&self, verb: Verb, uri: &Uri) -> usize {
         let path = uri.to_string();
         let request = Request { at: now(), verb, path, status: None, effect: Effect::default() };

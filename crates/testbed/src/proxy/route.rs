@@ -1,4 +1,4 @@
-//! What the connections of a proxy share: both ends of the way, and what is written down of it.
+//! What the connections of a proxy share: both ends of the route, and the record.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -17,10 +17,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, server};
 use super::record::Record;
 use crate::tls::Authority;
 
-/// For a handshake on loopback; whoever takes longer is not there.
+/// The bound of a handshake on loopback.
 const HANDSHAKE_BOUND: Duration = Duration::from_secs(10);
 
-/// A delay without end would overflow the clock.
+/// A longer delay is cut to this, since it could overflow the clock.
 const DELAY_MAX: Duration = Duration::from_hours(24);
 
 pub(super) struct Route {
@@ -37,13 +37,13 @@ impl Route {
         Ok(Self { acceptor, connector, upstream, record: Record::default(), random: Mutex::new(Rng::new()) })
     }
 
-    /// The replica's end.
+    /// Accepts a connection of the replica.
     pub(super) async fn accept(&self, stream: TcpStream) -> Result<server::TlsStream<TcpStream>> {
         stream.set_nodelay(true)?;
         Ok(timeout(HANDSHAKE_BOUND, self.acceptor.accept(stream)).await??)
     }
 
-    /// A connection to the API server: what sends requests on it, and the future that drives it until it ends.
+    /// Opens a connection to the API server. Returns what sends requests on it, and the future that drives it until it ends.
     pub(super) async fn connect<B>(&self) -> Result<(SendRequest<B>, impl Future<Output = hyper::Result<()>> + use<B>)>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
@@ -57,12 +57,12 @@ impl Route {
         timeout(HANDSHAKE_BOUND, connecting).await?
     }
 
-    /// What comes after is drawn from here on.
+    /// Seeds the random delays from here on.
     pub(super) fn seed(&self, seed: u64) {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).seed(seed);
     }
 
-    /// `fixed` and up to `jitter` more.
+    /// Returns a delay of `fixed` and up to `jitter` more.
     pub(super) fn delay(&self, fixed: Duration, jitter: Duration) -> Duration {
         let share = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         fixed.saturating_add(jitter.min(DELAY_MAX).mul_f64(share)).min(DELAY_MAX)

@@ -1,4 +1,5 @@
-//! What the mode is and was: a connection has to meet a fault even if it is over when the connection looks.
+//! The present mode and a count of the past ones: a connection has to meet a fault even if it checks only after the fault is
+//! over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,19 +13,19 @@ pub(super) struct State {
     mode: Mode,
     /// How often the mode was set.
     changes: usize,
-    /// How often it was set to one that breaks connections, and which was the last.
+    /// How often the mode was set to one that breaks connections, and the last such mode.
     breaks: usize,
     last_break: Mode,
-    /// How many more requests the fault is for. Shared, because every request counts.
+    /// How many more requests the fault affects. Shared, since every request counts.
     left: Option<Arc<AtomicUsize>>,
 }
 
-/// What a request met.
+/// What applies to a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Met {
-    /// None: it passes.
+    /// The action on it; `None` if it passes.
     pub(super) action: Option<Action>,
-    /// Which setting of the mode that was.
+    /// The number of the mode's setting.
     pub(super) change: usize,
 }
 
@@ -50,7 +51,7 @@ impl State {
         self.breaks
     }
 
-    /// Whether a connection is broken that stands since there had been so many breaks.
+    /// Whether a connection is broken that began after this many breaks.
     pub(super) fn has_broken(&self, breaks: usize) -> bool {
         self.breaks > breaks || !self.mode.serves()
     }
@@ -69,17 +70,17 @@ impl State {
         self.last_break == Mode::Reset
     }
 
-    /// Whether the mode was set again since then.
+    /// Whether the mode was set again since.
     pub(super) fn is_over(&self, met: Met) -> bool {
         self.changes != met.change
     }
 
-    /// What a request meets that has just arrived.
+    /// Returns what applies to a request that has just arrived.
     pub(super) fn meet(&self, verb: Verb) -> Met {
         self.meet_if(verb, |_| true)
     }
 
-    /// What a watch meets that is in flight.
+    /// Returns what applies to a watch in flight.
     pub(super) fn meet_in_flight(&self) -> Met {
         self.meet_if(Verb::Watch, Action::meets_watches_in_flight)
     }
@@ -92,7 +93,7 @@ impl State {
         Met { action, change: self.changes }
     }
 
-    /// Takes one of what is left.
+    /// Whether the fault affects one more request, which is then counted.
     fn is_left(&self) -> bool {
         let take = |left: usize| left.checked_sub(1);
         self.left.as_ref().is_none_or(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok())

@@ -1,4 +1,4 @@
-//! The proxy before a stand-in for the API server that answers in chunks, so that streaming shows.
+//! The proxy in front of a stand-in for the API server. It answers in chunks, to test streaming.
 
 mod answers;
 mod connections;
@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 const BOUND: Duration = Duration::from_secs(10);
-/// How long nothing has to come for us to believe that nothing will.
+/// If nothing comes for this long, the tests take it that nothing will.
 const SILENCE: Duration = Duration::from_millis(200);
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases?watch=true";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/mine";
@@ -47,7 +47,7 @@ impl Setup {
         self.authority.acceptor().unwrap().accept(stream).await.unwrap()
     }
 
-    /// A client and a server with a proxy between them.
+    /// Returns a client and a server with a proxy between them.
     async fn connected(&self) -> (TlsStream<TcpStream>, Stream) {
         let connecting = async { tokio::join!(self.client(), self.accept()) };
         timeout(BOUND, connecting).await.expect("no connection came about")
@@ -59,7 +59,7 @@ async fn send(stream: &mut (impl AsyncWriteExt + Unpin), text: &str) {
     stream.flush().await.unwrap();
 }
 
-/// Reads until `end` has come.
+/// Reads until `end` has arrived.
 async fn read_until(stream: &mut (impl AsyncReadExt + Unpin), end: &str) -> String {
     let mut read = String::new();
     while !read.contains(end) {
@@ -69,19 +69,19 @@ async fn read_until(stream: &mut (impl AsyncReadExt + Unpin), end: &str) -> Stri
     read
 }
 
-/// What else comes until the connection ends, however it ends.
+/// Reads the rest until the connection ends in any way.
 async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> Bytes {
     let mut read = Vec::new();
     timeout(BOUND, stream.read_to_end(&mut read)).await.expect("the connection did not end").ok();
     read.into()
 }
 
-/// Fails if anything comes, the end included.
+/// Fails if anything arrives, also if the connection ends.
 async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) {
     timeout(SILENCE, stream.read_u8()).await.expect_err("there was no silence");
 }
 
-/// How a connection ended: none for a regular end.
+/// Returns how a connection ended; `None` for a regular end.
 async fn end(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<io::ErrorKind> {
     let ended = timeout(BOUND, stream.read_to_end(&mut Vec::new())).await.expect("the connection did not end");
     ended.err().map(|error| error.kind())
@@ -91,14 +91,14 @@ async fn ask(client: &mut TlsStream<TcpStream>, method: &str, path: &str) {
     send(client, &format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody")).await;
 }
 
-/// Takes one request and answers it; the request.
+/// Takes one request, answers it, and returns it.
 async fn serve(server: &mut Stream, status: &str) -> String {
     let request = read_until(server, "\r\n\r\nbody").await;
     send(server, &format!("HTTP/1.1 {status}\r\ncontent-length: 4\r\n\r\ndone")).await;
     request
 }
 
-/// A request that passes, and its answer too.
+/// Sends a request that passes, and checks that its answer passes too.
 async fn pass(client: &mut TlsStream<TcpStream>, server: &mut Stream, method: &str, path: &str) {
     ask(client, method, path).await;
     serve(server, "200 OK").await;
@@ -156,7 +156,7 @@ async fn the_end_of_the_upstream_connection_ends_an_idle_one_and_a_watch() {
     start_watch(&mut watching, &mut server).await;
     drop((idle_server, server));
     assert_eq!(rest(&mut idle).await, Bytes::new());
-    // No last chunk: the replica must not take it for the watch's regular end.
+    // Without a last chunk, so that the replica does not mistake it for the watch's regular end.
     let tail = rest(&mut watching).await;
     assert!(!tail.ends_with(b"0\r\n\r\n"), "{tail:?}");
 }

@@ -1,4 +1,4 @@
-//! The body of a watch. It outlives modes, so it looks at each of them.
+//! The body of a watch. It may last longer than a mode, so it checks each new mode.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use super::record::Effect;
 use super::route::Route;
 use super::state::{Met, State};
 
-/// How much of a delayed watch is held back here; what is more waits in the connection.
+/// How many parts of a delayed watch are held back here. Further parts wait in the connection.
 const ARRIVED_MAX: usize = 1024;
 
-/// A part of the body, or none at its end.
+/// A part of the body; `None` at its end.
 type Part = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 pub(super) struct Watched<B> {
     body: B,
-    /// What has not gone on yet, each with the moment until which latency holds it back. Only the first of them may go
-    /// on, so nothing overtakes.
+    /// The parts that have not been sent on yet, each with the moment until which latency holds it back. Only the first part
+    /// may be sent, so the order stays.
     arrived: VecDeque<(Instant, Part)>,
-    /// Whether all of the body has arrived, and whether all that the replica gets has gone on.
+    /// Whether the whole body has arrived, and whether everything for the replica has been sent.
     has_arrived: bool,
     has_ended: bool,
-    /// The replica has whole lines: only there may something else follow.
+    /// Whether the replica has whole lines. Only then may something else follow.
     at_line_start: bool,
     met: Met,
     state: watch::Receiver<State>,
@@ -42,7 +42,7 @@ impl<B> Watched<B>
 where
     B: hyper::body::Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
 {
-    /// Of a watch that met what it met when it arrived; `place` is the one in the record.
+    /// Makes the body of a watch that met `met` when it arrived. `place` is its place in the record.
     pub(super) fn new(body: B, met: Met, state: watch::Receiver<State>, route: Arc<Route>, place: usize) -> Self {
         let (arrived, has_arrived, has_ended, at_line_start) = (VecDeque::new(), false, false, true);
         Self { body, arrived, has_arrived, has_ended, at_line_start, met, state, route, place }
@@ -72,7 +72,7 @@ where
             };
             let reads = !stalled && !self.has_arrived && self.arrived.len() < ARRIVED_MAX;
             tokio::select! {
-                // The mode first: what arrives in the same moment is to meet it.
+                // The mode first: a part that arrives in the same moment has to meet it.
                 biased;
                 () = changed(&mut self.state) => {}
                 () = until(due) => return self.hand_on(),
@@ -82,7 +82,7 @@ where
         None
     }
 
-    /// What the current mode does to this watch. Asked once for each setting of the mode, since the answer is counted.
+    /// Returns what the present mode does to this watch. Called once for each setting of the mode, since each call counts.
     fn look(&mut self) -> Option<Action> {
         let state = self.state.borrow_and_update();
         if state.is_over(self.met) {
@@ -114,7 +114,7 @@ where
                 self.at_line_start = frame.data_ref().is_none_or(|data| data.ends_with(b"\n"));
                 part
             }
-            // Its end, or what ended it.
+            // The end, or an error that ended it.
             _ => self.end(part),
         }
     }
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Never, once the proxy is gone: that ends the connection, and this with it.
+/// Waits for a change of the mode. Never returns once the proxy is gone: the connection ends then, and this with it.
 async fn changed(state: &mut watch::Receiver<State>) {
     if state.changed().await.is_err() {
         std::future::pending().await

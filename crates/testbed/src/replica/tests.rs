@@ -106,7 +106,7 @@ async fn what_is_not_read_fills_its_pipe_and_comes_later() {
     history.wait_for(BOUND, |_| history.malformed().pop()).await.unwrap();
     replica.hold_output();
     std::fs::write(&go, "").unwrap();
-    // Unheld it is through in a moment.
+    // If its output were read, it would be done in a moment.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(replica.stderr(), "", "it wrote all that into a pipe that nobody read");
     assert!(history.events().len() <= 1, "{} lines were read", history.events().len());
@@ -121,7 +121,7 @@ async fn the_end_of_a_log_that_is_not_read_is_lost() {
     let replica = start(&history, "echo ready; while :; do echo x; sleep 0.01; done");
     history.wait_for(BOUND, |_| history.malformed().pop()).await.unwrap();
     replica.hold_output();
-    // Its next line is still read.
+    // One more line is still read.
     tokio::time::sleep(Duration::from_millis(500)).await;
     replica.kill().unwrap();
     history.wait_for(BOUND, |events| (events.last()?.message == EXITED).then_some(())).await.unwrap();

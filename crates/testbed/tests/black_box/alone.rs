@@ -1,4 +1,4 @@
-//! What a replica does with no API server to talk to. These cases need none, so they run everywhere.
+//! How a replica behaves without an API server. These cases run everywhere.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::promise::{promise, promise_within};
 
 const ELECTION: &str = "--enable-leader-election";
 
-/// What the kubelet tells each container.
+/// A variable that the kubelet sets in each container.
 const IN_A_POD: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "192.0.2.1");
 
 fn start(fixture: &Fixture, kubeconfig: PathBuf, args: &[&str], env: &[(&str, &str)]) -> Result<(Replica, History)> {
@@ -59,16 +59,16 @@ pub async fn a_bad_flag_is_one_line_and_exit_code_2(fixture: Fixture) -> Result<
     let output = Command::new(&fixture.program).arg("--help").env_clear().stdin(Stdio::null()).output()?;
     let help = String::from_utf8_lossy(&output.stdout);
     promise!(output.status.code() == Some(0), "--help ends with {}", output.status);
-    // The default of --drain-timeout is 20s: by that the kit's tests judge the grace periods of its pods.
+    // The default of --drain-timeout is 20s. The kit's tests compare the pods' grace periods with it.
     for word in ["--enable-leader-election", "LEASE_NAME", "POD_NAMESPACE", "15s", "default: 20s", "Exit codes"] {
         promise!(help.contains(word), "--help lacks {word}:\n{help}");
     }
     Ok(())
 }
 
-/// In a pod nobody gives a flag: the one line names the variable.
+/// In a pod nobody gives flags, so the error names the variable.
 fn bad_variables(fixture: &Fixture) -> Result<()> {
-    // Of the last one no value is wrong, but it does not fit the others.
+    // The last value is valid by itself, but does not fit the others.
     let bad = [
         ("TICK", "soon"),
         ("LEASE_DURATION", "soon"),
@@ -90,7 +90,7 @@ fn bad_variables(fixture: &Fixture) -> Result<()> {
 }
 
 pub async fn without_an_election_it_leads_for_life(fixture: Fixture) -> Result<()> {
-    // Several replicas in a cluster each lead then, so a pod has to say so where people look.
+    // In a cluster several replicas would each lead, so in a pod the log has to warn.
     for (env, level) in [(&[][..], "INFO"), (&[IN_A_POD][..], "WARN")] {
         leads_for_life_and_says_so(&fixture, env, level).await?;
     }
@@ -118,7 +118,7 @@ async fn leads_for_life_and_says_so(fixture: &Fixture, env: &[(&str, &str)], lev
     Ok(())
 }
 
-/// A kubeconfig for an address on which nobody listens.
+/// Writes a kubeconfig with an address on which nobody listens.
 fn kubeconfig(dir: &Path) -> Result<PathBuf> {
     let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let path = dir.join("kubeconfig");
@@ -131,7 +131,7 @@ fn kubeconfig(dir: &Path) -> Result<PathBuf> {
 }
 
 pub async fn without_an_api_server_it_keeps_trying_and_is_not_ready(fixture: Fixture) -> Result<()> {
-    /// How often it must have failed before it counts as going on.
+    /// How many failed attempts show that it goes on.
     const COMPLAINTS: usize = 5;
     let dir = tempfile::tempdir()?;
     let timings = fixture.timings();

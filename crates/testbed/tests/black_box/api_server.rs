@@ -1,4 +1,4 @@
-//! Who leads when the way to the API server, the API server itself, or the Lease on it is gone for a while.
+//! Who leads when the way to the API server, the API server itself, or the Lease is gone for a while.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub async fn a_leader_cut_off_stops_before_a_successor_starts(fixture: Fixture) 
     a_leader_stops_before_a_successor_starts(fixture, Mode::Cut).await
 }
 
-/// Without an error that would tell it.
+/// In a black hole no error reports the fault.
 pub async fn a_leader_in_a_black_hole_stops_before_a_successor_starts(fixture: Fixture) -> Result<()> {
     a_leader_stops_before_a_successor_starts(fixture, Mode::BlackHole).await
 }
@@ -29,7 +29,7 @@ async fn a_leader_stops_before_a_successor_starts(fixture: Fixture, fault: Mode)
     let last = last_act(&fleet, old)?;
     promise!(last < leading, "it acted beside its successor\n{}", fleet.history().table());
 
-    // Healed, it takes part again, as a standby, and the successor goes on.
+    // Once healed, it takes part again as a standby, and the successor goes on leading.
     let healed = history::now();
     fleet.proxy(old).set_mode(Mode::Pass);
     let back = fleet.wait_until_taking_part(old, healed, LONG);
@@ -39,9 +39,9 @@ async fn a_leader_stops_before_a_successor_starts(fixture: Fixture, fault: Mode)
 }
 
 pub async fn a_restart_of_the_api_server_makes_no_second_leader(fixture: Fixture) -> Result<()> {
-    // Its own: the other cases need theirs.
+    // A server of its own, since the other cases need theirs.
     let server = ApiServer::start(fixture.server()?.kind()).await?;
-    // Long enough for a leader to outlast the restart, which takes four seconds when the machine is quiet.
+    // Long enough for a leader to outlast the restart, which takes four seconds on a quiet machine.
     let timings = Timings {
         lease_duration: Duration::from_secs(20),
         renew_deadline: Duration::from_secs(15),
@@ -52,7 +52,7 @@ pub async fn a_restart_of_the_api_server_makes_no_second_leader(fixture: Fixture
     server.start_serving().await?;
     let up = history::now();
 
-    // Somebody renews on the restarted server, and whoever it is acts on.
+    // Somebody renews on the restarted server, and that replica goes on acting.
     let renewed = |fleet: &Fleet| {
         (0..fleet.len()).any(|index| {
             let requests = fleet.proxy(index).requests();
@@ -67,14 +67,13 @@ pub async fn a_restart_of_the_api_server_makes_no_second_leader(fixture: Fixture
 }
 
 pub async fn a_lease_replaced_under_a_cut_off_leader_makes_no_second_leader(fixture: Fixture) -> Result<()> {
-    /// Whoever wakes up at all does so when the lease would have expired.
+    /// An elector that takes over at all does so when the lease would have expired.
     const SUCCESSOR_BOUND: Duration = Duration::from_secs(45);
-    // A renew deadline of so many retry periods that whoever acts on its old term does so for long enough to be seen.
+    // The renew deadline is many retry periods, so that a replica that acts on its old term does so long enough to be seen.
     let [lease_duration, renew_deadline, retry_period] = [8, 6, 1].map(Duration::from_secs);
     let timings = Timings { lease_duration, renew_deadline, retry_period };
     let (fleet, old) = led_fleet(fixture.server()?, FleetOptions { timings, ..fixture.options() }).await?;
-    // Right after a renewal, when the leader may go on for longest; as somebody does who deletes everything and applies it
-    // again.
+    // Right after a renewal, when the leader may go on for longest. It is as if somebody deletes everything and applies it again.
     wait_for_renewal(&fleet, old).await?;
     fleet.proxy(old).set_mode(Mode::Cut);
     delete_the_lease_and_apply_it_again(&fleet, fixture.variant).await?;

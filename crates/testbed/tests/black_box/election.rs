@@ -1,4 +1,4 @@
-//! Who leads, from when to when, when replicas come, end and are held up.
+//! Who leads and from when to when, as replicas come, end and are frozen.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::observe::{check_history, expiry, get, last_act, wait_for_acts, wait_f
 use crate::promise::{promise, promise_within};
 
 pub async fn exactly_one_of_three_leads_and_ticks(fixture: Fixture) -> Result<()> {
-    // All at once, on the Lease as it is shipped: the moment in which most can go wrong.
+    // All at once, on the Lease as it is shipped, since most can go wrong then.
     let fleet = Fleet::start(fixture.server()?, fixture.options()).await?;
     let acting = fleet.history().wait_for(LONG, |events| (acts(events).len() >= 10).then_some(()));
     promise_within(acting, "nobody led and acted").await?;
@@ -40,7 +40,7 @@ pub async fn exactly_one_of_three_leads_and_ticks(fixture: Fixture) -> Result<()
     check_history(&fleet)
 }
 
-/// There was one term, and it goes on.
+/// Checks that there was one term, and that it goes on.
 fn undisputed(fleet: &Fleet) -> Result<()> {
     let terms = terms(&fleet.history().events());
     let is_one = terms.len() == 1 && terms[0].until.is_none();
@@ -49,7 +49,7 @@ fn undisputed(fleet: &Fleet) -> Result<()> {
 }
 
 pub async fn every_replica_names_the_leader(fixture: Fixture) -> Result<()> {
-    // Telling takes a retry period where it is told at all, so two variants need not keep everybody waiting for long.
+    // Learning the leader takes a retry period where the crate reports it at all, so no case has to wait for long.
     const TOLD_BOUND: Duration = Duration::from_secs(20);
     let (fleet, leader) = fixture.led_fleet().await?;
     let held_by = fleet.lease().await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
@@ -80,9 +80,9 @@ pub async fn sigterm_of_the_leader_hands_over_after_its_last_act(fixture: Fixtur
     let order = ["leading", "leading cancelled", "stopped leading"];
     let places: Vec<_> = order.iter().map(|message| said.iter().position(|it| it == message)).collect();
     promise!(places.iter().all(Option::is_some) && places.is_sorted(), "not in the order {order:?}: {said:?}");
-    // A signal is acted on before it is logged, so the line may come after the first consequences.
+    // A signal is acted on before it is logged, so its line may come after the first consequences.
     promise!(said.contains(&"shutting down"), "the signal was not logged: {said:?}");
-    // The lease was given up, not merely left to expire: one who finds it expired may empty it too.
+    // The lease was released and did not just expire: a replica that finds it expired may empty it too.
     let expired = expiry(&fleet, old, fixture.timings().lease_duration)?;
     let history = fleet.lease_history();
     let released = history
@@ -110,10 +110,10 @@ pub async fn a_leader_stopped_beyond_its_lease_acts_not_once_more(fixture: Fixtu
     fleet.replica(old).stop()?;
     let (new, leading) = wait_for_successor(&fleet, old, LONG).await?;
     wait_for_acts(&fleet, new, leading, 3).await?;
-    // Cut off as it is resumed, so that it has its own clock to go by and no answer that might just come in time.
+    // Cut off as it is resumed, so that it has only its own clock, and no answer that might come just in time.
     fleet.proxy(old).set_mode(Mode::Cut);
     let resumed = fleet.replica(old).cont()?;
-    // As long as any elector could go on without another renewal, told by the acts of the one that leads.
+    // As long as any elector could lead without another renewal. The acts of the present leader measure that time.
     let acts_meanwhile = (fixture.timings().renew_deadline.as_millis() / TICK.as_millis()) as usize + 10;
     wait_for_acts(&fleet, new, resumed, acts_meanwhile).await?;
     fleet.proxy(old).set_mode(Mode::Pass);

@@ -13,7 +13,7 @@ use still_leading_testbed::{Form, Variant};
 
 use crate::Id;
 
-/// What is said of a case.
+/// The verdict on a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It breaks a promise, every time.
@@ -32,7 +32,7 @@ pub struct Row {
     pub reason: &'static str,
 }
 
-/// How a case is to end.
+/// How a case should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     Kept,
@@ -49,7 +49,7 @@ impl Expected {
         }
     }
 
-    /// Whether an outcome of this name is as expected. An error and a case that was ignored never are.
+    /// Whether an outcome of this name is as expected. An error or an ignored case never is.
     pub fn allows(self, outcome: &str) -> bool {
         match self {
             Self::Kept => outcome == "kept",
@@ -81,17 +81,17 @@ pub fn table() -> Vec<Row> {
     tables.concat()
 }
 
-/// The row about a case, if there is one.
+/// Returns the row about a case, if there is one.
 pub fn row(table: &[Row], id: Id) -> Option<&Row> {
     table.iter().find(|row| is_about(row, id))
 }
 
-/// How a case is to end.
+/// Returns how a case should end.
 pub fn expected(table: &[Row], id: Id) -> Expected {
     row(table, id).map_or(Expected::Kept, Row::expected)
 }
 
-/// What is wrong with the table itself: rows about cases that do not exist, and second rows about the same case.
+/// Returns what is wrong with the table itself: rows about cases that do not exist, and second rows about one case.
 pub fn defects(table: &[Row], ids: &[Id]) -> Vec<String> {
     let name = |row: &Row| Id { variant: row.variant, form: row.form, case: row.case }.to_string();
     let unknown = table.iter().filter(|row| !ids.iter().any(|id| is_about(row, *id)));

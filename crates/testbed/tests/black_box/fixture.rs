@@ -1,4 +1,4 @@
-//! What a case stands on: the built variant, and an API server of either kind that the cases share.
+//! What a case needs: the built variant, and an API server of either kind, which the cases share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use crate::Outcome;
 use crate::observe::wait_for_acts;
 use crate::promise::promise_within;
 
-/// Longer than anything here takes on a busy machine: a bug is to fail, not to hang.
+/// Longer than anything here takes on a busy machine, so that a bug fails and does not hang.
 pub const LONG: Duration = Duration::from_secs(90);
 
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// A form of a variant: what a case is tried with.
+/// A form of a variant, with which a case is run.
 pub type Candidate = (Variant, Form);
 
 /// Everything the cases share.
@@ -35,8 +35,8 @@ impl World {
         Self { runtime, programs: OnceLock::new(), servers: tokio::sync::Mutex::default() }
     }
 
-    /// Builds all that the cases will need, once and before they run: a compiler beside a running case takes the time
-    /// that the case measures.
+    /// Builds all that the cases need, once and before they run. A compiler beside a running case would distort what the case
+    /// measures.
     pub fn build(&self, candidates: BTreeSet<Candidate>) {
         let build = |(variant, form): Candidate| {
             eprintln!("building {variant} ({form})");
@@ -59,7 +59,7 @@ impl World {
         })
     }
 
-    /// The version of the real API server that cases were tried on, without its `v`; none if none was.
+    /// Returns the version of the real API server that cases ran on, without its `v`; `None` if no case did.
     pub fn kubernetes(&self) -> Option<String> {
         let version = self.block_on(async {
             let server = self.servers.lock().await.get(&ServerKind::Real).cloned().context("there is none")?;
@@ -69,7 +69,7 @@ impl World {
         version.ok().map(|version| version.trim_start_matches('v').to_owned())
     }
 
-    /// Ends the API servers. The runtime goes first, and with it whatever a failed case has left behind.
+    /// Ends the API servers. The runtime goes first, and with it what a failed case has left behind.
     pub fn end(&self) {
         drop(self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.servers.blocking_lock().clear();
@@ -99,7 +99,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// The API server that it shares with other cases.
+    /// Returns the API server that it shares with other cases.
     pub fn server(&self) -> Result<&ApiServer> {
         self.server.as_deref().context("this case was not declared to need an API server")
     }
@@ -113,14 +113,14 @@ impl Fixture {
         FleetOptions { timings, tick, ..FleetOptions::new(self.variant, self.program.clone()) }
     }
 
-    /// Three replicas of the variant, of which one leads and acts while the others stand by; its index.
+    /// Starts three replicas, of which one leads and acts while the others stand by. Returns the leader's index.
     pub async fn led_fleet(&self) -> Result<(Fleet, usize)> {
         led_fleet(self.server()?, self.options()).await
     }
 }
 
-/// The first replica leads and acts before the others come, so that a case begins with an undisputed leader: what happens
-/// when all come at once is a case of its own. It also keeps those that poll out of step with the leader.
+/// The first replica leads and acts before the others start, so that a case begins with one certain leader. Another case shows
+/// what happens when all start at once. It also keeps replicas that poll out of step with the leader.
 pub async fn led_fleet(server: &ApiServer, options: FleetOptions) -> Result<(Fleet, usize)> {
     let mut fleet = Fleet::start(server, FleetOptions { replicas: 1, ..options.clone() }).await?;
     let leader = promise_within(fleet.wait_for_leader(LONG), "nobody led, although one was alone").await?;

@@ -1,4 +1,5 @@
-//! What somebody else writes into the Lease while a replica leads: another elector, an operator with `kubectl edit`.
+//! What happens when somebody else writes into the Lease while a replica leads: another elector, or an operator with `kubectl
+//! edit`.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::fixture::{Fixture, LONG};
 use crate::observe::{check_history, wait_for_acts, wait_for_acts_of_anybody, wait_for_successor};
 use crate::promise::{promise, promise_within};
 
-/// Another elector without a condition on its write, which is not heard of again.
+/// Another elector writes once without a precondition.
 pub async fn a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief(fixture: Fixture) -> Result<()> {
     let (fleet, old) = fixture.led_fleet().await?;
     let stolen = history::now();
@@ -25,12 +26,12 @@ pub async fn a_stolen_lease_ends_the_term_and_is_led_again_after_the_thief(fixtu
     check_history(&fleet)
 }
 
-/// Whoever empties the holder of a live claim lets a standby lead at once, before the leader can know. It has to find out
-/// soon.
+/// If somebody empties the holder of a live claim, a standby leads at once, before the leader can know. The leader has to find
+/// out soon.
 pub async fn an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_deadline(fixture: Fixture) -> Result<()> {
     let (fleet, _) = fixture.led_fleet().await?;
     write(&fleet, json!({"holderIdentity": ""})).await?;
-    // Whoever wins has confirmed it by then, and whoever has lost has noticed.
+    // By then the winner has confirmed it, and the loser has noticed.
     sleep(fixture.timings().lease_duration).await;
     wait_for_acts_of_anybody(&fleet, history::now(), 5).await?;
     let events = fleet.history().events();
@@ -45,8 +46,8 @@ pub async fn an_emptied_holder_leaves_two_leaders_for_less_than_half_a_renew_dea
 }
 
 pub async fn a_count_of_transitions_at_its_end_hinders_nobody(fixture: Fixture) -> Result<()> {
-    /// Longer than the slowest takes, which lets the Lease expire and waits some more, and no longer: half of the variants
-    /// are waited for in vain.
+    /// Longer than the slowest variant takes, which lets the Lease expire and waits some more. Not longer than that, since half
+    /// of the variants are waited for in vain.
     const SUCCESSOR_BOUND: Duration = Duration::from_secs(25);
     let (fleet, old) = fixture.led_fleet().await?;
     write(&fleet, json!({"leaseTransitions": i32::MAX})).await?;
@@ -59,7 +60,7 @@ pub async fn a_count_of_transitions_at_its_end_hinders_nobody(fixture: Fixture) 
     check_history(&fleet)
 }
 
-/// Eleven days. Nobody has to lead before they are over, or an operator deletes the Lease and applies it again.
+/// Eleven days. Nobody has to lead before they are over, unless an operator deletes the Lease and applies it again.
 pub async fn a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_hand(fixture: Fixture) -> Result<()> {
     let (fleet, old) = fixture.led_fleet().await?;
     let claimed = history::now();
@@ -71,7 +72,7 @@ pub async fn a_holder_that_asked_for_eleven_days_and_vanished_is_got_rid_of_by_h
     check_history(&fleet)
 }
 
-/// Where the variant ships a Lease; else whoever needs one makes it. Returns when it was deleted.
+/// Applies the Lease again where the variant ships one. Otherwise a replica creates it. Returns when it was deleted.
 pub async fn delete_the_lease_and_apply_it_again(fleet: &Fleet, variant: Variant) -> Result<u64> {
     let shipped = manifests::parse(&std::fs::read_to_string(variant.install_yaml())?)?;
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
@@ -94,7 +95,7 @@ fn claim_of(holder: &str, seconds: u64) -> Value {
     json!({"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": now, "acquireTime": now})
 }
 
-/// Writes into the Lease, whoever holds it.
+/// Writes into the Lease, although another replica may hold it.
 async fn write(fleet: &Fleet, spec: Value) -> Result<()> {
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), fleet.namespace());
     let patch = Patch::Merge(json!({"spec": spec}));
@@ -103,7 +104,7 @@ async fn write(fleet: &Fleet, spec: Value) -> Result<()> {
 }
 
 async fn wait_until_stopped(fleet: &Fleet, replica: usize, since: u64) -> Result<()> {
-    /// A leader that has not noticed for so long, at a lease duration of 5 s, does not notice.
+    /// With a lease duration of 5 s, a leader that has not noticed by then never does.
     const BOUND: Duration = Duration::from_secs(30);
     let name = fleet.replica(replica).name();
     let stopped = fleet.history().wait_for(BOUND, |events| {

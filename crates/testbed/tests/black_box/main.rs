@@ -1,10 +1,10 @@
-//! The same cases for every form of every variant, with the shipped manifests and their least privilege: on the embedded
+//! The same cases for every form of every variant, with the shipped manifests and their least privilege. They run on the embedded
 //! API server, which every machine has, and on a real kube-apiserver.
 //!
-//! A case whose API server or toolchain is missing shows as ignored, never as passed. A case that a variant cannot pass
-//! is not skipped: it stands in `expected/` with the reason, and the suite fails when it passes after all.
+//! A case whose API server or toolchain is missing shows as ignored, never as passed. A case that a variant cannot pass is not
+//! skipped: `expected/` has it with the reason, and the suite fails when it passes after all.
 //!
-//! With `STILL_LEADING_RECORD=<file>` a run of the whole suite writes down what it saw on the real one; see [`record`].
+//! With `STILL_LEADING_RECORD=<file>` a run of the whole suite records its results on the real one; see [`record`].
 
 mod alone;
 mod api_server;
@@ -36,18 +36,18 @@ use fixture::{Fixture, World};
 use promise::Violation;
 use record::Recorder;
 
-/// The cases mostly wait, so many more of them than processors can run side by side. On two processors all take 125 s with
-/// ten, 97 s with 14 and 91 s with twenty: there the processors are busy, and what a case measures begins to suffer.
+/// The cases mostly wait, so many more of them than processors can run side by side. On two processors all take 125 s with ten,
+/// 97 s with 14 and 91 s with twenty. With twenty the processors are busy, which begins to affect what a case measures.
 const THREADS: usize = 12;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// One case: the sentence that it shows, and how.
+/// One case: the sentence that it proves, and its code.
 #[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
     needs_api_server: bool,
-    /// What it shows is not about the code: it belongs to the form that is shipped, or says nothing new of the other.
+    /// Whether it is run for the template only: it does not depend on the code, or shows nothing new for the other form.
     template_only: bool,
     run: fn(Fixture) -> Outcome,
 }
@@ -103,7 +103,7 @@ struct Id {
     case: &'static str,
 }
 
-/// As it is called in the list of tests, after the API server.
+/// Its name in the list of tests, after the API server.
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.form {
@@ -113,7 +113,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// A case to be tried on an API server, if it needs one.
+/// A case to run, on an API server if it needs one.
 #[derive(Clone, Copy)]
 struct Planned {
     id: Id,
@@ -129,7 +129,7 @@ impl Planned {
         }
     }
 
-    /// Whether the record is to have it: what the embedded server shows is about the embedded server as well.
+    /// Whether the record includes it. Results on the embedded server depend on that server too, so they are left out.
     fn is_recorded(&self) -> bool {
         self.server != Some(ServerKind::Embedded)
     }
@@ -180,7 +180,7 @@ fn main() -> ExitCode {
     }
     trials.extend(own::trials());
     let file = std::env::var_os(record::VARIABLE).filter(|file| !file.is_empty() && !arguments.list);
-    // A run that makes the record cannot hold itself against the one before: each of its cases is judged by the table.
+    // A run that makes the record cannot be compared with the old one. The table judges each of its cases.
     if file.is_none() {
         let (table, ids) = (table.clone(), ids.clone());
         let agrees = move || record::agrees(&table, &ids).map_err(Failed::from);
@@ -204,7 +204,7 @@ fn trial(planned: Planned, row: Option<Row>, world: &Arc<World>, recorder: &Arc<
         }
     };
     Trial::test(planned.name(), move || {
-        // For the case that the next line never returns.
+        // In case the next line panics.
         note(record::Outcome::Error("the case panicked".to_owned()));
         let end = world.run((planned.id.variant, planned.id.form), planned.server, planned.case.run);
         note(record::Outcome::of(&end));
@@ -212,7 +212,7 @@ fn trial(planned: Planned, row: Option<Row>, world: &Arc<World>, recorder: &Arc<
     })
 }
 
-/// Only a broken promise can be expected: a case that could not even be tried has failed.
+/// Only a broken promise can be expected. A case that could not be run has failed.
 fn judge(end: Result<()>, row: Option<&Row>) -> Result<(), Failed> {
     match (end, row) {
         (Ok(()), None) => Ok(()),
@@ -232,7 +232,7 @@ fn write_record(file: &Path, conclusion: &Conclusion, world: &World, table: &[Ro
     record::write(file, &record::document(&kubernetes, table, &recorder.outcomes())?)
 }
 
-/// What this machine lacks, and so which cases it cannot try.
+/// What this machine lacks, and so which cases cannot run.
 struct Missing {
     api_server: Option<String>,
     toolchains: Vec<(Variant, String)>,

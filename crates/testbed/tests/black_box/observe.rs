@@ -1,4 +1,4 @@
-//! What cases ask of a running fleet. Whatever a variant fails to show within a bound is a broken promise.
+//! What cases observe of a running fleet. If a variant does not show something within a bound, it breaks a promise.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::fixture::LONG;
 use crate::promise::{promise, promise_within};
 
-/// Between two looks at what no event tells.
+/// The pause between two checks of what is not an event.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// Waits until `replica` has acted `count` times after `since`, in monotonic nanoseconds.
@@ -27,13 +27,13 @@ pub async fn wait_for_acts(fleet: &Fleet, replica: usize, since: u64, count: usi
     acting(fleet, |actor| actor == name, since, count, &format!("{name} led, but did not act {count} times")).await
 }
 
-/// Waits until others than `old` have acted `count` times after `since`, whoever of them leads.
+/// Waits until replicas other than `old` have acted `count` times after `since`.
 pub async fn wait_for_acts_of_successors(fleet: &Fleet, old: usize, since: u64, count: usize) -> Result<()> {
     let old = fleet.replica(old).name();
     acting(fleet, |actor| actor != old, since, count, &format!("nobody acted {count} times in place of {old}")).await
 }
 
-/// Waits until somebody has acted `count` times after `since`, whoever leads.
+/// Waits until any replicas have acted `count` times after `since`.
 pub async fn wait_for_acts_of_anybody(fleet: &Fleet, since: u64, count: usize) -> Result<()> {
     acting(fleet, |_| true, since, count, "nobody led any more").await
 }
@@ -53,20 +53,20 @@ pub async fn wait_for_renewal(fleet: &Fleet, replica: usize) -> Result<()> {
     promise_within(renewal, format!("{} led, but did not renew", fleet.replica(replica).name())).await
 }
 
-/// Waits until another than `old` leads, and returns its index and when its term began.
+/// Waits until a replica other than `old` leads, and returns its index and when its term began.
 pub async fn wait_for_successor(fleet: &Fleet, old: usize, bound: Duration) -> Result<(usize, u64)> {
     promise_within(fleet.wait_for_successor(old, bound), format!("nobody led any more within {bound:?}")).await
 }
 
-/// When `replica` last acted, in monotonic nanoseconds.
+/// Returns when `replica` last acted, in monotonic nanoseconds.
 pub fn last_act(fleet: &Fleet, replica: usize) -> Result<u64> {
     let name = fleet.replica(replica).name();
     let acts = acts(&fleet.history().events());
     acts.iter().rfind(|act| act.replica == name).map(|act| act.at).context("it never acted")
 }
 
-/// When the Lease that `replica` held ran out, in monotonic nanoseconds, by the last time that it wrote into it: no
-/// elector may count from an earlier moment, whether it goes by the stamp or by when it saw it.
+/// Returns when the Lease that `replica` held expired, in monotonic nanoseconds, by its last write. No elector may count from an
+/// earlier moment, whether it uses the timestamp or when it saw the write.
 pub fn expiry(fleet: &Fleet, replica: usize, lease_duration: Duration) -> Result<u64> {
     let identity = format!("{}_", fleet.replica(replica).name());
     let history = fleet.lease_history();
@@ -75,7 +75,7 @@ pub fn expiry(fleet: &Fleet, replica: usize, lease_duration: Duration) -> Result
     Ok(monotonic(stamp) + lease_duration.as_nanos() as u64)
 }
 
-/// No two terms overlapped, and every log line parsed.
+/// Checks that no two terms overlapped and that every log line parsed.
 pub fn check_history(fleet: &Fleet) -> Result<()> {
     let events = fleet.history().events();
     let verdict = no_overlap(&events);
@@ -103,7 +103,7 @@ pub fn check_history(fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
-/// Who beside whom, and for how long, as far as was seen.
+/// Lists who overlapped with whom and for how long, as far as was seen.
 fn list(overlaps: &[Overlap], seen_until: u64) -> String {
     let overlaps = overlaps.iter().map(|Overlap { replicas, from, until }| {
         let length = Duration::from_nanos(until.unwrap_or(seen_until).saturating_sub(*from)).as_secs_f64();
@@ -113,7 +113,7 @@ fn list(overlaps: &[Overlap], seen_until: u64) -> String {
     overlaps.collect::<Vec<_>>().join(", ")
 }
 
-/// Status and body of a GET. A replica that does not answer is broken, whatever the reason.
+/// Sends a GET, and returns status and body. A replica that does not answer breaks a promise.
 pub async fn get(replica: &Replica, path: &str) -> Result<(u16, String)> {
     let name = replica.name();
     let address = promise_within(replica.http_address(LONG), format!("{name} does not say where it serves")).await?;
@@ -121,7 +121,7 @@ pub async fn get(replica: &Replica, path: &str) -> Result<(u16, String)> {
     promise_within(answer, format!("{name} does not answer {path}")).await
 }
 
-/// Asks `path` until the answer is 200.
+/// Repeats a GET of `path` until the answer is 200.
 pub async fn wait_until_ok(replica: &Replica, path: &str) -> Result<()> {
     let deadline = Instant::now() + LONG;
     loop {

@@ -1,5 +1,5 @@
-//! The suite tried on itself: how it judges, what it records, what it takes out of a Role. These need nothing, and they
-//! run with the cases, because a target that makes its own list of tests has no other place for them.
+//! Tests of the suite itself: how it judges, what it records, and how it removes a verb from a Role. They need no API server.
+//! They run with the cases, since a target with its own list of tests has no other place for them.
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::Trial;

@@ -1,4 +1,4 @@
-//! The shipped Role: enough, and nothing too much.
+//! The shipped Role grants enough, and nothing else.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::fixture::{Fixture, LONG};
 use crate::observe::wait_for_successor;
 use crate::promise::{promise, promise_within};
 
-/// How often something must be refused before it counts as needed.
+/// How many refusals show that a variant needs a verb.
 const REFUSALS: usize = 3;
 
-/// For [`REFUSALS`] of what a variant does once in eleven seconds.
+/// Enough for [`REFUSALS`] of what a variant does once in eleven seconds.
 const RARELY: Duration = Duration::from_secs(240);
 
 pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(fixture: Fixture) -> Result<()> {
@@ -34,7 +34,7 @@ pub async fn the_role_lacks_nothing_and_every_verb_of_it_is_needed(fixture: Fixt
     }
     drop(fleet);
 
-    // Side by side: each mostly waits.
+    // Side by side, since each mostly waits.
     try_join_all(verbs.iter().map(|verb| is_needed(&fixture, &shipped, verb))).await.map(drop)
 }
 
@@ -50,7 +50,7 @@ async fn is_needed(fixture: &Fixture, shipped: &[DynamicObject], verb: &str) -> 
         let needless = format!("replica {index} hardly asked for {verb}, so the Role need not grant it");
         promise_within(wait, needless).await?;
     }
-    // Whoever cannot watch may ask instead. That is an election, but a worse one; without any other verb there is none.
+    // A replica that cannot watch may poll. That is an election too, but a worse one. Without any other verb there is none.
     if ![Verb::Watch.name(), Verb::List.name()].contains(&verb) {
         let led = terms(&fleet.history().events());
         promise!(led.is_empty(), "{} led without {verb}\n{}", led[0].replica, fleet.history().table());
@@ -59,7 +59,7 @@ async fn is_needed(fixture: &Fixture, shipped: &[DynamicObject], verb: &str) -> 
     let leader = promise_within(fleet.wait_for_leader(LONG), format!("nobody led without {verb}")).await?;
     for index in (0..fleet.len()).filter(|index| *index != leader) {
         let gets = || fleet.proxy(index).counts().get(&Verb::Get).copied().unwrap_or(0);
-        // Asks again and again: the number grows while the leader acts.
+        // It polls: the number of its reads grows while the leader acts.
         let before = gets();
         let asking = fleet.history().wait_for(RARELY, |_| (gets() >= before + REFUSALS).then_some(()));
         promise_within(asking, format!("replica {index} neither watches nor asks without {verb}")).await?;
@@ -71,7 +71,7 @@ fn is_role(object: &DynamicObject) -> bool {
     object.types.as_ref().is_some_and(|types| types.kind == "Role")
 }
 
-/// What all rules of all Roles grant, each verb once.
+/// Returns all verbs that the rules of all Roles grant, each once.
 pub fn verbs(objects: &[DynamicObject]) -> Vec<String> {
     let rules = objects.iter().filter(|it| is_role(it)).filter_map(|role| role.data["rules"].as_array()).flatten();
     let mut verbs: Vec<String> = Vec::new();
@@ -83,7 +83,7 @@ pub fn verbs(objects: &[DynamicObject]) -> Vec<String> {
     verbs
 }
 
-/// The same objects without `verb` in any rule, and without the rules that have no other: such a rule is refused.
+/// Returns the same objects without `verb`. A rule that has no other verb is removed, since the API server would refuse it.
 pub fn without(objects: &[DynamicObject], verb: &str) -> Vec<DynamicObject> {
     let mut objects = objects.to_vec();
     for role in objects.iter_mut().filter(|object| is_role(object)) {

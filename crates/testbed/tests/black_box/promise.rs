@@ -1,13 +1,13 @@
-//! What a variant has to keep, told apart from what the harness has to manage.
+//! Distinguishes the promises of a variant from errors of the harness.
 //!
-//! A variant that does not do what it should within a bound breaks a promise, and that may be expected of it. A case that
-//! could not be tried says nothing about a variant, so it is an error, always.
+//! A variant that does not do something within a bound breaks a promise, and that may be expected of it. A case that could not
+//! be run shows nothing about a variant, so it is always an error.
 
 use std::fmt;
 
 use anyhow::Result;
 
-/// A promise that was not kept. Its first line says which; the history may follow.
+/// A promise that was not kept. Its first line names it, and the history may follow.
 #[derive(Debug)]
 pub struct Violation(pub String);
 
@@ -30,8 +30,8 @@ macro_rules! promise {
 }
 pub(crate) use promise;
 
-/// For a wait that fails only when the variant did not act within its bound: that it was in vain is a broken promise.
-/// The wait's own error, with the history, comes after the first line.
+/// Wraps a wait that fails only if the variant did not act within its bound, which is a broken promise. The wait's own error
+/// follows the first line, with the history.
 pub async fn promise_within<T>(wait: impl Future<Output = Result<T>>, broken: impl fmt::Display) -> Result<T> {
     wait.await.map_err(|error| anyhow::Error::new(Violation(format!("{broken}\n{error:#}"))))
 }

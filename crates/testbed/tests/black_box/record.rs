@@ -1,5 +1,5 @@
-//! What a run of the whole suite showed, as one JSON document: `docs/runs/black-box.json`, which the comparison is made
-//! from. The suite holds a record that it finds there against its own table.
+//! Records a run of the whole suite as one JSON document, `docs/runs/black-box.json`. The comparison is made from it, and the
+//! suite compares it with its own table.
 
 use std::fs;
 use std::path::Path;
@@ -15,22 +15,22 @@ use crate::Id;
 use crate::expected::{Row, expected, row};
 use crate::promise::Violation;
 
-/// Names the file to write. A relative path counts from the root of the repository, wherever the suite is run.
+/// Names the file to write. A relative path counts from the root of the repository, wherever the suite runs.
 pub const VARIABLE: &str = "STILL_LEADING_RECORD";
-/// What writes the record.
+/// The command that writes the record.
 const COMMAND: &str = "just record";
-/// Where the record is kept.
+/// The path of the record.
 const RECORD: &str = "docs/runs/black-box.json";
 
 /// How one case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Kept,
-    /// What was seen instead, in one line.
+    /// The promise was broken. Has what was seen, in one line.
     Broken(String),
-    /// Why it could not be tried, in one line.
+    /// It could not be run. Has the reason, in one line.
     Error(String),
-    /// It was not tried.
+    /// It was not run.
     Ignored,
 }
 
@@ -56,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// The outcomes of a run, in the order of the cases however they were run.
+/// Collects the outcomes of a run. Their order is that of the cases.
 pub struct Recorder(Mutex<Vec<(Id, Outcome)>>);
 
 impl Recorder {
@@ -76,7 +76,7 @@ impl Recorder {
     }
 }
 
-/// The whole document.
+/// Makes the whole document.
 pub fn document(kubernetes: &str, table: &[Row], outcomes: &[(Id, Outcome)]) -> Result<Value> {
     let outcomes = outcomes.iter().map(|(id, outcome)| {
         let (outcome, why) = outcome.parts();
@@ -100,7 +100,7 @@ pub fn document(kubernetes: &str, table: &[Row], outcomes: &[(Id, Outcome)]) -> 
     }))
 }
 
-/// Writes a document in place of the one in `file`, all of it or nothing.
+/// Writes the document into `file`, completely or not at all.
 pub fn write(file: &Path, document: &Value) -> Result<()> {
     let file = workspace().join(file);
     let folder = file.parent().context("the record needs a name")?;
@@ -110,7 +110,7 @@ pub fn write(file: &Path, document: &Value) -> Result<()> {
     fs::rename(&unfinished, &file).with_context(|| format!("writing {}", file.display()))
 }
 
-/// Holds the record that is kept against the table and the cases of today.
+/// Compares the committed record with the present table and cases.
 pub fn agrees(table: &[Row], ids: &[Id]) -> Result<(), String> {
     let path = workspace().join(RECORD);
     let text = fs::read_to_string(path).map_err(|error| format!("{RECORD}: {error}; `{COMMAND}` writes it"))?;
@@ -122,7 +122,7 @@ pub fn agrees(table: &[Row], ids: &[Id]) -> Result<(), String> {
     Err(format!("{RECORD} is not what the suite says today; `{COMMAND}` writes it anew:\n{}", disagreements.join("\n")))
 }
 
-/// Where a record and the table disagree, and what one has and the other has not.
+/// Returns where a record and the table disagree, and what only one of them has.
 pub fn disagreements(record: &Value, table: &[Row], ids: &[Id]) -> Vec<String> {
     let outcomes = record["outcomes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_of = |outcome: &Value, id: &Id| {

@@ -62,7 +62,7 @@ pub async fn an_act_that_blocks_beyond_the_lease_ends_the_process_before_another
     Ok(())
 }
 
-/// A leader that is in the middle of its first act, and its standbys.
+/// Starts a leader that is in the middle of its first act, and its standbys.
 async fn acting(fixture: &Fixture, act: Duration) -> Result<(Fleet, usize)> {
     let args = vec!["--act-duration".to_owned(), format!("{}ms", act.as_millis())];
     let options = FleetOptions { args, ..fixture.options() };

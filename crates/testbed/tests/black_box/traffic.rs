@@ -9,18 +9,18 @@ use still_leading_testbed::{Fleet, Verb, history};
 use crate::fixture::{Fixture, LONG};
 use crate::promise::{promise, promise_within};
 
-/// How much to look at: so many renewals, and so many retry periods at least. There are electors that renew in each of
-/// them, and others that wait for several.
+/// How long to count: at least this many renewals, and this many retry periods. Some electors renew in each retry period, others
+/// wait for several.
 const RENEWALS: usize = 5;
 const RETRY_PERIODS: u32 = 10;
 
-/// Waits until everything has settled and then for as long as is to be looked at; from when to when that was.
+/// Waits until everything has settled, and then for as long as requests are counted. Returns the start and end of that time.
 async fn steady_state(fleet: &Fleet, leader: usize, retry_period: Duration) -> Result<(u64, u64)> {
     let renewals = |since: u64| {
         let requests = fleet.proxy(leader).requests();
         requests.iter().filter(|it| it.verb.is_write() && it.at > since).count()
     };
-    // A few first, counted from when all take part: what a start costs is another matter.
+    // Some renewals first, counted from when all take part, since a start costs more.
     let complete = history::now();
     let settled = fleet.history().wait_for(LONG, |_| (renewals(complete) >= 2).then_some(()));
     promise_within(settled, "the leader does not renew").await?;
@@ -37,7 +37,7 @@ fn requests(fleet: &Fleet, replica: usize, (from, to): (u64, u64)) -> Vec<Verb> 
     requests.into_iter().filter(|it| (from..=to).contains(&it.at)).map(|it| it.verb).collect()
 }
 
-/// How many of each.
+/// Returns how many requests of each verb there are.
 fn by_verb(sent: &[Verb]) -> String {
     let mut counts = BTreeMap::<Verb, usize>::new();
     for verb in sent {
@@ -54,7 +54,7 @@ pub async fn a_leader_sends_one_write_per_retry_period_and_nothing_else(fixture:
     let periods = Duration::from_nanos(to - from).as_secs_f64() / retry_period.as_secs_f64();
     let only_writes = sent.iter().all(|verb| verb.is_write());
     promise!(only_writes, "the leader sent more than writes: {} in {periods:.1} retry periods", by_verb(&sent));
-    // Never more often; how much less often a busy machine makes it, says nothing.
+    // Never more often. A busy machine may make it less often, which proves nothing.
     promise!(sent.len() as f64 <= periods + 1.0, "{} writes in {periods:.1} retry periods", sent.len());
     Ok(())
 }

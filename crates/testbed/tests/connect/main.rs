@@ -1,6 +1,6 @@
-//! How a replica finds the API server, and what it does while it cannot get in: for every variant, on the embedded API server.
+//! How a replica finds the API server, and what it does while it is not let in. For every variant, on the embedded API server.
 //!
-//! These are not cases of the black-box suite, since there each replica has a working kubeconfig.
+//! These are not cases of the black-box suite, in which each replica has a working kubeconfig.
 
 mod mutual;
 
@@ -29,9 +29,9 @@ use mutual::Door;
 
 /// Many times longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
-/// The shortest that every variant takes.
+/// The shortest renew deadline that every variant takes.
 const RENEW_DEADLINE: Duration = Duration::from_secs(3);
-/// As the documentation says.
+/// How many renew deadlines pass until the lockout, as documented.
 const LOCKED_OUT_AFTER: u32 = 12;
 
 type Case = fn(&Bench) -> std::pin::Pin<Box<dyn Future<Output = Result<()>> + '_>>;
@@ -42,7 +42,7 @@ macro_rules! cases {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // They mostly wait.
+    // The tests mostly wait.
     arguments.test_threads.get_or_insert(6);
     let of_all = cases![
         missing_files_a_newline_and_an_exception_from_the_proxy_hinder_nobody,
@@ -77,7 +77,7 @@ fn run(variant: Variant, case: Case) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let api_server = ApiServer::start(ServerKind::Embedded).await?;
-        // As the kit ships it, except to the variant that cannot read it empty.
+        // As the kit ships it. kube-leader-election cannot read an empty Lease, so it gets none.
         if variant != Variant::KubeLeaderElection {
             let metadata = ObjectMeta { name: Some("connect".to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, ..Lease::default() };
@@ -106,7 +106,7 @@ impl Bench {
         Ok(path)
     }
 
-    /// A kubeconfig with this user, and with `more` in its cluster.
+    /// Writes a kubeconfig with this user, and with `more` in its cluster.
     fn kubeconfig(&self, user: &Value, more: &Value) -> Result<PathBuf> {
         let mut kubeconfig = self.kubeconfig.clone();
         if !user.is_null() {
@@ -143,7 +143,7 @@ impl Bench {
         Door::open(server.parse()?, &ca).await
     }
 
-    /// Leads through the door as `user`, whose certificate is short; has it replaced, and looks whether the term outlasts it.
+    /// Leads through the door as `user`, whose certificate expires soon. Has it replaced, and checks that the term goes on.
     async fn leads_on_after(&self, door: &Door, user: &Value, replace: impl FnOnce() -> Result<()>) -> Result<()> {
         let authority = self.write("door.crt", &door.ca_pem())?;
         let cluster = json!({ "server": format!("https://{}", door.address), "certificate-authority": authority });
@@ -158,7 +158,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Waits until it leads.
+    /// Starts a replica and waits until it leads.
     async fn leads(&self, kubeconfig: impl Into<PathBuf>, env: &[(&str, &str)]) -> Result<()> {
         let (replica, history) = self.start(kubeconfig, env)?;
         said(&history, "still leading", LONG).await.with_context(|| replica.stderr())
@@ -175,7 +175,7 @@ async fn missing_files_a_newline_and_an_exception_from_the_proxy_hinder_nobody(b
     let kubeconfig = bench.kubeconfig(&json!({ "tokenFile": token }), &Value::Null)?;
     let list = std::env::join_paths([&bench.dir.join("missing"), &kubeconfig])?;
     // Nobody listens at the proxy's port.
-    // With kube's own support of proxies, kube 5 refuses an empty entry (kube-client 5.0.0, config/no_proxy.rs:140).
+    // kube's own proxy support refuses an empty entry in version 5 (kube-client 5.0.0, config/no_proxy.rs:140).
     let of_kube_5 = matches!(bench.variant, Variant::KubeLeaseManager | Variant::K8sController);
     let exceptions = if of_kube_5 { "127.0.0.1" } else { "127.0.0.1,," };
     bench.leads(list, &[("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", exceptions)]).await
@@ -197,7 +197,7 @@ async fn through_a_proxy(bench: &Bench, scheme: &str) -> Result<()> {
     Ok(())
 }
 
-/// A proxy that speaks both, and counts its tunnels.
+/// Starts a proxy for HTTP and SOCKS5 that counts its tunnels.
 async fn proxy() -> Result<(SocketAddr, Arc<AtomicUsize>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, tunnels) = (listener.local_addr()?, Arc::<AtomicUsize>::default());
@@ -213,14 +213,14 @@ async fn proxy() -> Result<(SocketAddr, Arc<AtomicUsize>)> {
 async fn tunnel(mut client: TcpStream, tunnels: Arc<AtomicUsize>) -> Result<()> {
     let first = client.read_u8().await?;
     let (to, reply): (String, &[u8]) = if first == 5 {
-        // How to log in: not at all.
+        // The methods of authentication; the answer is "none".
         let mut methods = vec![0; client.read_u8().await?.into()];
         client.read_exact(&mut methods).await?;
         client.write_all(&[5, 0]).await?;
         let mut request = [0; 4];
         client.read_exact(&mut request).await?;
         let host = match request {
-            // Connect, to an address of IPv4 or to a name.
+            // Connects to an address of IPv4 or to a name.
             [5, 1, 0, 1] => Ipv4Addr::from(client.read_u32().await?).to_string(),
             [5, 1, 0, 3] => {
                 let mut name = vec![0; client.read_u8().await?.into()];
@@ -255,7 +255,7 @@ fn plugin(script: &str) -> Value {
 async fn a_hanging_credential_plugin_delays_no_shutdown(bench: &Bench) -> Result<()> {
     let (replica, history) = bench.start(bench.kubeconfig(&plugin("exec sleep 600"), &Value::Null)?, &[])?;
     if bench.variant == Variant::ClientGo {
-        // It asks the plugin with its first request, and says nothing of it.
+        // It asks the plugin with its first request, and does not log that.
         said(&history, "attempting to acquire leader lease", LONG).await?;
     } else {
         let waits = |events: &[still_leading_testbed::Event]| {
@@ -314,7 +314,7 @@ async fn a_token_that_a_plugin_renews_is_used(bench: &Bench) -> Result<()> {
     said(&history, "still leading", LONG).await
 }
 
-/// How long the first of two certificates lasts.
+/// How long the first of two certificates is valid.
 const SHORT: Duration = Duration::from_secs(15);
 
 async fn a_client_certificate_in_files_is_read_anew(bench: &Bench) -> Result<()> {

@@ -1,5 +1,5 @@
-//! A door in front of an API server, which lets in who has a client certificate that is valid now. It looks at each connection
-//! anew, and none lasts longer than a second.
+//! A door in front of an API server that admits only clients with a certificate that is valid now. It checks each connection
+//! anew, and no connection lasts longer than a second.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const LASTS: Duration = Duration::from_secs(1);
 
-/// The door, and who signs for it and for its visitors.
+/// The door, and the authority that signs for it and for its visitors.
 pub struct Door {
     authority: CertifiedIssuer<'static, KeyPair>,
     pub address: SocketAddr,
 }
 
 impl Door {
-    /// Opens it before the API server at `server`, which `ca` has signed for.
+    /// Opens the door in front of the API server at `server`, whose certificate `ca` has signed.
     pub async fn open(server: SocketAddr, ca: &[u8]) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +47,7 @@ impl Door {
         self.authority.pem()
     }
 
-    /// A certificate for so long, and its key, in PEM.
+    /// Makes a client certificate that is valid for this long, and its key, in PEM.
     pub fn visitor(&self, lasts: Duration) -> Result<(String, String)> {
         self.issue(lasts, ExtendedKeyUsagePurpose::ClientAuth)
             .map(|(certificate, key)| (certificate.pem(), key.serialize_pem()))
@@ -73,7 +73,7 @@ impl Door {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![own.der().clone()], key)?;
-        // Without resumption, or an old handshake would do for a certificate that has ended.
+        // Without resumption: an old handshake would do for a certificate that has expired.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(TlsAcceptor::from(Arc::new(config)))

@@ -1,4 +1,4 @@
-//! Reads terms, acts and times of leadership out of a history, as the replicas logged them.
+//! Reads terms, acts and times of leadership from a history, as the replicas logged them.
 
 use crate::history::event::{EXITED, Event, FROZEN, HARNESS, THAWED};
 
@@ -14,44 +14,44 @@ const FENCED: &str = "fenced: ";
 /// One unbroken spell of leadership of a replica, by its own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// Who led.
+    /// The leader.
     pub replica: String,
     /// When it logged `leading`, in monotonic nanoseconds.
     pub from: u64,
-    /// When it logged `leading cancelled`, or its process ended, in monotonic nanoseconds; none if neither has happened.
+    /// When it logged `leading cancelled`, or its process ended, in monotonic nanoseconds; `None` if neither has happened.
     pub until: Option<u64>,
 }
 
 /// One thing that a leader did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// Who.
+    /// The replica.
     pub replica: String,
-    /// When, in monotonic nanoseconds.
+    /// The time, in monotonic nanoseconds.
     pub at: u64,
 }
 
 /// A time in which a replica had a term and could act: its term without the times in which it was frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leading {
-    /// Who.
+    /// The replica.
     pub replica: String,
     /// When its term began. Of two that lead at once, the one with the later term is the rightful leader.
     pub term: u64,
     /// The start of this time, in monotonic nanoseconds.
     pub from: u64,
-    /// Its end; none while it goes on.
+    /// Its end; `None` while it goes on.
     pub until: Option<u64>,
 }
 
 /// A time in which a replica could not act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frozen {
-    /// Who.
+    /// The replica.
     pub replica: String,
     /// When it was stopped, in monotonic nanoseconds.
     pub from: u64,
-    /// When it went on or was killed; none while it is stopped.
+    /// When it was resumed or killed; `None` while it is stopped.
     pub until: Option<u64>,
 }
 
@@ -79,13 +79,14 @@ pub fn terms(events: &[Event]) -> Vec<Term> {
     terms
 }
 
-/// Whether it is what only a leader may do: a tick, or a write of the example `controller`.
+/// Whether the event is something that only a leader may do: a tick, or a write of the example `controller`.
 pub fn is_act(event: &Event) -> bool {
     let wrote = || event.fields.get("action").and_then(|it| it.as_str()).is_some_and(|action| action != UNCHANGED);
     event.message == STILL_LEADING || (event.message == RECONCILED && wrote())
 }
 
-/// Why the API server refused a write of an older leader: what its fence said, from `fenced: ` on. None of other events.
+/// Returns why the API server refused a write of a former leader: the fence's message, from `fenced: ` on. `None` for other
+/// events.
 pub fn refusal(event: &Event) -> Option<&str> {
     let error = event.fields.get("error").filter(|_| event.message == FAILED)?.as_str()?;
     error.find(FENCED).map(|place| &error[place..])
@@ -124,7 +125,7 @@ pub fn leading(events: &[Event]) -> Vec<Leading> {
     for term in terms(events) {
         let mut from = Some(term.from);
         let mut add = |from: u64, until: Option<u64>| {
-            // A replica may be frozen at the moment in which its term begins.
+            // A replica may be frozen in the moment in which its term begins.
             if until.is_none_or(|until| from < until) {
                 all.push(Leading { replica: term.replica.clone(), term: term.from, from, until });
             }

@@ -1,9 +1,9 @@
-//! Histories that are known to be good or bad, as lines such as `7 a leading`.
+//! Histories with a known verdict, as lines such as `7 a leading`.
 
 use super::*;
 use serde_json::{Map, Value};
 
-/// A leader releases, and another one takes over: nothing is wrong.
+/// A leader releases, and another replica takes over. Nothing is wrong.
 const HAND_OVER: [&str; 8] = [
     "1 a leading",
     "2 a still leading",
@@ -15,7 +15,7 @@ const HAND_OVER: [&str; 8] = [
     "9 b still leading",
 ];
 
-/// A leader is frozen until another one leads, and notices that before it acts: nothing is wrong.
+/// A leader is frozen until another replica leads, and notices that before it acts. Nothing is wrong.
 const FROZEN_AND_THAWED: [&str; 7] = [
     "1 a leading",
     "2 a still leading",
@@ -52,7 +52,7 @@ fn events(lines: &[&str]) -> Vec<Event> {
     lines.iter().map(event).collect()
 }
 
-/// Lines before and after, such as those of a history that goes on in two ways.
+/// Joins two lists of lines, such as those of a history that goes on in two ways.
 fn with<'a>(lines: &[&'a str], more: &[&'a str]) -> Vec<Event> {
     events(&[lines, more].concat())
 }
@@ -65,7 +65,7 @@ fn overlap(from: u64, until: Option<u64>) -> Overlap {
     Overlap { replicas: ["a".to_owned(), "b".to_owned()], from, until }
 }
 
-/// Each stale act of a history: who acted, beside whom, when, and since when it had not been entitled to.
+/// Returns each stale act of a history: who acted, beside whom, when, and since when it was not entitled to.
 fn stale(lines: &[&str]) -> Vec<(String, Option<String>, u64, u64)> {
     stale_acts(&events(lines)).into_iter().map(|it| (it.replica, it.beside, it.at, it.since)).collect()
 }
@@ -207,7 +207,7 @@ fn an_act_beside_a_later_term_is_stale() {
     assert_eq!(stale(&SPLIT_BRAIN), [beside("a", "b", 9, 7)]);
     assert_eq!(stale(&["1 a leading", "7 b leading", "7 a still leading"]), [beside("a", "b", 7, 7)]);
     assert!(matches!(no_stale_act(&events(&SPLIT_BRAIN), always), Verdict::Violated(acts) if acts.len() == 1));
-    // After a thaw: since it could act again.
+    // After a thaw it counts from when the replica could act again.
     let thawed = [&FROZEN_AND_THAWED[..5], &["9 a still leading"]].concat();
     assert_eq!(stale(&thawed), [beside("a", "b", 9, 8)]);
 }

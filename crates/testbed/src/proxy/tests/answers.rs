@@ -1,4 +1,4 @@
-//! What tampers with single requests and their answers.
+//! Modes that tamper with single requests and their answers.
 
 use super::*;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl Answer {
     }
 }
 
-/// What a PUT is answered with in that mode, which the API server must not see, nor the connection suffer from.
+/// Returns the answer to a PUT in a mode. The API server must not see the PUT, and the connection must stay usable.
 async fn answer_to_put(mode: impl Into<Mode>, path: &str) -> Answer {
     let setup = Setup::new().await;
     let (mut client, mut server) = setup.connected().await;
@@ -49,7 +49,7 @@ async fn answer_to_put(mode: impl Into<Mode>, path: &str) -> Answer {
     answer
 }
 
-/// A Status of that kind, with what is particular to it.
+/// Makes a Status, with the fields that are particular to it.
 fn status(code: u16, message: &str, particular: Value) -> Value {
     let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code,

@@ -1,4 +1,4 @@
-//! What breaks connections.
+//! Modes that break connections.
 
 use super::*;
 
@@ -28,7 +28,7 @@ async fn in_a_black_hole_nothing_passes_and_nothing_ends_until_the_mode_changes(
     start_watch(&mut client, &mut server).await;
 
     setup.proxy.set_mode(Mode::BlackHole);
-    // Until the connections have seen the mode.
+    // Until the connections have met the mode.
     tokio::time::sleep(SILENCE).await;
     tell(&mut server, "two\n").await;
     send(&mut client, "x").await;
@@ -49,13 +49,13 @@ async fn a_cut_ends_what_is_in_flight_however_short_it_is() {
     let setup = Setup::new().await;
     let (mut client, mut server) = setup.connected().await;
     start_watch(&mut client, &mut server).await;
-    // Nothing runs between the two: the connection only ever sees the second.
+    // Nothing runs between the two, so the connection only ever sees the second mode.
     setup.proxy.set_mode(Mode::Cut);
     setup.proxy.set_mode(Mode::Pass);
     rest(&mut client).await;
 }
 
-/// Connects again and again until it ends as wanted, because the listener needs a moment.
+/// Connects repeatedly until the result is as wanted, since the listener needs a moment.
 async fn connect_until(setup: &Setup, wanted: impl Fn(&io::Result<TcpStream>) -> bool) {
     let trying = async {
         while !wanted(&TcpStream::connect(setup.proxy.address).await) {
@@ -111,7 +111,7 @@ async fn a_cut_is_not_seen_as_a_reset() {
     let (mut client, mut server) = setup.connected().await;
     start_watch(&mut client, &mut server).await;
     setup.proxy.set_mode(Mode::Cut);
-    // That TLS was not closed is for rustls to mind; TCP was.
+    // Only TLS complains that it was not closed; TCP was.
     assert_eq!(end(&mut client).await, Some(io::ErrorKind::UnexpectedEof));
 }
 

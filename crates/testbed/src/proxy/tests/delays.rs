@@ -1,4 +1,4 @@
-//! Latency. That something is late shows in real time only as far as nothing comes too soon.
+//! Latency. In real time a test can only show that nothing arrives too early.
 
 use super::*;
 use crate::proxy::watched::Watched;
@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::time::Instant;
 
-/// As somebody writes it who wants answers to wait for the change of the mode.
+/// A delay until the mode changes.
 const ENDLESS: Duration = Duration::MAX;
 
 fn latency(fixed: Duration, jitter: Duration) -> Action {
@@ -70,7 +70,7 @@ async fn each_event_is_late_by_itself_and_the_end_comes_last() {
     for n in 0..EVENTS {
         let event = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(event, format!("{n}\n"));
-        // Not one delay after the other: they all came at the same time. A millisecond is what a timer may be off.
+        // The delays do not add up, since all events arrived at the same time. A timer may be off by a millisecond.
         let late = begin.elapsed();
         assert!(late >= fixed && late <= fixed + jitter + Duration::from_millis(1), "{n} came after {late:?}");
     }

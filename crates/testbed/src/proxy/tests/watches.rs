@@ -1,11 +1,11 @@
-//! What concerns watches.
+//! Modes that affect watches.
 
 use super::*;
 use serde_json::{Value, json};
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// Starts a watch that tells nothing yet, as far as its headers.
+/// Starts a watch as far as its headers. No event comes yet.
 async fn start_silent_watch(client: &mut TlsStream<TcpStream>, server: &mut Stream) -> String {
     send(client, &format!("GET {WATCH} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
     read_until(server, "\r\n\r\n").await;

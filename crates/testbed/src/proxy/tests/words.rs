@@ -1,4 +1,4 @@
-//! The modes as words.
+//! The names of the modes.
 
 use super::*;
 use std::collections::BTreeSet;
