@@ -1,4 +1,4 @@
-//! Answers: which form a client wants, and how it is written.
+//! Answers: the form that a client wants, and how it is written.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,27 +13,27 @@ use crate::show::{ListMeta, item, partial, version_of, whole};
 use crate::status::{Result, Status};
 use crate::table::{Include, Table};
 
-/// The media type that answers come in. kube-apiserver has protobuf and YAML too.
+/// The media type of all answers. kube-apiserver has protobuf and YAML too.
 const ACCEPTED: &str = "application/json";
 
-/// What a client wants to see of an object.
+/// The form in which a client wants an object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Form {
-    /// All of it.
+    /// The whole object.
     Whole,
     /// A row of a table, for people.
     Table(Include),
-    /// Its metadata alone, as kube's `Controller` watches what it owns.
+    /// Only its metadata, as kube's `Controller` watches the objects that it owns.
     Metadata,
-    /// The same of each item of a list.
+    /// Only the metadata of each item of a list.
     MetadataList,
 }
 
 impl Form {
-    /// By the `Accept` header.
+    /// Reads the form from the `Accept` header.
     ///
     /// # Errors
-    /// 406, if nothing will do.
+    /// 406, if the client accepts no form that is served.
     pub fn of(headers: &HeaderMap, query: &Query) -> Result<Self> {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if accept.is_empty() {
@@ -52,7 +52,7 @@ impl Form {
     }
 }
 
-/// What one part of an `Accept` header asks for, and how much; none if it is not served.
+/// Returns what one part of an `Accept` header asks for, and its weight; `None` if it is not served.
 fn clause_form(clause: &str, include: Include) -> Option<(f32, Form)> {
     let mut parts = clause.split(';').map(str::trim);
     if !matches!(parts.next()?, "application/json" | "*/*") {
@@ -86,7 +86,7 @@ struct List<T> {
     items: Option<Vec<T>>,
 }
 
-/// An object as it is wanted.
+/// Answers with an object in a form.
 pub fn object(form: Form, code: StatusCode, resource: Resource, value: &Value) -> Response {
     match form {
         Form::Whole => json(code, &whole(resource, value)),
@@ -103,7 +103,7 @@ pub fn object(form: Form, code: StatusCode, resource: Resource, value: &Value) -
     }
 }
 
-/// A list as it is wanted.
+/// Answers with a list in a form.
 pub fn list(form: Form, resource: Resource, listed: &Listed) -> Response {
     let metadata = ListMeta { resource_version: listed.revision.to_string() };
     let items = listed.items.iter().map(|value| &**value);
@@ -121,7 +121,7 @@ pub fn list(form: Form, resource: Resource, listed: &Listed) -> Response {
         }
         Form::MetadataList => {
             let kind = "PartialObjectMetadataList".to_owned();
-            // kube-apiserver writes null for none of these, and an empty list for none of all others.
+            // kube-apiserver writes null for an empty list here, and an empty list in every other place.
             let items = Some(items.map(partial).collect()).filter(|items: &Vec<_>| !items.is_empty());
             json(StatusCode::OK, &List { kind, api_version: "meta.k8s.io/v1", metadata, items })
         }
@@ -132,20 +132,20 @@ fn not_as_requested(why: String) -> Box<Status> {
     Status::not_acceptable(format!("you requested {why}"))
 }
 
-/// Anything, as JSON with a line end.
+/// Answers with any value, as JSON with a line end.
 pub fn json(code: StatusCode, value: &impl Serialize) -> Response {
-    // Nothing that is written here has keys that are no strings, which is all that could go wrong.
+    // This fails only for keys that are not strings, and nothing here has such keys.
     let mut body = serde_json::to_vec(value).unwrap_or_default();
     body.push(b'\n');
     response(code, "application/json", Body::from(body))
 }
 
-/// Plain text.
+/// Answers with plain text.
 pub fn text(code: StatusCode, text: &str) -> Response {
     response(code, "text/plain; charset=utf-8", Body::from(text.to_owned()))
 }
 
-/// How a request has failed, or that it has not.
+/// Answers with a Status, which may be a success.
 pub fn status(status: &Status) -> Response {
     let mut response = json(status.code(), status);
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
@@ -154,7 +154,7 @@ pub fn status(status: &Status) -> Response {
     response
 }
 
-/// Any body.
+/// Makes an answer with any body.
 pub fn response(code: StatusCode, media_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = code;

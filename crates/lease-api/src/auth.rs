@@ -1,4 +1,4 @@
-//! Who asks, and what they may.
+//! Authentication and authorization: who sends a request, and what they may do.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,17 +9,17 @@ use serde::Deserialize;
 use crate::route::{Attributes, Info};
 use crate::status::{Result, Status, Subject};
 
-/// Whoever shows no token.
+/// The name of a client without a token.
 const ANONYMOUS: &str = "system:anonymous";
 
-/// Somebody who may use the server.
+/// A user of the server.
 #[derive(Clone)]
 pub struct User {
     /// For example `system:serviceaccount:<namespace>:<name>`.
     pub name: String,
-    /// The bearer token that they show.
+    /// The user's bearer token.
     pub token: String,
-    /// What they may do.
+    /// What the user may do.
     pub access: Access,
 }
 
@@ -28,11 +28,11 @@ pub struct User {
 pub enum Access {
     /// Everything.
     All,
-    /// What the rules allow, in one namespace: a Role and its binding.
+    /// Only what the rules allow, in one namespace. This corresponds to a Role and its binding.
     Only {
         /// The namespace.
         namespace: String,
-        /// Any one of them is enough.
+        /// A request is allowed if one rule allows it.
         rules: Vec<PolicyRule>,
     },
 }
@@ -43,9 +43,9 @@ pub enum Access {
 pub struct PolicyRule {
     /// Empty for the core group.
     pub api_groups: Vec<String>,
-    /// In the plural.
+    /// Resources, in the plural.
     pub resources: Vec<String>,
-    /// Empty for any. A name is known to a `create` only if it is in the path, as when PUT or apply creates.
+    /// Empty for any name. A `create` has a name only if the path has it, as when PUT or apply creates.
     pub resource_names: Vec<String>,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verbs: Vec<String>,
@@ -58,11 +58,11 @@ impl fmt::Debug for User {
     }
 }
 
-/// Who a request comes from; none is anonymous.
+/// The sender of a request; `None` is anonymous.
 #[derive(Clone, Debug)]
 pub struct Caller(Option<User>);
 
-/// By token.
+/// The users, by token.
 #[derive(Default)]
 pub struct Users(HashMap<String, User>);
 
@@ -71,10 +71,10 @@ impl Users {
         self.0.insert(user.token.clone(), user);
     }
 
-    /// Who it is that sends these headers.
+    /// Returns the sender of a request, by its headers.
     ///
     /// # Errors
-    /// 401, if they show a token that nobody has.
+    /// 401, if their token is not a user's.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller> {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = match shown.split_once(' ') {
@@ -89,7 +89,7 @@ impl Users {
 }
 
 impl Caller {
-    /// Whether the request may be made.
+    /// Checks whether the sender may make the request.
     ///
     /// # Errors
     /// 403, if not.
@@ -100,7 +100,7 @@ impl Caller {
         self.authorize_as(info, &info.verb)
     }
 
-    /// The same for another verb: who creates by a PUT or an apply needs `create` too.
+    /// Checks the same for another verb. A PUT or an apply that creates needs `create` too.
     ///
     /// # Errors
     /// 403, if not.
@@ -132,8 +132,8 @@ impl Caller {
         Err(Status::forbidden(Subject { group: "", resource: "" }, "", &sanitized(&why)))
     }
 
-    /// Whether a path that is no resource may be asked for: everybody may know that the server lives, and who has a name
-    /// may know what it serves.
+    /// Whether a path that is not a resource may be read. Everybody may read whether the server lives, and users may read what it
+    /// serves.
     pub fn allowed_path(&self, path: &str, verb: &str) -> bool {
         let public = matches!(path, "/healthz" | "/livez" | "/readyz" | "/version" | "/version/");
         let below = |root: &str| path == root || path.starts_with(&format!("{root}/"));
@@ -156,7 +156,7 @@ impl Caller {
         }
     }
 
-    /// Whoever it is.
+    /// The name of the sender.
     pub fn name(&self) -> &str {
         self.0.as_ref().map_or(ANONYMOUS, |user| user.name.as_str())
     }

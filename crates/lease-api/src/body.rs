@@ -11,10 +11,10 @@ use crate::query::FieldValidation;
 use crate::resource::Resource;
 use crate::status::{Result, Status};
 
-/// What may be sent. kube-apiserver takes YAML too.
+/// The media types of bodies. kube-apiserver takes YAML too.
 const ACCEPTED: &str = "application/json, application/vnd.kubernetes.protobuf";
 
-/// So much of a body is shown in a message.
+/// How many bytes of a body a message shows.
 const SUMMARY_BYTES: usize = 30;
 
 /// The media type of the body, without parameters.
@@ -23,10 +23,10 @@ pub fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Any JSON, or protobuf as JSON. The inner error is what is wrong with it.
+/// Parses a body as JSON, or as protobuf that becomes JSON. The inner error is what is wrong with the body.
 ///
 /// # Errors
-/// 415, if it was sent as something else.
+/// 415, if the media type is another one.
 pub fn parsed(headers: &HeaderMap, body: &Bytes) -> Result<std::result::Result<Value, String>> {
     match media_type(headers) {
         "" | "application/json" => {}
@@ -39,10 +39,10 @@ pub fn parsed(headers: &HeaderMap, body: &Bytes) -> Result<std::result::Result<V
     }))
 }
 
-/// An object that was sent, in the form that is stored. What strict validation minds goes to `warnings`.
+/// Reads an object from a body, in its stored form. What strict validation would refuse goes to `warnings`.
 ///
 /// # Errors
-/// 400, if it is none of this resource.
+/// 400, if it is not an object of this resource.
 pub fn object(
     resource: Resource,
     headers: &HeaderMap,
@@ -100,7 +100,7 @@ pub fn object(
     Ok(object)
 }
 
-/// Whether an object of that type can be one of this resource.
+/// Checks whether an object of that type can be an object of this resource.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -121,13 +121,13 @@ pub fn check_type(resource: Resource, kind: &str, version: &str) -> std::result:
     })
 }
 
-/// What kube-apiserver says of a type that it does not know.
+/// Returns kube-apiserver's message about a type that it does not know.
 pub fn unregistered(kind: &str, version: &str) -> String {
     let scheme = "in scheme \"pkg/runtime/scheme.go:111\"";
     format!("no kind {} is registered for version {} {scheme}", quoted(kind), quoted(version))
 }
 
-/// An object with its type, as patches see it.
+/// Adds its type to an object, as patches see it.
 pub fn with_type(resource: Resource, object: &Value) -> Value {
     let mut members = object.as_object().cloned().unwrap_or_else(Map::new);
     members.insert("apiVersion".to_owned(), resource.version().into());
@@ -135,7 +135,7 @@ pub fn with_type(resource: Resource, object: &Value) -> Value {
     Value::Object(members)
 }
 
-/// What Go says of JSON that is no object.
+/// Returns Go's message about JSON that is not an object.
 pub fn no_object(value: &Value) -> String {
     let what = kind_of(value);
     let into = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;

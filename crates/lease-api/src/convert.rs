@@ -1,4 +1,5 @@
-//! Events have two forms: `v1`, in which they are stored, and `events.k8s.io/v1`, in which most fields have other names.
+//! Converts Events between their two forms: `v1`, in which they are stored, and `events.k8s.io/v1`, whose fields have other
+//! names.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::decode::{From, decode};
 use crate::resource::Resource;
 
-/// What `v1` calls a field at the top, and what `events.k8s.io/v1` does.
+/// The name of a top-level field in `v1`, and its name in `events.k8s.io/v1`.
 const NAMES: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -26,7 +27,7 @@ fn k8s_name(name: &str) -> &str {
     NAMES.iter().find(|(core, _)| *core == name).map_or(name, |(_, k8s)| k8s)
 }
 
-/// A stored object, as an object of that resource.
+/// Converts a stored object to an object of `resource`.
 pub fn shown(resource: Resource, stored: &Value) -> Cow<'_, Value> {
     match resource {
         Resource::K8sEvents => Cow::Owned(converted(resource, stored, k8s_name)),
@@ -34,7 +35,7 @@ pub fn shown(resource: Resource, stored: &Value) -> Cow<'_, Value> {
     }
 }
 
-/// An object of that resource, as it is stored.
+/// Converts an object of `resource` to its stored form.
 pub fn stored(resource: Resource, object: Value) -> Value {
     match resource {
         Resource::K8sEvents => converted(Resource::Events, &object, core_name),
@@ -42,7 +43,7 @@ pub fn stored(resource: Resource, object: Value) -> Value {
     }
 }
 
-/// A field of that resource that a selector names, as the stored object calls it.
+/// Returns the stored name of a field of `resource`, for selectors.
 pub fn stored_field(resource: Resource, path: &str) -> String {
     match (resource, path.split_once('.')) {
         (Resource::K8sEvents, Some((first, rest))) => format!("{}.{rest}", core_name(first)),
@@ -54,7 +55,7 @@ pub fn stored_field(resource: Resource, path: &str) -> String {
 fn converted(to: Resource, object: &Value, name: fn(&str) -> &str) -> Value {
     let members = object.as_object().into_iter().flatten();
     let members: Map<String, Value> = members.map(|(member, value)| (name(member).to_owned(), value.clone())).collect();
-    // Decoding shows and drops what is zero as the other form does. It cannot fail: the types are the same.
+    // Decoding shows and drops zero values as the other form does. It cannot fail, since the types are the same.
     decode(to.object(), &members, From::Map).map_or(Value::Object(members), |decoded| decoded.value)
 }
 

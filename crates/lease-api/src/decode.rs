@@ -1,6 +1,6 @@
-//! From JSON that a client sent to the form that is stored: known fields only, each of its type, none that is zero.
+//! Decodes JSON from a client to the stored form: only known fields, each of its type, and without zero values.
 //!
-//! What is wrong with a type fails at once; what only the strict fields of validation mind is collected.
+//! A wrong type is an error at once. What only strict validation would refuse is collected.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,28 +9,27 @@ use serde_json::{Map, Number, Value};
 use crate::schema::{Field, Struct, Type, Zero, is_zero};
 use crate::time::{Precision, normalized};
 
-/// Go's zero time, which is no time at all.
+/// Go's zero time, which counts as no time.
 const NO_TIME: [&str; 2] = ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"];
 
-/// An object in the form that is stored.
+/// An object in its stored form.
 #[derive(Debug)]
 pub struct Decoded {
     pub value: Value,
-    /// What a strict decoder would have refused.
+    /// What strict validation would refuse.
     pub strict: Vec<String>,
 }
 
-/// What is decoded. kube-apiserver has two decoders, and they do not agree.
+/// The origin of what is decoded. kube-apiserver has two decoders, and they differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum From {
-    /// The body of a request, or what a JSON or merge patch has made of an object.
+    /// The body of a request, or the result of a JSON or merge patch.
     Json,
-    /// What a strategic merge patch or an apply has made of one: numbers that are too large are cut to 32 bits, and
-    /// nobody is told.
+    /// The result of a strategic merge patch or an apply. Numbers that are too large are cut to 32 bits without a message.
     Map,
 }
 
-/// Decodes the fields of an object, `apiVersion` and `kind` apart.
+/// Decodes the fields of an object, other than `apiVersion` and `kind`.
 ///
 /// # Errors
 /// What is wrong, in the words of Go's decoder.
@@ -47,18 +46,18 @@ pub fn decode(of: &'static Struct, members: &Map<String, Value>, from: From) -> 
 struct Decoder {
     from: From,
     strict: Vec<String>,
-    /// The one that is told: the first fatal one, else the first.
+    /// The mistake to report: the first fatal one, else the first.
     mistake: Option<Mistake>,
 }
 
 #[derive(Debug)]
 struct Mistake {
     told: String,
-    /// Go notes a wrong type and goes on; what is no time it tells at once.
+    /// Go notes a wrong type and goes on, but reports a wrong time at once.
     fatal: bool,
 }
 
-/// Where a value stands, for messages.
+/// The place of a value, for messages.
 struct At {
     path: String,
     /// The Go type of the innermost struct.
@@ -84,7 +83,7 @@ impl At {
             Value::Array(_) => "array".to_owned(),
             Value::Object(_) => "object".to_owned(),
         };
-        // Messages about types know lists as one, those about unknown fields tell their items apart.
+        // Messages about types name a list, those about unknown fields also the item.
         let path: String =
             self.path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
         let of = match of {
@@ -97,9 +96,9 @@ impl At {
 }
 
 impl Decoder {
-    /// Nothing is kept of what is wrong.
+    /// Notes a mistake. Nothing of the wrong value is kept.
     fn wrong(&mut self, told: String, fatal: bool) -> Value {
-        // The decoder of maps tells the first that it meets.
+        // The decoder of maps reports its first mistake.
         let fatal = fatal || self.from == From::Map;
         if self.mistake.as_ref().is_none_or(|before| fatal && !before.fatal) {
             self.mistake = Some(Mistake { told, fatal });
@@ -109,7 +108,7 @@ impl Decoder {
 
     fn fields(&mut self, of: &'static Struct, members: &Map<String, Value>, at: &At) -> Value {
         for name in members.keys().filter(|name| of.field(name).is_none()) {
-            // The type is told beside the object, and checked there.
+            // The type stands beside the object, and is checked there.
             if !(at.path.is_empty() && (name == "apiVersion" || name == "kind")) {
                 self.strict.push(format!("unknown field \"{}\"", at.child(name, of.go).path));
             }
@@ -163,7 +162,7 @@ impl Decoder {
 
     fn integer(&self, of: Type, number: &Number) -> Option<i64> {
         let whole = number.as_f64().filter(|number| self.from == From::Map && number.fract() == 0.0);
-        // A float that is too large becomes the largest integer, which is as good as what Go makes of it.
+        // A float that is too large becomes the largest integer. Go's result is not better.
         let number = number.as_i64().or_else(|| whole.map(|number| number as i64))?;
         match (of, i32::try_from(number)) {
             (Type::Int64, _) => Some(number),
@@ -177,7 +176,7 @@ impl Decoder {
         let mut decoded = Map::new();
         for (key, value) in members {
             let value = if value.is_null() { of.zero() } else { self.value(of, value, at) };
-            // Bytes that are null are still there.
+            // Null bytes are kept.
             let value = if value.is_null() { Value::String(String::new()) } else { value };
             decoded.insert(key.clone(), value);
         }
@@ -194,7 +193,7 @@ impl Decoder {
     }
 }
 
-/// What the decoder of maps says, which does not tell where.
+/// Returns the message of the decoder of maps, which does not name the place.
 fn mismatch_of_maps(value: &Value, of: Type) -> String {
     let kind = match value {
         Value::Bool(_) => "bool",

@@ -1,4 +1,4 @@
-//! What the server says of itself, so that clients and `kubectl` find their way.
+//! Discovery: what the server serves, for clients and `kubectl`.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,20 +8,20 @@ use crate::answer;
 use crate::resource::Resource;
 use crate::status::Status;
 
-/// The groups besides the core one, in the order of kube-apiserver.
+/// The groups other than the core group, in the order of kube-apiserver.
 const GROUPS: [&str; 2] = ["events.k8s.io", "coordination.k8s.io"];
 
-/// Whether anything of a group is served.
+/// Whether a group is served.
 pub fn serves(group: &str) -> bool {
     group.is_empty() || GROUPS.contains(&group)
 }
 
-/// Whether kube-apiserver answers there whatever the method is.
+/// Whether kube-apiserver answers at that path for any method.
 pub fn any_method(path: &str) -> bool {
     matches!(path, "/healthz" | "/livez" | "/readyz" | "/apis")
 }
 
-/// Answers a request that is about no resource. `host` is how the client reached the server.
+/// Answers a request that is not about a resource. `host` is the server's address in the request.
 pub fn answer(path: &str, host: &str) -> Response {
     let ok = |value: Value| answer::json(StatusCode::OK, &value);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -51,7 +51,7 @@ pub fn answer(path: &str, host: &str) -> Response {
     }
 }
 
-/// The version of the server that the answers are taken from. What follows the plus says that this is not that one.
+/// The version of the server from which the answers were taken. The part after the plus shows that this is another server.
 fn version() -> Value {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -99,7 +99,7 @@ fn openapi_index() -> Value {
     json!({"paths": Value::Object(paths.collect())})
 }
 
-/// No more than `kubectl` looks for before it writes: that a server validates fields, so that `kubectl` need not.
+/// Returns only what `kubectl` looks for before it writes: that the server validates fields, so that `kubectl` need not.
 fn openapi(group: &str) -> Value {
     let served = Resource::ALL.into_iter().filter(|resource| resource.group() == group);
     let paths = served.map(|resource| {

@@ -1,27 +1,27 @@
-//! A fence: writes of ConfigMaps that carry an epoch, and none of an epoch that is over.
+//! A fence: it refuses writes of ConfigMaps without an epoch, or with an older epoch than the stored one.
 
 use serde_json::Value;
 
-/// A rule that a cluster enforces with a `ValidatingAdmissionPolicy`, built in, since this server has no admission. What
-/// one user writes to guarded ConfigMaps has to carry an epoch, and none that is lower than the stored one.
+/// A rule that a cluster enforces with a `ValidatingAdmissionPolicy`. It is built in, since this server has no admission. What
+/// one user writes to guarded ConfigMaps must carry an epoch, and not a lower one than the stored one.
 ///
-/// - An annotation of the new object has to be the epoch, 1 to 18 digits.
+/// - An annotation of the new object must be the epoch, 1 to 18 digits.
 /// - If the old object has such an epoch, the new one must not be smaller.
-/// - The new object has to have the label.
+/// - The new object must have the label.
 ///
-/// Whatever breaks the rule is answered with 403, as kube-apiserver does for that policy, dry runs too. Of several reasons
-/// the first in this order is told. It binds creations
-/// and updates of any kind, of objects that have the label before or after.
+/// A write that breaks the rule is answered with 403, as kube-apiserver does for that policy, also in a dry run. Of several
+/// reasons, the answer has the first in this order. The rule applies to creations and updates of any kind, of objects that have
+/// the label before or after.
 ///
-/// The rule sees the object that a write would leave, as the policy does. So a patch that says nothing of the epoch rides
-/// on the stored one. A writer is fenced only if it sends its epoch with each write.
+/// The rule sees the object that a write would leave, as the policy does. A patch without an epoch keeps the stored one and
+/// passes. So the fence stops only a writer that sends its epoch with each write.
 #[derive(Clone, Debug)]
 pub struct Fence {
     /// The name of the policy, for the answer.
     pub policy: String,
     /// The name of its binding, for the answer.
     pub binding: String,
-    /// Who is bound, for example `system:serviceaccount:<namespace>:<name>`. Nobody else is.
+    /// The user to whom the rule applies, for example `system:serviceaccount:<namespace>:<name>`.
     pub user: String,
     /// The label that guards an object, if its value is `true`.
     pub label: String,
@@ -30,7 +30,7 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Why a user may not write that; none if they may.
+    /// Returns why a user may not make a write; `None` if they may.
     pub(crate) fn refusal(&self, user: &str, new: &Value, old: Option<&Value>) -> Option<String> {
         let guarded = |object: &Value| object["metadata"]["labels"][&self.label] == "true";
         if user != self.user || !(guarded(new) || old.is_some_and(guarded)) {

@@ -1,8 +1,8 @@
-//! Values as Go writes them: the messages of kube-apiserver show them so.
+//! Formats values as Go does, since kube-apiserver's messages show them so.
 
 use serde_json::Value;
 
-/// A string as Go's `%q` writes it.
+/// Formats a string as Go's `%q` does.
 pub fn quoted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len() + 2);
     shown.push('"');
@@ -26,7 +26,7 @@ pub fn quoted(text: &str) -> String {
     shown
 }
 
-/// A value as Go's `%+v` writes it.
+/// Formats a value as Go's `%+v` does.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Object(members) => {
@@ -41,7 +41,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// What Go calls JSON of that kind.
+/// Returns Go's name for the kind of a JSON value.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Array(_) => "array",

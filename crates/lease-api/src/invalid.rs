@@ -1,18 +1,18 @@
-//! What is wrong with single fields, in the words of kube-apiserver's validation.
+//! Errors of single fields, in the words of kube-apiserver's validation.
 
 use crate::go::quoted;
 
-/// One field that is wrong.
+/// An error of one field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
     pub reason: &'static str,
     pub field: String,
-    /// What is wrong, without the field.
+    /// The message without the name of the field.
     pub body: String,
 }
 
 impl FieldError {
-    /// `value` as it is to be shown: quoted if it is a string.
+    /// Makes the error of an invalid value. `value` is shown as it is, so a string must be quoted.
     pub fn invalid(field: impl Into<String>, value: impl std::fmt::Display, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
@@ -51,7 +51,7 @@ fn tail(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
-/// All of them in one text, each once.
+/// Joins errors into one text, each once.
 pub fn summary(errors: &[FieldError]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for text in errors.iter().map(ToString::to_string) {

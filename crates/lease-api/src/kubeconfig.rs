@@ -1,4 +1,4 @@
-//! What `kubectl` needs to find the server and to trust it, in a file of its own.
+//! Writes a kubeconfig with which `kubectl` finds and trusts the server.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
@@ -16,17 +16,17 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A certificate that signs itself, and its key. Both live in memory only.
+/// A self-signed certificate and its key, in memory only.
 pub struct Identity(CertifiedKey<rcgen::KeyPair>);
 
 impl Identity {
-    /// For a server on this machine that listens there.
+    /// Makes a certificate for a server on this machine that listens at `address`.
     pub fn new(address: IpAddr) -> Result<Self> {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), address.to_string()];
         Ok(Self(generate_simple_self_signed(names).context("making a certificate")?))
     }
 
-    /// For the server. kubectl sends no token without TLS, so there is always some.
+    /// Returns the TLS configuration of the server. There is always one, since kubectl sends no token without TLS.
     pub fn tls(&self) -> Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.signing_key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -38,14 +38,14 @@ impl Identity {
     }
 }
 
-/// A token that nobody guesses.
+/// Returns a random token.
 pub fn token() -> Result<String> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no randomness to give: {error}"))?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes the file, for its owner alone to read.
+/// Writes the file, which only its owner can read.
 pub fn write(path: &Path, url: &str, identity: &Identity, token: &str) -> Result<()> {
     let name = "lease-api";
     let authority = STANDARD.encode(identity.0.cert.pem());
@@ -55,7 +55,7 @@ pub fn write(path: &Path, url: &str, identity: &Identity, token: &str) -> Result
         "users": [{"name": name, "user": {"token": token}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}]});
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // A file that was there before has kept its mode.
+    // A file that existed before has kept its mode.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(format!("{config:#}\n").as_bytes())?;
     Ok(())

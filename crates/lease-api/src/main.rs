@@ -1,4 +1,4 @@
-//! The embedded Lease API as a program: `lease-api --kubeconfig lease-api.kubeconfig`, and `kubectl` can use it.
+//! The embedded Lease API as a program. Run `lease-api --kubeconfig lease-api.kubeconfig`, and then use `kubectl` on it.
 
 mod kubeconfig;
 
@@ -17,7 +17,7 @@ use kubeconfig::Identity;
 ///
 /// It serves Leases, ConfigMaps, Events (of both groups) and Namespaces as kube-apiserver 1.37 does, to kubectl, kube and
 /// client-go.
-/// Nothing is stored: what was written is gone when it ends. It is no API server for production.
+/// Nothing is stored: all objects are gone when it ends. It is not an API server for production.
 #[derive(Parser, Debug)]
 #[command(name = "lease-api", version)]
 struct Args {
@@ -29,7 +29,7 @@ struct Args {
     #[arg(long, env = "LEASE_API_KUBECONFIG", value_name = "PATH")]
     kubeconfig: PathBuf,
 
-    /// Listen on an address that other machines may reach. Nothing here is made to stand that
+    /// Listen on an address that other machines may reach. The server is not hardened for a network
     #[arg(long)]
     allow_non_loopback: bool,
 
@@ -54,7 +54,7 @@ async fn run(args: Args) -> Result<()> {
     if !listen.ip().is_loopback() && !allow_non_loopback {
         bail!("{listen} is not a loopback address; if that is what you want, say --allow-non-loopback");
     }
-    // Before the first line is printed, so that whoever reads it can end this.
+    // Before the first line is printed: its reader may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let identity = Identity::new(listen.ip())?;

@@ -1,9 +1,9 @@
-//! Which names kube-apiserver takes, and what it says of others.
+//! The names that kube-apiserver accepts, and its messages about others.
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 
-/// A rule for names: what is wrong with one, in sentences.
+/// A rule for names. It returns what is wrong with a name, in sentences.
 pub type Rule = fn(&str) -> Vec<String>;
 
 fn mismatch(message: &str, pattern: &str, examples: &[&str]) -> String {
@@ -11,7 +11,7 @@ fn mismatch(message: &str, pattern: &str, examples: &[&str]) -> String {
     format!("{message} (e.g. {examples}, regex used for validation is '{pattern}')")
 }
 
-/// Of labels kube-apiserver counts bytes; of names too, but it says otherwise.
+/// Returns the message about a name that is too long. kube-apiserver counts bytes, also where it says characters.
 fn too_long(max: usize, what: &str) -> String {
     format!("must be no more than {max} {what}")
 }
@@ -21,7 +21,7 @@ fn is_label(name: &str) -> bool {
     name.bytes().all(inside) && !name.is_empty() && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// As for namespaces.
+/// The rule for namespaces.
 pub fn dns_label(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
@@ -39,7 +39,7 @@ pub fn dns_label(name: &str) -> Vec<String> {
     wrong
 }
 
-/// As for Leases and most else.
+/// The rule for Leases and most other objects.
 pub fn dns_subdomain(name: &str) -> Vec<String> {
     subdomain(name, "characters")
 }
@@ -57,7 +57,7 @@ fn subdomain(name: &str, counted: &str) -> Vec<String> {
     wrong
 }
 
-/// What any name in a path has to be.
+/// The rule for any name in a path.
 pub fn path_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") {
         return vec![format!("may not be '{name}'")];
@@ -72,7 +72,7 @@ fn is_key(name: &str) -> bool {
     name.bytes().all(inside) && ends(name.bytes().next()) && ends(name.bytes().last())
 }
 
-/// As for the keys of labels and annotations, and for finalizers.
+/// The rule for keys of labels and annotations, and for finalizers.
 pub fn qualified(name: &str) -> Vec<String> {
     let message = "must consist of alphanumeric characters, '-', '_' or '.', \
                    and must start and end with an alphanumeric character";
@@ -104,7 +104,7 @@ pub fn qualified(name: &str) -> Vec<String> {
     wrong
 }
 
-/// As for the values of labels.
+/// The rule for values of labels.
 pub fn label_value(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if value.len() > 63 {
@@ -118,7 +118,7 @@ pub fn label_value(value: &str) -> Vec<String> {
     wrong
 }
 
-/// As for the keys of a ConfigMap.
+/// The rule for keys of a ConfigMap.
 pub fn config_key(key: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if key.len() > 253 {
@@ -137,10 +137,10 @@ pub fn config_key(key: &str) -> Vec<String> {
     wrong
 }
 
-/// A prefix is judged as the name that it may become.
+/// Applies a rule to a prefix, as to a name that the prefix may become.
 pub fn as_prefix(rule: Rule, prefix: &str) -> Vec<String> {
     match prefix.strip_suffix('-') {
-        // kube-apiserver replaces the dash and what stands before it.
+        // kube-apiserver replaces the dash and the character before it.
         Some(rest) if !rest.is_empty() => {
             let mut name: String = rest.to_owned();
             name.pop();

@@ -1,7 +1,7 @@
-//! Who owns which field: what server-side apply is made of, and `metadata.managedFields` shows.
+//! Ownership of fields. Server-side apply is built on it, and `metadata.managedFields` shows it.
 //!
-//! A port in small of `structured-merge-diff`. It knows one version of each object, and when lists merge their order
-//! is the stored one, then what is new.
+//! A small port of `structured-merge-diff`. It knows one version of each object. When lists merge, the stored items come first in
+//! their order, then the new ones.
 
 mod compare;
 mod managed;
@@ -21,7 +21,7 @@ use managed::{Entry, Manager, Operation};
 use merge::{merge, without};
 use paths::Paths;
 
-/// Never owned: what the API server writes itself, and what names the object.
+/// Fields that nobody owns: those that the API server writes, and those that name the object.
 const NEVER_OWNED: [&[&str]; 8] = [
     &["f:metadata"],
     &["f:metadata", "f:name"],
@@ -33,13 +33,13 @@ const NEVER_OWNED: [&[&str]; 8] = [
     &["f:metadata", "f:resourceVersion"],
 ];
 
-/// What is the same for all objects of a resource.
+/// What all objects of a resource have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub of: Type,
     /// `group/version`.
     pub version: &'static str,
-    /// A field at the top that is the API server's alone.
+    /// A top-level field that only the API server writes.
     pub ignored: Option<&'static str>,
 }
 
@@ -52,11 +52,11 @@ impl Rules {
         comparison
     }
 
-    /// Who owns what once `manager` has written `new` over `live`.
+    /// Returns who owns which fields after `manager` has written `new` over `live`.
     pub fn updated(&self, live: &Value, new: &Value, mut managed: Managed, manager: &str, now: &str) -> Managed {
         let exists = live.pointer("/metadata/uid").is_some();
         if managed.is_empty() && exists {
-            // It was written before there was anything to own, and nobody has applied since: nobody keeps a record.
+            // The object has no record from before, and nobody has applied since. In that case no record is kept.
             return managed;
         }
         let manager = Manager::new(manager, Operation::Update, self.version);
@@ -70,10 +70,10 @@ impl Rules {
         managed
     }
 
-    /// What `manager` applied, merged into `live`, and who owns what then.
+    /// Merges what `manager` applied into `live`, and returns the result with the new owners.
     ///
     /// # Errors
-    /// With the conflicts, if somebody else owns what would change, unless forced.
+    /// The conflicts, if somebody else owns what would change and `force` is not set.
     pub fn applied(&self, live: &Value, config: &Value, managed: Managed, by: Applying<'_>) -> Result<Applied> {
         let mut managed = managed;
         if managed.is_empty() {
@@ -103,7 +103,7 @@ impl Rules {
         Ok(Applied { value: changed.then_some(new), managed })
     }
 
-    /// Without what this manager owned before, applies no longer, and nobody else owns.
+    /// Removes fields that this manager owned before and no longer applies, unless somebody else owns them.
     fn pruned(&self, merged: &Value, managed: &Managed, last: &Paths) -> Value {
         if last.is_empty() {
             return merged.clone();
@@ -111,7 +111,7 @@ impl Rules {
         let members = |paths: &Paths| named_members(self.of, paths);
         let last = members(last);
         let all = members(&paths_of(self.of, merged));
-        // First everything goes that was applied before, then what somebody owns comes back, with all that hangs on it.
+        // First everything goes that was applied before. Then what somebody owns comes back, with the fields around it.
         let kept = members(&paths_of(self.of, &without(self.of, merged, &last)));
         let owned = members(&managed.all());
         let back = without(self.of, merged, &all.minus(&kept.and(&owned)));
@@ -131,7 +131,7 @@ pub struct Applying<'a> {
 /// The outcome of an apply.
 #[derive(Debug)]
 pub struct Applied {
-    /// None if nothing changes.
+    /// `None` if nothing changes.
     pub value: Option<Value>,
     pub managed: Managed,
 }

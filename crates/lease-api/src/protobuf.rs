@@ -1,8 +1,8 @@
-//! Protobuf, as `kubectl create configmap` and client-go send it: an envelope that tells the type, and in it the object. It
-//! becomes the JSON that another client would have sent.
+//! Reads protobuf from `kubectl create configmap` and client-go: an envelope with the type, and in it the object. The result is
+//! the JSON that another client would have sent.
 //!
-//! The numbers of the fields are in the schema with all else that is known of them, so nothing is generated. Only the wire
-//! format is read here.
+//! The schema has the numbers of the fields, with everything else about them. So no code is generated, and this file reads only
+//! the wire format.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,17 +15,17 @@ use crate::schema::{DELETE_OPTIONS, Struct, Type};
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 pub const UNREADABLE: &str = "provided data does not appear to be a protobuf message of Kubernetes";
 
-/// What an envelope begins with.
+/// The first bytes of an envelope.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// A value as it travels.
+/// A value in the wire format.
 #[derive(Clone, Copy)]
 enum Wire<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-/// The object in an envelope, with its type; none if it cannot be read. Of a type that nobody knows, only the type.
+/// Reads the object in an envelope, with its type; `None` if it cannot be read. Of an unknown type, only the type.
 pub fn to_json(body: &[u8]) -> Option<Value> {
     let envelope = fields(body.strip_prefix(MAGIC)?)?;
     let of = bytes(&envelope, 1).map_or_else(|| Some(Vec::new()), fields)?;
@@ -40,7 +40,7 @@ pub fn to_json(body: &[u8]) -> Option<Value> {
     Some(Value::Object(members))
 }
 
-/// The fields of a message, in the order in which they were sent.
+/// Reads the fields of a message, in their order.
 fn fields(mut message: &[u8]) -> Option<Vec<(u64, Wire<'_>)>> {
     let mut fields = Vec::new();
     while !message.is_empty() {
@@ -61,7 +61,7 @@ fn fields(mut message: &[u8]) -> Option<Vec<(u64, Wire<'_>)>> {
     Some(fields)
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more follow.
+/// Reads an integer: seven bits per byte, the lowest first. The eighth bit means that more follow.
 fn varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -82,7 +82,7 @@ fn bytes<'a>(fields: &[(u64, Wire<'a>)], number: u64) -> Option<&'a [u8]> {
     })
 }
 
-/// Fields that nobody knows are passed over, as in Go.
+/// Reads the known fields of a message. Unknown ones are skipped, as in Go.
 fn members(of: &'static Struct, message: &[u8]) -> Option<Map<String, Value>> {
     let mut members = Map::new();
     for (number, wire) in fields(message)? {
@@ -121,7 +121,7 @@ fn value(of: Type, wire: Wire<'_>) -> Option<Value> {
     })
 }
 
-/// Go's zero time travels as nothing.
+/// Reads a time. Go's zero time is an empty message.
 fn timestamp(message: &[u8], layout: &str) -> Option<Value> {
     if message.is_empty() {
         return Some(Value::Null);
@@ -141,7 +141,7 @@ fn timestamp(message: &[u8], layout: &str) -> Option<Value> {
 mod tests {
     use super::*;
 
-    /// A field of bytes that are not many.
+    /// Writes a short field of bytes.
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
     }

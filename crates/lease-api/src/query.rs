@@ -8,10 +8,10 @@ use crate::resource::Resource;
 use crate::select::Selection;
 use crate::status::{Result, Status, Subject};
 
-/// As kube-apiserver has it.
+/// kube-apiserver's limit.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
-/// The parameters as they came.
+/// The parameters as they were sent.
 #[derive(Clone, Debug)]
 pub struct Query(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl Query {
         self.get(name).unwrap_or_default()
     }
 
-    /// Anything but `false` and `0` is true, as long as it is there.
+    /// Whether a flag is set: it is present, and not `false` or `0`.
     pub fn flag(&self, name: &str) -> bool {
         self.given(name).unwrap_or_default()
     }
@@ -47,7 +47,7 @@ impl Query {
     }
 }
 
-/// How strict to be with fields that nobody knows.
+/// How strictly unknown fields are treated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FieldValidation {
     Ignore,
@@ -61,15 +61,16 @@ pub struct WriteOptions {
     pub field_manager: String,
     pub dry_run: bool,
     pub field_validation: FieldValidation,
-    /// None unless it is given.
+    /// `None` if it is not given.
     pub force: Option<bool>,
 }
 
 impl WriteOptions {
-    /// `kind` is what kube-apiserver calls them, and `apply` whether the write is a server-side apply.
+    /// Reads the parameters. `kind` is kube-apiserver's name for them, and `apply` is present for a patch: whether it is an
+    /// apply.
     ///
     /// # Errors
-    /// 422, with all that is wrong.
+    /// 422, with all errors.
     pub fn of(query: &Query, kind: &str, apply: Option<bool>) -> Result<Self> {
         let mut errors = Vec::new();
         let field_manager = query.text("fieldManager").to_owned();
@@ -106,7 +107,7 @@ impl WriteOptions {
     }
 }
 
-/// Whether nothing is to be stored.
+/// Whether the write is a dry run.
 pub fn dry_run<'a>(values: impl Iterator<Item = &'a String>, errors: &mut Vec<FieldError>) -> bool {
     let values: Vec<&String> = values.collect();
     if values.iter().any(|value| *value != "All") {
@@ -116,7 +117,7 @@ pub fn dry_run<'a>(values: impl Iterator<Item = &'a String>, errors: &mut Vec<Fi
     !values.is_empty()
 }
 
-/// Options that are wrong.
+/// Fails if there are errors in the options.
 ///
 /// # Errors
 /// 422, if there are any.
@@ -125,7 +126,7 @@ pub fn invalid(kind: &str, errors: &[FieldError]) -> Result<()> {
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(subject, "", errors)) }
 }
 
-/// How a list relates to the `resourceVersion` that is given.
+/// How a list relates to the given `resourceVersion`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Match {
     Unset,
@@ -137,7 +138,7 @@ pub enum Match {
 #[derive(Clone, Debug)]
 pub struct ListOptions {
     pub selection: Selection,
-    /// As given; empty is not the same as 0.
+    /// As it was given. Empty is not the same as 0.
     pub resource_version: String,
     pub version_match: Match,
     pub bookmarks: bool,
@@ -164,12 +165,12 @@ impl ListOptions {
             timeout_seconds: timeout.and_then(|timeout| u64::try_from(timeout).ok()).filter(|timeout| *timeout > 0),
         };
         if !watch && !query.text("continue").is_empty() {
-            // Lists are whole, so nobody was given such a token.
+            // Lists are whole, so no client was given such a token.
             return Err(Status::bad_request("invalid continue token: continue key is not valid"));
         }
         let legacy = matches!(options.resource_version.as_str(), "" | "0");
         if watch && legacy && options.initial_events.is_none() && given.is_empty() {
-            // What a watch has always begun with if it is not told where.
+            // Without these parameters a watch has always begun like this.
             (options.initial_events, options.version_match) = (Some(true), Match::NotOlderThan);
             return Ok(options);
         }
@@ -218,7 +219,7 @@ impl ListOptions {
     }
 }
 
-/// A `resourceVersion` as a number; unset is 0.
+/// Parses a `resourceVersion`; an empty one is 0.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -1,4 +1,4 @@
-//! Reads: of one object, or of a list.
+//! Reads of one object, or of a list.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::resource::Resource;
 use crate::status::{Result, Status};
 use crate::store::{Key, Store};
 
-/// So long kube-apiserver waits for a revision that is yet to come.
+/// How long kube-apiserver waits for a revision in the future.
 const FUTURE_BOUND: Duration = Duration::from_secs(3);
 
-/// A `resourceVersion` that is no number, as reads tell it.
+/// Returns the message of a read about a `resourceVersion` that is not a number.
 pub fn not_a_number(text: &str, why: &str) -> String {
     FieldError::invalid("resourceVersion", quoted(text), why).to_string()
 }
 
-/// Waits until the store has got that far.
+/// Waits until the store has reached a revision.
 ///
 /// # Errors
-/// 504, if it does not.
+/// 504, if it does not reach it in time.
 pub async fn wait_for(store: &Store, wanted: u64) -> Result<()> {
     let mut changes = store.changes();
     let waiting = changes.wait_for(|revision| *revision >= wanted);
@@ -34,7 +34,7 @@ pub async fn wait_for(store: &Store, wanted: u64) -> Result<()> {
     }
 }
 
-/// One object.
+/// Reads one object.
 ///
 /// # Errors
 /// A `Status`.
@@ -53,7 +53,8 @@ pub struct Listed {
     pub revision: u64,
 }
 
-/// A list of a resource; `namespace` is none for all. It is whole whatever limit a client sets, as the API allows.
+/// Lists a resource; `namespace` is `None` for all namespaces. The list is whole, whatever limit a client sets, as the API
+/// allows.
 ///
 /// # Errors
 /// A `Status`.

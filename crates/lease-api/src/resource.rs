@@ -1,4 +1,4 @@
-//! The resources that are served, and in what they differ.
+//! The resources that are served, and how they differ.
 
 use serde_json::Value;
 
@@ -19,10 +19,10 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// All of them, in the order of discovery.
+    /// All resources, in the order of discovery.
     pub const ALL: [Self; 5] = [Self::ConfigMaps, Self::Events, Self::K8sEvents, Self::Leases, Self::Namespaces];
 
-    /// What can be done with each of them.
+    /// The verbs of each resource.
     pub const VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
 
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
@@ -78,7 +78,7 @@ impl Resource {
         self.object().go
     }
 
-    /// As kube-apiserver calls its type of it.
+    /// The name of its type in kube-apiserver.
     pub fn go_type(self) -> String {
         let package = if self == Self::Leases { "coordination" } else { "core" };
         format!("{package}.{}", self.kind())
@@ -98,7 +98,7 @@ impl Resource {
         self != Self::Namespaces
     }
 
-    /// Of what kube-apiserver stores; a hash of group, version and kind, so it never changes.
+    /// A hash of group, version and kind of what kube-apiserver stores, so it never changes.
     pub fn storage_version_hash(self) -> &'static str {
         match self {
             Self::Leases => "gqkMMb/YqFM=",
@@ -108,12 +108,12 @@ impl Resource {
         }
     }
 
-    /// Whether a PUT may create.
+    /// Whether a PUT may create an object.
     pub fn created_by_update(self) -> bool {
         matches!(self, Self::Leases | Self::Events | Self::K8sEvents)
     }
 
-    /// Whether a PUT may go without `resourceVersion`. A Lease without it would be no lock.
+    /// Whether a PUT needs no `resourceVersion`. A Lease without it would not be a lock.
     pub fn updated_unconditionally(self) -> bool {
         self != Self::Leases
     }
@@ -126,28 +126,28 @@ impl Resource {
         }
     }
 
-    /// For ownership of its fields.
+    /// The rules for ownership of its fields.
     pub fn rules(self) -> Rules {
         let ignored = (self == Self::Namespaces).then_some("status");
         Rules { of: Type::Struct(self.object()), version: self.version(), ignored }
     }
 
-    /// The resource that its objects are stored as: of Events there is one store, and two groups show it.
+    /// The resource as which its objects are stored. Events are stored once, and two groups show them.
     pub fn stored(self) -> Self {
         if self == Self::K8sEvents { Self::Events } else { self }
     }
 
-    /// As most messages name it.
+    /// Its name in most messages.
     pub fn subject(self) -> Subject<'static> {
         Subject { group: self.group(), resource: self.plural() }
     }
 
-    /// As some messages name it: by its kind.
+    /// Its name in some messages: the kind.
     pub fn kind_subject(self) -> Subject<'static> {
         Subject { group: self.stored().group(), resource: self.kind() }
     }
 
-    /// Where kube-apiserver stores an object, which some messages tell.
+    /// The key under which kube-apiserver stores an object. Some messages contain it.
     pub fn storage_key(self, namespace: &str, name: &str) -> String {
         match namespace {
             "" => format!("/registry/{}/{name}", self.plural()),
@@ -188,10 +188,10 @@ impl Resource {
         }
     }
 
-    /// What the API server sets itself before it looks at a new object.
+    /// Sets what the API server sets before it validates a new object.
     pub fn prepare(self, object: &mut Value) {
         match self {
-            // Behind a feature gate that is off.
+            // They are behind a feature gate that is off.
             Self::Leases => drop_gated(object),
             Self::Namespaces => {
                 object["status"] = serde_json::json!({"phase": "Active"});
@@ -206,7 +206,7 @@ impl Resource {
         }
     }
 
-    /// The same for a changed one.
+    /// Sets what the API server sets before it validates a changed object.
     pub fn prepare_update(self, object: &mut Value, live: &Value) {
         match self {
             Self::Leases => drop_gated(object),
@@ -218,7 +218,7 @@ impl Resource {
         }
     }
 
-    /// What every object of a kind has, even if nobody has said so. Whoever writes it owns that too.
+    /// Sets the defaults of the kind. The writer owns them too.
     pub fn default(self, object: &mut Value) {
         let name = object["metadata"]["name"].clone();
         if self == Self::Namespaces && name.is_string() {

@@ -1,4 +1,4 @@
-//! What a path asks for, as kube-apiserver reads it: this decides on permissions, before anything else is looked at.
+//! Reads what a request asks for from its path, as kube-apiserver does. Permissions depend on it, so it comes first.
 
 use axum::http::{Method, Uri};
 
@@ -9,7 +9,7 @@ use crate::select::FieldSelector;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Info {
     pub path: String,
-    /// Of the API, such as `list`; of a path that is no resource, the method in small letters.
+    /// The verb of the API, such as `list`. For a path that is not a resource, the method in lower case.
     pub verb: String,
     pub is_resource: bool,
     pub group: String,
@@ -17,11 +17,11 @@ pub struct Info {
     pub namespace: String,
     pub resource: String,
     pub subresource: String,
-    /// From the path, or from a selector that asks for one name.
+    /// The name in the path, or in a selector that asks for one name.
     pub name: String,
     /// Whether the name is in the path.
     pub named: bool,
-    /// Longer than any path that is served.
+    /// Whether the path is longer than any that is served.
     pub too_long: bool,
 }
 

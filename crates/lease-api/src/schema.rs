@@ -1,7 +1,7 @@
-//! The shape of what is stored: which fields there are, of what type, and how they merge.
+//! The schema of the stored objects: their fields, the types, and how they merge.
 //!
-//! One description drives decoding, the order of fields in an answer, strategic merges and field ownership, so that none
-//! of them knows about Leases.
+//! One description drives decoding, the order of fields in an answer, strategic merges and ownership of fields. So none of them
+//! contains anything about Leases.
 
 mod objects;
 mod types;
@@ -11,7 +11,7 @@ pub use types::{Field, Merge, Struct, Type, Zero};
 
 use serde_json::{Map, Value};
 
-/// Whether Go would call it zero: such a value is not shown, unless its field says otherwise.
+/// Whether a value is zero in Go. Such a value is not shown, unless its field says otherwise.
 pub fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -23,12 +23,12 @@ pub fn is_zero(value: &Value) -> bool {
     }
 }
 
-/// The members of a JSON object; of anything else, none.
+/// The members of a JSON object; none for any other value.
 pub fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
 
-/// The text at a JSON pointer; empty if there is none.
+/// The string at a JSON pointer; empty if there is none.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

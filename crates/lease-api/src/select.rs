@@ -1,4 +1,4 @@
-//! Selectors: which objects a list or a watch is about.
+//! Selectors: they choose the objects of a list or a watch.
 
 mod labels;
 
@@ -19,7 +19,7 @@ pub struct Selection {
 
 impl Selection {
     /// # Errors
-    /// 400, if one of them cannot be read or asks for a field that cannot be selected by.
+    /// 400, if one of them cannot be parsed, or has a field that a selector may not name.
     pub fn of(labels: &str, fields: &str, resource: Resource) -> Result<Self> {
         let labels = LabelSelector::parse(labels).map_err(Status::bad_request)?;
         let mut fields = FieldSelector::parse(fields).map_err(Status::bad_request)?;
@@ -45,7 +45,7 @@ impl Selection {
     }
 }
 
-/// Which objects, by fields: all terms have to match.
+/// Chooses objects by fields. All terms have to match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FieldSelector(Vec<Term>);
 
@@ -58,7 +58,7 @@ struct Term {
 
 impl FieldSelector {
     /// # Errors
-    /// In the words of kube-apiserver.
+    /// The message of kube-apiserver.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let mut terms = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -76,12 +76,12 @@ impl FieldSelector {
         Ok(Self(terms))
     }
 
-    /// The one value that a field has to have.
+    /// Returns the value that a field must have, if there is exactly one.
     pub fn exactly(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|term| term.equal && term.field == field).map(|term| term.value.as_str())
     }
 
-    /// The same, and of that name.
+    /// Adds the term that the name must be `name`.
     pub fn and_name(mut self, name: &str) -> Self {
         self.0.push(Term { field: "metadata.name".to_owned(), value: name.to_owned(), equal: true });
         self
@@ -92,7 +92,7 @@ impl FieldSelector {
     }
 }
 
-/// The value of a field; an absent one is empty.
+/// Returns the value of a field; empty if it is absent.
 fn field(object: &Value, path: &str) -> String {
     let at = |path: &str| {
         let pointer = format!("/{}", path.replace('.', "/"));

@@ -1,5 +1,5 @@
-//! One request, from its headers to the answer. The order decides which error is told: who, whether they may, whether
-//! there is such a thing, and only then what they want of it.
+//! Serves one request, from its headers to the answer. The order decides which error is returned: first who asks, then whether
+//! they may, then whether the resource exists, and only then the request itself.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::store::{Key, Store};
 use crate::write::{self, Deleted, Write, Written};
 use crate::{discovery, watch};
 
-/// A client may take so long to send a body, as with kube-apiserver.
+/// How long a client may take to send a body, as with kube-apiserver.
 const BODY_BOUND: Duration = Duration::from_secs(34);
 
 /// Answers any request.
@@ -36,9 +36,9 @@ pub async fn serve(State(store): State<Store>, request: Request) -> Response {
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let body = match timeout(BODY_BOUND, to_bytes(body, if reads { 0 } else { max })).await {
             Ok(Ok(body)) => body,
-            // A body that nobody reads may be as long as it likes.
+            // A body that nobody reads may have any length.
             _ if reads => Bytes::new(),
-            // Or the client is gone, and no answer reaches it.
+            // If the client is gone instead, no answer reaches it.
             Ok(Err(_)) => return Err(Status::too_large(max)),
             Err(_) => return Err(Status::bad_request("the body did not arrive in time")),
         };
@@ -50,7 +50,7 @@ pub async fn serve(State(store): State<Store>, request: Request) -> Response {
     }
 }
 
-/// What is asked.
+/// A request.
 struct Asked<'a> {
     store: &'a Store,
     info: &'a Info,
@@ -80,7 +80,7 @@ impl Asked<'_> {
         if info.too_long || !info.subresource.is_empty() {
             return Err(Status::no_such_resource());
         }
-        // A list may be of all namespaces; nothing else can.
+        // A list may be of all namespaces. No other request can.
         let somewhere = !resource.namespaced() || !info.namespace.is_empty();
         if !somewhere && info.named && info.verb != "watch" {
             return Err(Status::no_such_resource());
@@ -99,7 +99,7 @@ impl Asked<'_> {
         if resource.namespaced() { &self.info.namespace } else { "" }
     }
 
-    /// None for all.
+    /// The namespace to list; `None` for all.
     fn listed_namespace(&self, resource: Resource) -> Option<&str> {
         Some(self.namespace(resource)).filter(|namespace| !namespace.is_empty() || !resource.namespaced())
     }

@@ -23,17 +23,17 @@ use crate::fence::Fence;
 use crate::serve::serve;
 use crate::store::Store;
 
-/// Whoever takes longer to say hello is not there.
+/// How long a client may take for the TLS handshake.
 const HELLO_BOUND: Duration = Duration::from_secs(10);
 
-/// How a server is to run.
+/// The options of a server.
 #[derive(Clone)]
 pub struct Options {
-    /// Where to listen; a port of 0 is any that is free. It is for loopback: there is no defence here against a network.
+    /// Where to listen; with port 0 the kernel chooses. Use it on loopback only: the server is not hardened for a network.
     pub listen: SocketAddr,
-    /// With TLS, if given. Only HTTP/1.1 is spoken, so it must offer no other protocol.
+    /// The TLS configuration, if TLS is wanted. It must offer HTTP/1.1 only.
     pub tls: Option<Arc<ServerConfig>>,
-    /// What it serves. Keep a clone to start another server on the same.
+    /// What the server serves. Keep a clone to start another server with the same objects.
     pub store: Store,
 }
 
@@ -43,7 +43,7 @@ impl Default for Options {
     }
 }
 
-/// Shows whether there is TLS, and none of its keys.
+/// Shows whether there is TLS, but none of its keys.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Options");
@@ -57,15 +57,15 @@ pub struct Server {
     tls: bool,
     store: Store,
     listening: Option<JoinHandle<()>>,
-    /// Stops by being dropped.
+    /// Dropping it stops the server.
     stop: Option<oneshot::Sender<()>>,
 }
 
 impl Server {
-    /// Starts to listen. Needs the async runtime for as long as it runs.
+    /// Starts to listen. The async runtime must live as long as the server.
     ///
     /// # Errors
-    /// When it cannot listen there.
+    /// Fails when it cannot listen there.
     pub async fn start(options: Options) -> io::Result<Self> {
         let Options { listen, tls, store } = options;
         let listener = TcpListener::bind(listen).await?;
@@ -77,18 +77,18 @@ impl Server {
         Ok(Self { address, tls: tls.is_some(), store, listening: Some(listening), stop: Some(stop) })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where a client finds it.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// Lets somebody in; whoever has the same token is replaced. Users are kept in the store.
+    /// Adds a user. It replaces a user with the same token. Users are kept in the store.
     pub fn add_user(&self, user: User) {
         self.store.users().add(user);
     }
@@ -103,12 +103,12 @@ impl Server {
         self.store.clone()
     }
 
-    /// Stops it at once, as SIGKILL would: connections are cut where they are, watches too. When this returns, its port
-    /// is free.
+    /// Stops the server at once, as SIGKILL would: all connections are cut, watches included. When this returns, the port is
+    /// free.
     pub async fn stop(mut self) {
         self.stop.take();
         if let Some(listening) = self.listening.take() {
-            // It cannot fail: it has no more to do than to end.
+            // It cannot fail, since the task only ends.
             listening.await.ok();
         }
     }
@@ -123,7 +123,7 @@ impl fmt::Debug for Server {
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
-        // Reaps what has ended, so that the set does not grow with every connection that ever was.
+        // Removes what has ended, so that the set does not grow with every connection.
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             biased;
@@ -131,7 +131,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router,
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, most likely: accepting again at once would only spin.
+            // Most likely out of file descriptors. To accept again at once would only spin.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -141,7 +141,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router,
     connections.shutdown().await;
 }
 
-/// Serves one connection until it ends; how is its client's matter.
+/// Serves one connection until it ends. If it fails, only the client sees that.
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     if stream.set_nodelay(true).is_err() {
         return;

@@ -1,5 +1,5 @@
-//! How objects are written: their type first, then their fields in the order of the Go types. A client does not mind, a
-//! reader does.
+//! Writes objects: first the type, then the fields in the order of the Go types. Clients do not need that order, but it helps
+//! people.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::schema::{Struct, Type, text};
 /// An object with its fields in order.
 #[derive(Debug)]
 pub struct Shown<'a> {
-    /// `apiVersion` and `kind`; the items of a list go without.
+    /// `apiVersion` and `kind`; `None` for the items of a list.
     pub kind: Option<(&'a str, &'a str)>,
     pub of: &'static Struct,
     pub value: Cow<'a, Value>,
@@ -41,7 +41,7 @@ fn fields<M: SerializeMap>(map: &mut M, of: &'static Struct, value: &Value) -> R
     Ok(())
 }
 
-/// Any value, of a type.
+/// A value of a type.
 struct Typed<'a>(Type, &'a Value);
 
 impl Serialize for Typed<'_> {
@@ -69,12 +69,12 @@ pub fn whole(resource: Resource, stored: &Value) -> Shown<'_> {
     Shown { kind: Some((resource.version(), resource.kind())), ..item(resource, stored) }
 }
 
-/// Without it, as an item of a list.
+/// A stored object without its type, as an item of a list.
 pub fn item(resource: Resource, stored: &Value) -> Shown<'_> {
     Shown { kind: None, of: resource.object(), value: convert::shown(resource, stored) }
 }
 
-/// Of an object only its metadata.
+/// Only the metadata of an object.
 pub fn partial(value: &Value) -> Partial<'_> {
     Partial { kind: "PartialObjectMetadata", api_version: "meta.k8s.io/v1", metadata: &value["metadata"] }
 }

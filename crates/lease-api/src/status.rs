@@ -1,4 +1,4 @@
-//! `Status`, in which kube-apiserver tells how a request ended, with its texts to the letter.
+//! `Status`, in which kube-apiserver reports how a request ended. The texts are exactly its own.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::go::quoted;
 use crate::invalid::{FieldError, summary};
 
-/// What goes wrong is told to the client, and to nobody else.
+/// Errors go to the client, and to nobody else.
 pub type Result<T, E = Box<Status>> = std::result::Result<T, E>;
 
 /// The `Status` object of the API.
@@ -23,7 +23,7 @@ pub struct Status {
     pub reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
-    /// Absent from a success.
+    /// Absent in a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
 }
@@ -32,7 +32,7 @@ pub struct Status {
 #[derive(Clone, Debug, Serialize)]
 struct ListMeta {}
 
-/// What the request was about.
+/// The subject of the request.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details {
@@ -50,7 +50,7 @@ pub struct Details {
     pub retry_after_seconds: Option<u32>,
 }
 
-/// One of several things that are wrong.
+/// One of several errors.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cause {
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -66,7 +66,7 @@ impl From<&FieldError> for Cause {
     }
 }
 
-/// What a message names: `leases` of `coordination.k8s.io`.
+/// The subject of a message, such as `leases` of `coordination.k8s.io`.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub group: &'a str,
@@ -95,7 +95,7 @@ impl Subject<'_> {
 }
 
 impl Status {
-    /// The HTTP status code that it travels with.
+    /// The HTTP status code with which it is sent.
     pub fn code(&self) -> StatusCode {
         self.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK)
     }
@@ -137,7 +137,7 @@ impl Status {
         Self::failure(403, "Forbidden", message, Some(subject.details(name)))
     }
 
-    /// What a policy of admission refuses.
+    /// An admission policy has refused the request.
     pub fn denied(subject: Subject<'_>, name: &str, by: &str, why: &str) -> Box<Self> {
         let message = format!("{by} denied request: {why}");
         let mut status = Self::forbidden(subject, name, &message);
@@ -150,7 +150,7 @@ impl Status {
         Self::failure(404, "NotFound", format!("{subject} {} not found", quoted(name)), Some(subject.details(name)))
     }
 
-    /// There is such a group, but no such resource in it.
+    /// The group exists, but has no such resource.
     pub fn no_such_resource() -> Box<Self> {
         let message = "the server could not find the requested resource".to_owned();
         Self::failure(404, "NotFound", message, Some(Details::default()))
@@ -165,7 +165,7 @@ impl Status {
         Self::failure(406, "NotAcceptable", message, None)
     }
 
-    /// The same from kube-apiserver's router.
+    /// As `not_acceptable`, from kube-apiserver's router.
     pub fn no_representation(accepted: &str) -> Box<Self> {
         let message = format!("406: Not Acceptable\n\nAvailable representations: {accepted}");
         Self::failure(406, "NotAcceptable", message, Some(Details::default()))
@@ -210,7 +210,7 @@ impl Status {
         Self::failure(415, "UnsupportedMediaType", message, None)
     }
 
-    /// For a PATCH the answer comes from kube-apiserver's router and says less.
+    /// For a PATCH the answer comes from kube-apiserver's router, which has a shorter message.
     pub fn unsupported_patch_type() -> Box<Self> {
         let message = "415: Unsupported Media Type".to_owned();
         Self::failure(415, "UnsupportedMediaType", message, Some(Details::default()))
@@ -222,13 +222,13 @@ impl Status {
         Self::failure(422, "Invalid", message, Some(Details { causes, ..subject.details(name) }))
     }
 
-    /// A JSON patch that does not apply: kube-apiserver keeps to itself why.
+    /// A JSON patch does not apply. kube-apiserver does not report why.
     pub fn patch_does_not_apply() -> Box<Self> {
         let message = "the server rejected our request due to an error in our request".to_owned();
         Self::failure(422, "Invalid", message, Some(Details::default()))
     }
 
-    /// An error that kube-apiserver does not expect: it has a text and no reason.
+    /// An error that kube-apiserver does not expect. It has a text and no reason.
     pub fn unexpected(message: impl Into<String>) -> Box<Self> {
         Self::failure(500, "", message.into(), None)
     }

@@ -1,6 +1,6 @@
-//! Everything that is stored: objects, the latest events, who may ask, and what is fenced.
+//! Everything that is stored: objects, the latest events, users, and fences.
 //!
-//! One lock and one revision counter, so every read is linearizable and every write is a transaction.
+//! There is one lock and one revision counter, so every read is linearizable and every write is a transaction.
 
 mod events;
 mod key;
@@ -24,14 +24,14 @@ use events::Events;
 /// Namespaces that every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// How much is kept, so that memory is bounded whatever clients do.
+/// Limits of what is kept, so that memory is bounded whatever clients do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// So many of the latest changes can be watched again. A watch from before them ends with 410, so a small number
-    /// shows what a client makes of that.
+    /// How many of the latest changes can be watched again. A watch from before them ends with 410. Use a small number to test
+    /// how a client handles that.
     pub watch_events: usize,
-    /// The size of one object, as JSON. The body of a request, and what a patch makes on its way, may be twice as long, as
-    /// in kube-apiserver.
+    /// The size of one object, as JSON. The body of a request and the intermediate result of a patch may be twice as long, as in
+    /// kube-apiserver.
     pub object_bytes: usize,
     /// The number of objects, of all resources together.
     pub objects: usize,
@@ -49,8 +49,8 @@ impl Default for Limits {
     }
 }
 
-/// Everything that is stored: a handle that is cheap to clone, and every clone shows the same. It survives its server,
-/// so that a restart can be tried.
+/// A handle to everything that is stored. A clone is a handle to the same objects. The store survives its server, so that a
+/// test can restart the server.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -63,7 +63,7 @@ struct Inner {
 }
 
 impl Store {
-    /// An empty store; but for the namespaces that every cluster has.
+    /// Makes a store with only the namespaces that every cluster has.
     pub fn new(limits: Limits) -> Self {
         let (revision, _) = watch::channel(0);
         let mut state = State {
@@ -96,7 +96,7 @@ impl Store {
         self.0.limits
     }
 
-    /// A writer that panicked has committed or not, in one step: what is stored is whole.
+    /// Locks the state. A writer that panicked has committed in one step or not at all, so the state is consistent.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,7 +109,7 @@ impl Store {
         self.0.fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells of every change.
+    /// Returns the revision, which changes with every write.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.revision.subscribe()
     }
@@ -153,7 +153,7 @@ impl State {
         self.objects.contains_key(key)
     }
 
-    /// All of a resource; of one namespace, if one is given.
+    /// Lists a resource, in one namespace if one is given.
     pub fn list<'a>(
         &'a self,
         resource: Resource,
@@ -165,15 +165,15 @@ impl State {
         })
     }
 
-    /// What has happened after a revision.
+    /// Returns the events after a revision.
     ///
     /// # Errors
-    /// When that is longer ago than the events that are kept.
+    /// Fails when the oldest of them is not kept any more.
     pub fn since(&self, revision: u64) -> Result<impl Iterator<Item = &Event>, TooOld> {
         self.events.since(revision)
     }
 
-    /// Creates or replaces; returns it with its new `resourceVersion`.
+    /// Creates or replaces an object, and returns it with its new `resourceVersion`.
     pub fn put(&mut self, key: &Key, mut object: Value) -> Arc<Value> {
         self.revision += 1;
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

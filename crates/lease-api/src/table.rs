@@ -1,4 +1,4 @@
-//! Tables, which `kubectl get` shows: its columns come from the server.
+//! Tables for `kubectl get`, whose columns come from the server.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use crate::schema::text;
 use crate::show::{ListMeta, partial, whole};
 use crate::time::seconds_since;
 
-/// How much of an object goes with its row.
+/// How much of an object a row contains besides its cells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Include {
     Metadata,
-    /// What `kubectl get --sort-by` asks for.
+    /// The whole object, which `kubectl get --sort-by` asks for.
     Object,
 }
 
@@ -40,7 +40,7 @@ struct Column {
     of: &'static str,
     format: &'static str,
     description: &'static str,
-    /// Above 0: shown by `-o wide` only.
+    /// Columns above 0 are shown by `-o wide` only.
     priority: u8,
 }
 
@@ -118,7 +118,7 @@ fn columns(resource: Resource) -> Vec<Column> {
 }
 
 impl Table {
-    /// With a row for each object.
+    /// Makes a table with one row per object.
     pub fn of<'v>(
         resource: Resource,
         include: Include,
@@ -142,7 +142,7 @@ impl Table {
         }
     }
 
-    /// A watch tells the columns once.
+    /// Removes the columns: a watch sends them once.
     pub fn without_columns(self) -> Self {
         Self { column_definitions: None, ..self }
     }
@@ -197,7 +197,7 @@ fn event(object: &Value) -> Vec<Value> {
     ]
 }
 
-/// A duration with two or three digits that matter, as Kubernetes shows ages.
+/// Formats a duration with two or three significant digits, as Kubernetes shows ages.
 fn human(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     let pair = |a: i64, unit: &str, b: i64, small: &str| match b {

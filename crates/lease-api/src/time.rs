@@ -1,10 +1,10 @@
-//! Points in time as Go reads and writes them. kube-apiserver takes a MicroTime with exactly six digits and no other,
-//! which is the error that most clients of Leases make once.
+//! Parses and formats points in time as Go does. kube-apiserver accepts a MicroTime only with exactly six digits, which most
+//! clients of Leases get wrong once.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-/// How a point in time is written.
+/// The form of a point in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Precision {
     Seconds,
@@ -20,21 +20,21 @@ impl Precision {
     }
 }
 
-/// Now, to the second.
+/// Returns the present time, to the second.
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// How many seconds ago it was; negative if it is yet to come.
+/// Returns how many seconds ago a time was; negative in the future.
 pub fn seconds_since(time: &str) -> Option<i64> {
     let time: Timestamp = time.parse().ok()?;
     Some(Timestamp::now().duration_since(time).as_secs())
 }
 
-/// Reads it and writes it as it is stored: in UTC.
+/// Parses a time and returns its stored form, in UTC.
 ///
 /// # Errors
-/// In the words of Go's `time.Parse`.
+/// The message of Go's `time.Parse`.
 pub fn normalized(text: &str, precision: Precision) -> Result<String, String> {
     Parser { text, rest: text, precision }.parse()
 }
@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
         self.literal("-")?;
         let month = self.number(2, "01", 1..=12, "month")?;
         self.literal("-")?;
-        // Whether the month has such a day is told last, as Go does.
+        // Whether the month has such a day is checked last, as in Go.
         let day = self.number(2, "02", 0..=99, "day")?;
         self.literal("T")?;
         let hour = self.number(2, "15", 0..=23, "hour")?;
@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
         if !self.rest.is_empty() {
             return Err(format!("{}: extra text: {}", self.quoting(), crate::go::quoted(self.rest)));
         }
-        // All of them are small, so the conversions below cannot fail.
+        // All of these are small, so the conversions below cannot fail.
         let small = |number: u32| i8::try_from(number).unwrap_or(i8::MAX);
         let date = i16::try_from(year).ok().and_then(|year| {
             DateTime::new(year, small(month), small(day), small(hour), small(minute), small(second), 0).ok()
@@ -118,7 +118,7 @@ impl<'a> Parser<'a> {
         Ok(micros)
     }
 
-    /// Go takes a fraction of any length where the layout has none; here it is dropped.
+    /// Go accepts a fraction of any length where the layout has none. Here it is dropped.
     fn fraction(&mut self) -> u32 {
         let Some(rest) = self.rest.strip_prefix(['.', ',']) else { return 0 };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -128,7 +128,7 @@ impl<'a> Parser<'a> {
         0
     }
 
-    /// In minutes; `Z` is none.
+    /// Parses an offset, in minutes; `Z` is 0.
     fn offset(&mut self) -> Result<i64, String> {
         if let Some(rest) = self.rest.strip_prefix('Z') {
             self.rest = rest;

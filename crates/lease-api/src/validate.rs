@@ -1,4 +1,4 @@
-//! Whether an object may be stored.
+//! Validates objects before they are stored.
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ use crate::schema::{is_zero, members, text};
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024;
 
-/// What is wrong with a new object.
+/// Returns the errors of a new object.
 pub fn created(resource: Resource, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    // Events have the rules of their own and those of all objects, which differ in what a name may be.
+    // Events have their own rules and those of all objects. They differ about names.
     if resource.stored() != Resource::Events {
         errors.extend(meta(resource, object, resource.name_rule()));
     }
@@ -29,7 +29,7 @@ pub fn created(resource: Resource, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// What is wrong with a changed object.
+/// Returns the errors of a changed object.
 pub fn updated(resource: Resource, object: &Value, live: &Value) -> Vec<FieldError> {
     let mut errors = meta(resource, object, names::path_segment);
     errors.extend(meta_change(object, live));
@@ -43,7 +43,7 @@ pub fn updated(resource: Resource, object: &Value, live: &Value) -> Vec<FieldErr
     if resource == Resource::K8sEvents {
         errors.extend(changed_event(object, live));
     }
-    // kube-apiserver asks some questions twice, here once is enough.
+    // kube-apiserver checks some rules twice. Once is enough here.
     let mut told: Vec<FieldError> = Vec::new();
     for error in errors {
         if !told.contains(&error) {
@@ -116,7 +116,7 @@ fn owners(object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// What may never change, changes.
+/// Returns the errors of metadata that must not change.
 fn meta_change(object: &Value, live: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if live.pointer("/metadata/deletionTimestamp").is_some() {
@@ -148,7 +148,7 @@ fn meta_change(object: &Value, live: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// The rules of one kind.
+/// Returns the errors by the rules of one kind.
 fn own(resource: Resource, object: &Value) -> Vec<FieldError> {
     match resource {
         Resource::Leases => lease(object),
@@ -200,7 +200,7 @@ fn immutable_data(object: &Value, live: &Value) -> Vec<FieldError> {
     changed.map(|field| FieldError::forbidden(field, "field is immutable when `immutable` is set")).collect()
 }
 
-/// Each group has its own name for the controller, the others are those of the core group in both.
+/// Returns the errors of an Event. Each group has its own name for the controller; other names are the core group's in both.
 fn event(object: &Value, controller_field: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let (namespace, about) = (text(object, "/metadata/namespace"), text(object, "/involvedObject/namespace"));
@@ -232,7 +232,7 @@ fn event(object: &Value, controller_field: &str) -> Vec<FieldError> {
     errors
 }
 
-/// What `events.k8s.io` asks for besides: an event is of the new kind, and says nothing in the fields of the old one.
+/// Returns the errors by the further rules of `events.k8s.io`: an Event of the new kind leaves the fields of the old one empty.
 fn new_event(object: &Value) -> Vec<FieldError> {
     let mut errors = series(object);
     if object.get("eventTime").is_none_or(Value::is_null) {
@@ -250,7 +250,7 @@ fn new_event(object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Only its series changes.
+/// Returns the errors of a changed Event, of which only the series may change.
 fn changed_event(object: &Value, live: &Value) -> Vec<FieldError> {
     let mut errors = if object.get("series") == live.get("series") { Vec::new() } else { series(object) };
     let fields = [
@@ -275,7 +275,7 @@ fn changed_event(object: &Value, live: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// The new value of a field, as a message shows it: of a struct, the names and the order are those of Go.
+/// Formats the new value of a field for a message. For a struct, the names and the order are Go's.
 fn as_go(field: &str, value: Option<&Value>) -> String {
     let members: &[(&str, &str)] = match field {
         "involvedObject" | "related" => &[

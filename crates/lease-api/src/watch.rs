@@ -1,5 +1,5 @@
-//! Watches. Each pulls from the ring of events when its client is ready for more, so one that does not read costs
-//! nothing but its place in it; once it has fallen out of the ring it is told so, and ends.
+//! Watches. Each takes events from the ring when its client is ready for more. So a client that does not read costs only its
+//! place in the ring. Once that place has left the ring, the watch reports it and ends.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,19 +23,19 @@ use crate::status::{Result, Status};
 use crate::store::{Event, Store};
 use crate::table::Table;
 
-/// A watch that is not told how long ends after this and half of it again, as random as the clock is.
+/// A watch without a time-out ends after this and up to half of it more. The clock's last digits serve as the random part.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
-/// How often a watch is told where it is, if it wants to know.
+/// How often a watch sends a bookmark, if its client wants them.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
-/// And so long before its end.
+/// How long before its end a watch sends its last bookmark.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
-/// So many events are taken from the ring at a time.
+/// How many events are taken from the ring at a time.
 const BATCH: usize = 64;
 
 /// Answers with a watch.
 ///
 /// # Errors
-/// A `Status`, if it cannot begin.
+/// A `Status`, if the watch cannot begin.
 pub async fn watch(
     store: &Store,
     resource: Resource,
@@ -48,7 +48,7 @@ pub async fn watch(
     let initial = options.initial_events == Some(true);
     let mut failed = None;
     if initial {
-        // Told in the watch, not instead of it: the headers are on their way by then.
+        // An event of the watch, since the headers are on their way by then.
         failed = wait_for(store, from).await.err();
     }
     let timeout = options.timeout_seconds.map_or_else(some_timeout, Duration::from_secs);
@@ -91,15 +91,15 @@ fn next_bookmark(now: Instant, end: Instant) -> Option<Instant> {
     (last > now).then(|| last.min(now + BOOKMARK_PERIOD))
 }
 
-/// What is to be told.
+/// What a watch sends next.
 #[derive(Debug)]
 enum Tell {
     Object(&'static str, Arc<Value>),
-    /// It was of this state, and is gone with this revision.
+    /// The object had this state, and was deleted with this revision.
     Deleted(Arc<Value>, u64),
-    /// All before this is told; and whether that was the beginning.
+    /// Everything before this revision has been sent; and whether that was the initial state.
     Bookmark(u64, bool),
-    /// Then it ends.
+    /// An error, after which the watch ends.
     Error(Bytes),
 }
 
@@ -107,15 +107,15 @@ struct Watching {
     store: Store,
     changes: watch::Receiver<u64>,
     resource: Resource,
-    /// None for all.
+    /// `None` for all namespaces.
     namespace: Option<String>,
     options: ListOptions,
     form: Form,
-    /// All events up to this revision are told or pending.
+    /// All events up to this revision have been sent or are pending.
     position: u64,
-    /// At most a batch, but for the objects that a watch begins with, which are shared with the store.
+    /// At most a batch, except for the initial objects, which are shared with the store.
     pending: VecDeque<Tell>,
-    /// Whether the columns of a table have been told.
+    /// Whether the columns of a table have been sent.
     headed: bool,
     end: Instant,
     bookmark: Option<Instant>,
@@ -135,7 +135,7 @@ fn line(kind: &'static str, object: impl Serialize) -> Bytes {
 }
 
 impl Watching {
-    /// With what is there.
+    /// Begins with the present objects.
     fn begin(&mut self) {
         let state = self.store.lock();
         let objects = state.list(self.resource, self.namespace.as_deref()).map(|(_, object)| object);
@@ -152,7 +152,7 @@ impl Watching {
         self.pending.push_back(Tell::Error(line("ERROR", status)));
     }
 
-    /// The next line; none at the end.
+    /// Returns the next line; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(tell) = self.pending.pop_front() {
@@ -161,7 +161,7 @@ impl Watching {
             if self.ended || Instant::now() >= self.end {
                 return None;
             }
-            // Before looking, so that what comes after is noticed.
+            // Before looking, so that later changes are noticed.
             self.changes.borrow_and_update();
             self.pull();
             if self.pending.is_empty() {
@@ -174,7 +174,7 @@ impl Watching {
         let bookmark = self.bookmark.unwrap_or(self.end);
         tokio::select! {
             changed = self.changes.changed() => {
-                // The store is gone, and nothing will ever happen again.
+                // The store is gone, so nothing more will happen.
                 self.ended |= changed.is_err();
             }
             () = sleep_until(bookmark.min(self.end)) => {
@@ -213,7 +213,7 @@ impl Watching {
         self.position = self.position.max(newest);
     }
 
-    /// What an event means to whoever sees only what is selected.
+    /// Returns what an event means to a client that sees only selected objects.
     fn tell(&self, event: &Event) -> Option<Tell> {
         let key = &event.key;
         if key.resource != self.resource.stored()
@@ -231,7 +231,7 @@ impl Watching {
         }
     }
 
-    /// None if it cannot be told in that form; then the watch ends.
+    /// Writes the next line; `None` if the object cannot be shown in the client's form. Then the watch ends.
     fn told(&mut self, tell: Tell) -> Option<Bytes> {
         match tell {
             Tell::Object(kind, object) => self.shown(kind, &object),
@@ -259,7 +259,7 @@ impl Watching {
         Some(match self.form {
             Form::Whole => line(kind, whole(self.resource, object)),
             Form::Metadata => line(kind, partial(object)),
-            // kube-apiserver ends a watch without a word once it has an object to tell, since that is no list.
+            // As kube-apiserver: with an object to send, it ends the watch silently, since an object is not a list.
             Form::MetadataList => return None,
             Form::Table(include) => {
                 let metadata = ListMeta { resource_version: version_of(object) };

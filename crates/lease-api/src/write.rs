@@ -1,7 +1,7 @@
 //! Writes: each is one transaction under the lock of the store.
 //!
-//! The order is that of kube-apiserver, and so is which of two errors is told: decode, merge, note who owns what, look at
-//! preconditions, validate, commit; and what changes nothing is not committed.
+//! The order is kube-apiserver's, since it decides which of two errors is reported: decode, merge, record the owners, check the
+//! preconditions, validate, commit. A write that changes nothing is not committed.
 
 mod create;
 mod delete;

@@ -1,4 +1,4 @@
-//! kube's `Controller` with something that it owns: it watches what it owns by metadata alone.
+//! kube's `Controller` with objects that it owns. It watches them by metadata only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use still_leading_lease_api::{Access, Options, Server, User};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-/// Seen: milliseconds.
+/// It took milliseconds.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// Where the children are, and whom to tell of each reconcile: the uid of the child that was there or was made.
+/// The children, and the channel for each reconcile: it gets the uid of the child that existed or was made.
 struct Context {
     maps: Api<ConfigMap>,
     reconciled: UnboundedSender<Option<String>>,
@@ -31,7 +31,7 @@ async fn reconcile(parent: Arc<ConfigMap>, context: Arc<Context>) -> Result<Acti
         None => maps.create(&PostParams::default(), &map(&name, "child", parent.controller_owner_ref(&()))).await?,
     };
     let _ = context.reconciled.send(child.uid());
-    // Nothing but a change brings the next one.
+    // Only a change brings the next reconcile.
     Ok(Action::await_change())
 }
 
@@ -67,10 +67,10 @@ async fn a_child_that_is_deleted_by_hand_brings_a_reconcile_of_its_parent() {
     let running = tokio::spawn(controller.for_each(|_| async {}));
 
     let first = next(&mut reconciles).await;
-    // The parent has not changed since, so the child has brought this one: from now on the child is watched.
+    // The parent has not changed since, so the child has caused this reconcile. From now on the child is watched.
     assert_eq!(next(&mut reconciles).await, first);
     maps.delete("parent-child", &DeleteParams::default()).await.unwrap();
-    // Until it is another one.
+    // Until the uid is another one.
     while next(&mut reconciles).await == first {}
     running.abort();
 }

@@ -1,5 +1,5 @@
-//! What a client meets, over HTTP. That the answers are those of kube-apiserver is for the conformance cases to show; here
-//! is what needs more than one exchange, or a server that stops.
+//! The server over HTTP. The conformance cases show that the answers are kube-apiserver's. These tests need several exchanges,
+//! or a server that stops.
 
 mod client;
 
@@ -20,7 +20,7 @@ async fn server(store: &Store) -> Server {
     server
 }
 
-/// A server, and its administrator.
+/// Starts a server, and returns it with its administrator's client.
 async fn start() -> (Server, Client) {
     let server = server(&Store::default()).await;
     let client = Client::new(server.address(), "admin");
@@ -238,6 +238,6 @@ async fn nothing_that_a_client_sends_ends_the_server() {
     ] {
         client.get(&format!("{LEASES}?{query}")).await;
     }
-    // Whatever has become of the first one.
+    // Whatever the first request has done.
     assert_eq!(client.post(LEASES, &lease("b", "x")).await.0, 201);
 }

@@ -1,4 +1,4 @@
-//! The program: what it prints, writes and refuses.
+//! The program: its output, the file that it writes, and what it refuses.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn program() -> Command {
     command
 }
 
-/// Ends it even if the test fails.
+/// Ends the program even if the test fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -29,7 +29,7 @@ impl Drop for Running {
 fn it_writes_a_private_kubeconfig_says_where_and_ends_on_sigterm() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config");
-    // What was there before, for everybody to read, is replaced.
+    // An old file that everybody can read is replaced.
     std::fs::write(&path, "old").unwrap();
     let mut running = Running(program().arg("--kubeconfig").arg(&path).spawn().unwrap());
     let mut line = String::new();
@@ -44,7 +44,7 @@ fn it_writes_a_private_kubeconfig_says_where_and_ends_on_sigterm() {
     assert!(running.0.wait().unwrap().success());
 }
 
-/// kubectl, found as the control plane is; none if it is not there.
+/// Returns the path of kubectl, found as the control plane is; `None` if it is missing.
 fn kubectl() -> Option<PathBuf> {
     let named = std::env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let path = named.unwrap_or_else(|| workspace().join("control-plane/bin")).join("kubectl");
@@ -56,7 +56,7 @@ const EVENT: &str = r#"{"apiVersion": "events.k8s.io/v1", "kind": "Event", "meta
     "eventTime": "2024-01-01T00:00:00.000000Z", "reportingController": "x", "reportingInstance": "x-0",
     "regarding": {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "app", "namespace": "new"}}"#;
 
-/// The server as a person sees it.
+/// A shell with kubectl and the server.
 struct Shell<'a> {
     kubectl: PathBuf,
     dir: &'a Path,
@@ -70,7 +70,7 @@ impl Shell<'_> {
         command
     }
 
-    /// What it prints.
+    /// Runs a kubectl command and returns its output.
     fn run(&self, line: &str) -> String {
         let output = self.command(line).output().expect("kubectl does not start");
         let told_us = String::from_utf8_lossy(&output.stderr);

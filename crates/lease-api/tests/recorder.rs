@@ -1,4 +1,4 @@
-//! kube's `Recorder`, which controllers tell of their elections with.
+//! kube's `Recorder`, with which controllers report their elections.
 
 use k8s_openapi::api::core::v1::{Event as CoreEvent, ObjectReference};
 use k8s_openapi::api::events::v1::Event as K8sEvent;

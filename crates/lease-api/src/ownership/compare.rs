@@ -1,4 +1,4 @@
-//! Which fields an object has, and which differ between two.
+//! Finds the fields that an object has, and those that differ between two.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// What has another value, or has one now.
+    /// Returns the fields that are new or have another value.
     pub fn changed(&self) -> Paths {
         self.modified.and(&self.added)
     }
@@ -26,7 +26,7 @@ impl Comparison {
     }
 }
 
-/// How an item of a list is known.
+/// Returns the path step that identifies an item of a list.
 pub(super) fn step(merge: Merge, item: &Value) -> String {
     match merge {
         Merge::By(key) => {
@@ -37,7 +37,7 @@ pub(super) fn step(merge: Merge, item: &Value) -> String {
     }
 }
 
-/// Every field that is set.
+/// Returns every field that is set.
 pub fn paths_of(of: Type, value: &Value) -> Paths {
     let mut paths = Paths::default();
     collect(of, value, &mut Vec::new(), &mut paths);
@@ -71,7 +71,7 @@ fn collect(of: Type, value: &Value, path: &mut Path, paths: &mut Paths) {
     }
 }
 
-/// From `live` to `new`.
+/// Compares `live` with `new`.
 pub fn compare(of: Type, live: &Value, new: &Value) -> Comparison {
     let mut comparison = Comparison::default();
     walk(of, Some(live), Some(new), &mut Vec::new(), &mut comparison);
@@ -138,7 +138,7 @@ fn walk_items(
     }
 }
 
-/// With every field that something in it is owned of, as far as the type names it.
+/// Adds every field that contains an owned one, as far as the type names it.
 pub fn named_members(of: Type, paths: &Paths) -> Paths {
     let mut all = paths.clone();
     for path in paths.iter() {

@@ -12,7 +12,7 @@ pub enum Operation {
     Update,
 }
 
-/// Who owns.
+/// An owner of fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Manager {
     name: String,
@@ -27,7 +27,7 @@ impl Manager {
     }
 }
 
-/// What a manager owns, and since when.
+/// The fields of a manager, and since when it owns them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     manager: Manager,
@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// For a message about a conflict with it.
+    /// Formats the manager for a message about a conflict with it.
     pub fn shown(&self) -> String {
         let mut shown = quoted(&self.manager.name);
         if self.manager.operation == Operation::Update {
@@ -51,7 +51,7 @@ impl Entry {
 pub struct Managed(Vec<Entry>);
 
 impl Managed {
-    /// Those of an object; none if they are not valid.
+    /// Reads the entries of an object; `None` if they are not valid.
     pub fn of(object: &Value) -> Option<Self> {
         let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
         let mut managed = Self::default();
@@ -74,7 +74,7 @@ impl Managed {
         Some(managed)
     }
 
-    /// Writes them into an object, in the order of kube-apiserver.
+    /// Writes the entries into an object, in the order of kube-apiserver.
     pub fn write(mut self, object: &mut Value) {
         let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
         metadata.remove("managedFields");
@@ -109,17 +109,17 @@ impl Managed {
         self.0.iter().find(|entry| same(&entry.manager, manager)).map(|entry| &entry.paths)
     }
 
-    /// What anybody owns.
+    /// Returns the fields that anybody owns.
     pub(super) fn all(&self) -> Paths {
         self.0.iter().fold(Paths::default(), |all, entry| all.and(&entry.paths))
     }
 
-    /// Fields of a version that is not served mean nothing here.
+    /// Drops the fields of a version that is not served: they mean nothing here.
     pub(super) fn retain_version(&mut self, version: &str) {
         self.0.retain(|entry| entry.manager.version == version);
     }
 
-    /// Takes from all but `except` what somebody else has changed, and from these what is gone.
+    /// Takes the fields that were changed or removed from all managers but `except`.
     pub(super) fn take_away(&mut self, except: Option<&Manager>, changed: &Paths, removed: &Paths) {
         for entry in self.0.iter_mut().filter(|entry| except.is_none_or(|except| !same(&entry.manager, except))) {
             entry.paths = entry.paths.minus(changed).minus(removed);
@@ -136,7 +136,7 @@ impl Managed {
         self.touch(&manager, now);
     }
 
-    /// Leaves its time as it is.
+    /// Sets the fields of a manager, and leaves the time as it is.
     pub(super) fn set(&mut self, manager: Manager, paths: Paths) {
         match self.0.iter_mut().find(|entry| same(&entry.manager, &manager)) {
             Some(entry) => *entry = Entry { manager, time: entry.time.take(), paths },
@@ -157,7 +157,7 @@ impl Managed {
         self.0.retain(|entry| !entry.paths.is_empty());
     }
 
-    /// Who else owns some of these.
+    /// Returns the other managers that own some of these fields.
     pub(super) fn conflicts(&self, manager: &Manager, changed: &Paths) -> Vec<(&Entry, Paths)> {
         let others = self.0.iter().filter(|entry| !same(&entry.manager, manager));
         let mut conflicts: Vec<_> = others.map(|entry| (entry, entry.paths.common(changed))).collect();
@@ -167,7 +167,7 @@ impl Managed {
     }
 }
 
-/// What a manager has applied it has applied in any version.
+/// Whether two managers are the same. What a manager has applied counts in any version.
 fn same(a: &Manager, b: &Manager) -> bool {
     (&a.name, a.operation) == (&b.name, b.operation) && (a.operation == Operation::Apply || a.version == b.version)
 }

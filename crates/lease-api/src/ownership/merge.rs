@@ -1,4 +1,4 @@
-//! One object over another, and an object without some of its fields.
+//! Merges one object over another, and removes fields from an object.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::compare::step;
 use super::paths::Paths;
 use crate::schema::{Type, members};
 
-/// `new` over `live`: what both have is taken from `new`.
+/// Merges `new` over `live`: fields that both have come from `new`.
 pub fn merge(of: Type, live: Option<&Value>, new: Option<&Value>) -> Option<Value> {
     let nothing = |value: Option<&Value>| match value {
         Some(Value::Object(members)) => members.is_empty(),
@@ -34,20 +34,20 @@ pub fn merge(of: Type, live: Option<&Value>, new: Option<&Value>) -> Option<Valu
     Some(Value::Object(merged))
 }
 
-/// In the order of `new`, and what is only in `live` where it was between those that both have.
+/// Merges items in the order of `new`. Items of `live` alone keep their place between those that both have.
 fn merge_items(of: Type, live: &[(String, Value)], new: &[(String, Value)]) -> Vec<Value> {
     let find = |list: &[(String, Value)], step: &String| list.iter().find(|(other, _)| other == step).cloned();
     let mut merged = Vec::new();
     let mut live_left = live;
     for (step, item) in new {
-        // What is only in `live` and stands before this one there.
+        // Items of `live` alone that stand before this one.
         while let Some(((next, value), rest)) = live_left.split_first()
             && next != step
         {
             if find(new, next).is_none() {
                 merged.extend(merge(of, Some(value), None));
             } else if live_left.iter().any(|(later, _)| later == step) {
-                // In both, but in another order: it comes when it is its turn in `new`.
+                // In both, but in another order: `new` decides where it stands.
             } else {
                 break;
             }
@@ -65,7 +65,7 @@ fn merge_items(of: Type, live: &[(String, Value)], new: &[(String, Value)]) -> V
     merged
 }
 
-/// `value` without those fields. Of what loses all that was in it null is left, which is something that can be owned.
+/// Returns `value` without some fields. A value that loses everything in it becomes null, which can be owned.
 pub fn without(of: Type, value: &Value, gone: &Paths) -> Value {
     if gone.is_empty() || of.is_leaf() {
         return value.clone();

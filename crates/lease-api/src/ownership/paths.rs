@@ -1,4 +1,4 @@
-//! Sets of field paths, and how `fieldsV1` writes them.
+//! Sets of field paths, and their form in `fieldsV1`.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::go::quoted;
 
-/// One field. Each step is as `fieldsV1` writes it: `f:name`, `k:{"key":"value"}` or `v:"value"`.
+/// The path of a field. Each step has the form of `fieldsV1`: `f:name`, `k:{"key":"value"}` or `v:"value"`.
 pub type Path = Vec<String>;
 
-/// Deeper than any object that is served; a client may send deeper ones.
+/// The deepest path. No served object is deeper, but a client may send deeper ones.
 const DEPTH_MAX: usize = 64;
 
 /// A set of fields.
@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 64;
 pub struct Paths(BTreeSet<Path>);
 
 impl Paths {
-    /// The root is no field.
+    /// Adds a field. The root is not a field, and is left out.
     pub fn insert(&mut self, path: &[String]) {
         if !path.is_empty() {
             self.0.insert(path.to_vec());
@@ -52,13 +52,13 @@ impl Paths {
         Self(&self.0 & &other.0)
     }
 
-    /// Those that begin with `step`, without it.
+    /// Returns the paths that begin with `step`, without it.
     pub fn below(&self, step: &str) -> Self {
         let below = self.0.iter().filter(|path| path.len() > 1 && path[0] == step);
         Self(below.map(|path| path[1..].to_vec()).collect())
     }
 
-    /// As `fieldsV1`.
+    /// Writes the set as `fieldsV1`.
     pub fn to_fields(&self) -> Value {
         let mut root = Map::new();
         for path in &self.0 {
@@ -66,7 +66,7 @@ impl Paths {
             for (depth, step) in path.iter().enumerate() {
                 let next = at.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()));
                 let Value::Object(next) = next else { break };
-                // A field that is owned itself, and has fields that are, says so with a dot.
+                // A dot marks a field that is owned itself and contains owned fields.
                 if depth + 1 == path.len()
                     && self.0.iter().any(|other| other.len() > path.len() && other.starts_with(path))
                 {
@@ -78,7 +78,7 @@ impl Paths {
         Value::Object(root)
     }
 
-    /// From `fieldsV1`; none if it is something else.
+    /// Reads `fieldsV1`; `None` if the value is something else.
     pub fn from_fields(fields: &Value) -> Option<Self> {
         let mut paths = Self::default();
         collect(fields, &mut Vec::new(), &mut paths)?;
@@ -105,7 +105,7 @@ fn collect(fields: &Value, path: &mut Path, paths: &mut Paths) -> Option<()> {
     Some(())
 }
 
-/// As messages write it: `.metadata.finalizers[="a"]`.
+/// Formats a path for messages: `.metadata.finalizers[="a"]`.
 pub fn shown(path: &[String]) -> String {
     let step = |step: &String| match step.split_at_checked(2) {
         Some(("f:", name)) => format!(".{name}"),

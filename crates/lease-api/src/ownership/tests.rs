@@ -10,7 +10,7 @@ fn lease(spec: Value) -> Value {
     json!({"metadata": {"name": "a", "namespace": "default", "uid": "u"}, "spec": spec})
 }
 
-/// Writes an object as an update does.
+/// Updates an object with a new spec.
 fn update(live: &Value, spec: Value, manager: &str) -> Value {
     let mut new = lease(spec);
     let managed = Managed::of(live).unwrap();
@@ -31,7 +31,7 @@ fn apply(live: &Value, config: Value, manager: &str, force: bool) -> Result<Valu
     Ok(new)
 }
 
-/// Who owns what of the spec, as `manager: a b`.
+/// Returns the owners of the fields of the spec, as `manager: a b`.
 fn owners(object: &Value) -> Vec<String> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let owner = |entry: &Value| {

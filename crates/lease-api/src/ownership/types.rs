@@ -1,5 +1,5 @@
-//! Whether an apply configuration has the type that it is said to have. Decoding cannot tell: it drops what is unknown,
-//! and an owner of an unknown field would own nothing.
+//! Checks whether an apply configuration fits the type that it names. Decoding cannot check that: it drops unknown fields, and an
+//! owner of an unknown field would own nothing.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::paths::shown;
 use crate::go::quoted;
 use crate::schema::{Merge, Type};
 
-/// All that is wrong.
+/// Returns all errors.
 pub fn type_errors(of: Type, value: &Value) -> Vec<String> {
     let mut errors = Vec::new();
     let mut path = String::new();
@@ -20,7 +20,7 @@ fn check(of: Type, value: &Value, path: &mut String, errors: &mut Vec<String>) {
     let mut wrong = |what: String| errors.push(format!("{path}: {what}"));
     match (of, value) {
         (_, Value::Null) | (Type::Fields, _) => {}
-        // A time is any scalar, as long as nobody reads it.
+        // A time may be any scalar, as long as nobody reads it.
         (Type::Time | Type::MicroTime, Value::Number(_) | Value::Bool(_))
         | (Type::String | Type::Bytes | Type::Time | Type::MicroTime, Value::String(_))
         | (Type::Bool, Value::Bool(_))
@@ -75,12 +75,12 @@ fn check(of: Type, value: &Value, path: &mut String, errors: &mut Vec<String>) {
     }
 }
 
-/// As Go's `%#v` writes it.
+/// Formats a value as Go's `%#v` does.
 fn go(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), quoted)
 }
 
-/// As Go's `%v` writes it.
+/// Formats a value as Go's `%v` does.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -107,7 +107,7 @@ static EVENT_SOURCE: Struct = object("EventSource", &[dropped(1, "component", Te
 static EVENT_SERIES: Struct =
     object("EventSeries", &[dropped(1, "count", Int32), shown(2, "lastObservedTime", MicroTime)]);
 
-/// Of the core group it shows no count that is 0.
+/// In the core group a count of 0 is not shown.
 static EVENT_SERIES_OF_K8S: Struct =
     object("EventSeries", &[shown(1, "count", Int32), shown(2, "lastObservedTime", MicroTime)]);
 
@@ -157,7 +157,7 @@ static OBJECT_META: Struct = object(
         dropped(12, "annotations", Map(&Text)),
         dropped(13, "ownerReferences", List(&Type::Struct(&OWNER_REFERENCE), Merge::By("uid"))),
         dropped(14, "finalizers", List(&Text, Merge::Set)),
-        // To send an empty list is to ask that the record of owners be dropped.
+        // An empty list is kept: it asks the server to drop the record of owners.
         kept(17, "managedFields", List(&Type::Struct(&MANAGED_FIELDS), Merge::Atomic)),
     ],
 );

@@ -1,4 +1,4 @@
-//! What a shape is described with.
+//! The types of a schema.
 
 use serde_json::Value;
 
@@ -15,10 +15,10 @@ pub enum Type {
     Time,
     /// RFC 3339, with exactly six digits after the second.
     MicroTime,
-    /// A set of field paths; any JSON.
+    /// A set of field paths, which may be any JSON.
     Fields,
     Struct(&'static Struct),
-    /// From strings.
+    /// A map from strings.
     Map(&'static Type),
     List(&'static Type, Merge),
 }
@@ -28,53 +28,53 @@ pub enum Type {
 pub struct Struct {
     /// Its Go type, for messages.
     pub go: &'static str,
-    /// Owned as one, not field by field.
+    /// Whether it is owned as a whole, not field by field.
     pub atomic: bool,
-    /// In the order in which they are shown.
+    /// The fields, in the order in which they are shown.
     pub fields: &'static [Field],
 }
 
 /// A field of a [`Struct`].
 #[derive(Debug)]
 pub struct Field {
-    /// In protobuf.
+    /// Its number in protobuf.
     pub number: u64,
     pub name: &'static str,
     pub of: Type,
     pub zero: Zero,
 }
 
-/// What becomes of a field that is zero: an empty string, 0, `false`, or nothing at all.
+/// What happens to a zero value: an empty string, 0, `false`, or nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Zero {
     /// It is dropped.
     Dropped,
-    /// It is kept if it was there: in Go it is a pointer.
+    /// It is kept if it was present: in Go it is a pointer.
     Kept,
-    /// It is always there.
+    /// It is always present.
     Shown,
 }
 
 /// How lists merge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Merge {
-    /// Not at all.
+    /// As a whole.
     Atomic,
     /// As a set of scalars.
     Set,
-    /// Item by item, each known by this field.
+    /// Item by item. This field identifies an item.
     By(&'static str),
 }
 
 impl Struct {
-    /// Its field of that name.
+    /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 }
 
 impl Type {
-    /// Whether it is owned as one.
+    /// Whether it is owned as a whole.
     pub fn is_leaf(self) -> bool {
         match self {
             Self::Struct(of) => of.atomic,
@@ -93,7 +93,7 @@ impl Type {
         }
     }
 
-    /// What Go calls it, for messages.
+    /// Its name in Go, for messages.
     pub fn go(self) -> String {
         match self {
             Self::String => "string".to_owned(),
@@ -110,7 +110,7 @@ impl Type {
         }
     }
 
-    /// The value of a field that is always shown, when there is none.
+    /// The value of a field that is always shown, when it is absent.
     pub fn zero(self) -> Value {
         match self {
             Self::String => Value::String(String::new()),
@@ -122,7 +122,7 @@ impl Type {
 }
 
 impl Struct {
-    /// An object of which nothing is set.
+    /// An object in which nothing is set.
     pub fn zero(&self) -> Value {
         let shown = self.fields.iter().filter(|field| field.zero == Zero::Shown);
         Value::Object(shown.map(|field| (field.name.to_owned(), field.of.zero())).collect())

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::go::quoted;
 use crate::names;
 
-/// Which objects, by labels: all requirements have to hold.
+/// Chooses objects by labels. All requirements must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelSelector(Vec<Requirement>);
 
@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, String>;
 
 impl LabelSelector {
     /// # Errors
-    /// In the words of kube-apiserver.
+    /// The message of kube-apiserver.
     pub fn parse(text: &str) -> Result<Self> {
         let tokens = tokens(text);
         let mut parser = Parser { tokens: &tokens };
@@ -94,7 +94,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// Empty at the end.
+    /// Returns the next token; empty at the end.
     fn peek(&self) -> &'a str {
         self.tokens.first().copied().unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
             return Err(format!("found '{token}' expected: '('"));
         }
         let mut values = BTreeSet::new();
-        // Between commas there may be nothing, which is the empty value.
+        // Nothing between two commas is the empty value.
         let mut after_comma = true;
         loop {
             match self.next() {

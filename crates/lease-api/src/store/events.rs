@@ -16,18 +16,18 @@ pub struct Event {
     pub after: Option<Arc<Value>>,
 }
 
-/// The past that was asked for is not kept any more.
+/// Some of the events that were asked for are not kept any more.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TooOld {
     pub asked: u64,
-    /// From here on all is kept.
+    /// From this revision on all events are kept.
     pub oldest: u64,
 }
 
 pub struct Events {
     capacity: usize,
     kept: VecDeque<Event>,
-    /// The revision of the last one that was dropped.
+    /// The revision of the last event that was dropped.
     dropped: u64,
 }
 
@@ -43,10 +43,10 @@ impl Events {
         }
     }
 
-    /// Those after a revision.
+    /// Returns the events after a revision.
     ///
     /// # Errors
-    /// When one of them is gone.
+    /// Fails when one of them is gone.
     pub fn since(&self, revision: u64) -> Result<impl Iterator<Item = &Event>, TooOld> {
         if revision < self.dropped {
             return Err(TooOld { asked: revision, oldest: self.dropped });

@@ -1,13 +1,13 @@
-//! What an object is stored under.
+//! The key of a stored object.
 
 use crate::resource::Resource;
 
-/// Where an object is.
+/// Identifies a stored object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The one that it is stored as.
+    /// The resource as which it is stored.
     pub resource: Resource,
-    /// Empty for what is in none.
+    /// Empty for objects without a namespace.
     pub namespace: String,
     pub name: String,
 }
@@ -17,7 +17,7 @@ impl Key {
         Self { resource: resource.stored(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
-    /// Of a namespace itself.
+    /// The key of a namespace.
     pub fn of_namespace(name: &str) -> Self {
         Self::new(Resource::Namespaces, "", name)
     }

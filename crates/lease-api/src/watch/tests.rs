@@ -28,7 +28,7 @@ fn put(state: &mut State, name: &str, holder: &str) -> u64 {
     state.revision()
 }
 
-/// All lines until the end, as `TYPE holder revision`.
+/// Returns all lines until the end, as `TYPE holder revision`.
 async fn lines(mut watching: Watching) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(line) = watching.next().await {
@@ -108,7 +108,7 @@ async fn a_watch_that_does_not_read_holds_little_and_is_told_what_it_missed() {
 async fn a_watch_begins_with_what_is_there_and_says_where_that_ends() {
     let store = Store::default();
     put(&mut store.lock(), "a", "x");
-    // Not selected.
+    // It is not selected.
     let revision = put(&mut store.lock(), "b", "y");
     let mut watching = watching(&store, "allowWatchBookmarks=true&labelSelector=held-by%3Dx");
     watching.begin();

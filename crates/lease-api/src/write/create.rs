@@ -1,4 +1,4 @@
-//! Creating: by POST, and by whatever else finds nothing to change.
+//! Creation, by a POST, or by a PUT or an apply that finds no object.
 
 use serde_json::{Value, json};
 
@@ -12,18 +12,18 @@ use crate::status::{Result, Status};
 use crate::store::State;
 use crate::validate;
 
-/// How often a free name is looked for. With five random characters the first is.
+/// How many names are tried. With five random characters the first one is usually free.
 const NAMES_MAX: usize = 8;
 
-/// How an object comes to be created.
+/// How an object is created.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum By {
     Post,
-    /// A PUT or an apply that found nothing.
+    /// By a PUT or an apply that found no object.
     Update,
 }
 
-/// A POST.
+/// Handles a POST.
 ///
 /// # Errors
 /// A `Status`.
@@ -93,7 +93,7 @@ pub fn insert(
     Ok(Value::clone(&state.put(&key, object)))
 }
 
-/// What the API server sets, a client does not.
+/// Removes the fields that only the API server sets.
 fn wipe(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
@@ -102,7 +102,7 @@ fn wipe(object: &mut Value) {
     }
 }
 
-/// Whether the name is made up.
+/// Makes a name if the object asks for one. Returns whether it did.
 fn generate_name(write: &Write<'_>, state: &State, object: &mut Value) -> bool {
     let prefix = text(object, "/metadata/generateName").to_owned();
     if prefix.is_empty() || !text(object, "/metadata/name").is_empty() {
@@ -111,7 +111,7 @@ fn generate_name(write: &Write<'_>, state: &State, object: &mut Value) -> bool {
     let prefix: String = prefix.chars().take(58).collect();
     for _ in 0..NAMES_MAX {
         let random = uuid::Uuid::new_v4();
-        // The letters and digits that kube-apiserver takes: they spell no words.
+        // The letters and digits that kube-apiserver uses. They form no words.
         let suffix = random.as_bytes()[..5].iter().map(|byte| b"bcdfghjklmnpqrstvwxz2456789"[usize::from(*byte) % 27]);
         let name = prefix.chars().chain(suffix.map(char::from)).collect::<String>();
         object["metadata"]["name"] = json!(name);
@@ -122,7 +122,7 @@ fn generate_name(write: &Write<'_>, state: &State, object: &mut Value) -> bool {
     true
 }
 
-/// A full store answers as a cluster does whose quota of objects is used up.
+/// Checks whether the store is full. It then answers as a cluster whose quota of objects is used up.
 fn check_quota(write: &Write<'_>, state: &State, name: &str) -> Result<()> {
     let (count, max) = (state.count(), write.store.limits().objects);
     if count < max {

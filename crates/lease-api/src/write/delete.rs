@@ -1,4 +1,4 @@
-//! DELETE of one object.
+//! Deletion of one object.
 
 use serde_json::Value;
 
@@ -12,16 +12,16 @@ use crate::schema::text;
 use crate::status::{Result, Status};
 use crate::store::{Key, State};
 
-/// What a deletion answers with.
+/// The answer to a deletion.
 #[derive(Debug)]
 pub enum Deleted {
-    /// It is gone.
+    /// The object is gone.
     Gone(Status),
-    /// It is shown: it waits for its finalizers, or it is a namespace.
+    /// The object is shown, since it waits for its finalizers, or is a namespace.
     Shown(Value),
 }
 
-/// What a deletion has to find, and whether it is meant.
+/// The preconditions of a deletion, and whether it is a dry run.
 #[derive(Debug, Default)]
 struct Options {
     uid: Option<String>,
@@ -30,7 +30,7 @@ struct Options {
 }
 
 impl Options {
-    /// From the body, or from parameters if there is none.
+    /// Reads them from the body, or from parameters if there is none.
     fn of(write: &Write<'_>) -> Result<Self> {
         let mut errors = Vec::new();
         let (options, policy) = if write.body.is_empty() {
@@ -55,7 +55,7 @@ impl Options {
             let dry_run = dry_run(values.iter(), &mut errors);
             (Self { uid, resource_version, dry_run }, text("/propagationPolicy"))
         };
-        // There is no garbage collector here to tell them apart, but a policy that is none is told.
+        // Without a garbage collector all policies are alike, but an invalid one is an error.
         let policies = ["Foreground", "Background", "Orphan", "nil"];
         if let Some(policy) = policy.filter(|policy| !policies[..3].contains(&policy.as_str())) {
             errors.push(FieldError::not_supported("propagationPolicy", quoted(&policy), &policies));
@@ -91,7 +91,7 @@ impl Options {
     }
 }
 
-/// A DELETE of one object.
+/// Handles a DELETE of one object.
 ///
 /// # Errors
 /// A `Status`.
@@ -137,7 +137,7 @@ fn one(write: &Write<'_>, state: &mut State, key: &Key, live: &Value, options: &
     Ok(Deleted::Gone(Status::success(resource.subject(), &key.name, text(live, "/metadata/uid"))))
 }
 
-/// Removes all that is in a namespace. On a cluster a controller does this in its own time.
+/// Removes everything in a namespace. On a cluster a controller does this later.
 fn empty(state: &mut State, namespace: &str) {
     for resource in Resource::ALL.into_iter().filter(|resource| resource.namespaced()) {
         let keys: Vec<Key> = state.list(resource, Some(namespace)).map(|(key, _)| key.clone()).collect();

@@ -1,4 +1,4 @@
-//! JSON patches (RFC 6902), with what kube-apiserver does differently: what is absent can be replaced, and tested for null.
+//! JSON patches (RFC 6902), with kube-apiserver's differences: an absent member can be replaced, and tested for null.
 
 use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, Patch, PatchOperation};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::status::{Result, Status};
 
-/// Applies all operations. A copy is refused: a few that copy each other would fill any memory.
+/// Applies all operations. A copy is refused, since a few copies of copies could fill any memory.
 ///
 /// # Errors
-/// 422, which does not say why.
+/// 422, without the reason.
 pub fn apply(object: &mut Value, patch: &Patch) -> Result<()> {
     for operation in &patch.0 {
         step(object, operation.clone()).ok_or_else(Status::patch_does_not_apply)?;
@@ -31,7 +31,7 @@ fn step(object: &mut Value, operation: PatchOperation) -> Option<()> {
     json_patch::patch(object, &[operation]).ok()
 }
 
-/// Whether the path is about a member of an object that exists.
+/// Whether the path names a member of an existing object.
 fn in_object(object: &Value, path: &Pointer) -> bool {
     path.parent().and_then(|parent| parent.resolve(object).ok()).is_some_and(Value::is_object)
 }

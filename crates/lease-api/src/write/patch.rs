@@ -25,7 +25,7 @@ enum Patch {
     Apply(Value),
 }
 
-/// A PATCH.
+/// Handles a PATCH.
 ///
 /// # Errors
 /// A `Status`.
@@ -93,7 +93,7 @@ impl Patch {
         }
     }
 
-    /// What a patch of the plain kinds makes of an object.
+    /// Applies a JSON, merge or strategic merge patch to an object.
     fn onto(
         &self,
         write: &Write<'_>,
@@ -157,7 +157,7 @@ impl Patch {
     }
 }
 
-/// What Go says of JSON that is of another type.
+/// Returns Go's message about JSON of another type.
 fn mismatch(value: &Value, of: &str) -> String {
     format!("json: cannot unmarshal {} into Go value of type {of}", kind_of(value))
 }
@@ -204,7 +204,7 @@ fn apply(
     let applied = rules.applied(current, &config, managed, by)?;
     let merged = applied.value.unwrap_or_else(|| current.clone());
     let members = merged.as_object().cloned().unwrap_or_default();
-    // The type has been checked, but not whether a time is one.
+    // The type has been checked, but not the times.
     let decoded = decode(resource.object(), &members, From::Map).map_err(|why| {
         Status::unexpected(format!(
             "failed to convert new object ({shown}; {of}) to proper version: unable to convert unstructured object to \

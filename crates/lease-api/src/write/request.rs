@@ -1,4 +1,4 @@
-//! A request that writes, and what all kinds of it have in common.
+//! A request that writes, and what all kinds of writes have in common.
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
@@ -23,11 +23,11 @@ pub struct Write<'a> {
     pub query: &'a Query,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
-    /// What whoever asked should know.
+    /// Warnings for the client.
     pub warnings: Vec<String>,
 }
 
-/// What became of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct Written {
     pub object: Value,
@@ -43,7 +43,7 @@ impl Write<'_> {
         Key::new(self.resource, self.namespace(), name)
     }
 
-    /// Who is said to own what this writes: the parameter, else what the client calls itself.
+    /// Returns the field manager of this write: the parameter, or else the first part of the User-Agent.
     pub fn manager(&self, options: &WriteOptions) -> String {
         if !options.field_manager.is_empty() {
             return options.field_manager.clone();
@@ -53,7 +53,7 @@ impl Write<'_> {
         name.chars().filter(|c| !c.is_control()).take(128).collect()
     }
 
-    /// Notes in the new object who owns what.
+    /// Records the owners in the new object.
     pub fn track(&self, live: Option<&Value>, new: &mut Value, options: &WriteOptions, now: &str) {
         let rules = self.resource.rules();
         let zero = rules.of.zero();
@@ -69,7 +69,7 @@ impl Write<'_> {
         rules.updated(live, new, managed, &self.manager(options), now).write(new);
     }
 
-    /// An object belongs into the namespace of its path.
+    /// Puts an object into the namespace of its path, and fails if it names another one.
     pub fn settle(&self, object: &mut Value) -> Result<()> {
         let sent = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let expected = self.namespace();
@@ -88,7 +88,7 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// And has the name of it.
+    /// Checks that an object has the name of its path.
     pub fn check_name(&self, object: &Value) -> Result<()> {
         let path = &self.info.name;
         match object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default() {
@@ -102,7 +102,7 @@ impl Write<'_> {
         }
     }
 
-    /// Nothing can be created in a namespace that is absent.
+    /// Checks that the namespace exists.
     pub fn check_namespace(&self, state: &State) -> Result<()> {
         let namespace = self.namespace();
         if namespace.is_empty() || state.contains(&Key::of_namespace(namespace)) {
@@ -111,7 +111,7 @@ impl Write<'_> {
         Err(Status::not_found(Subject { group: "", resource: "namespaces" }, namespace))
     }
 
-    /// Nobody writes past a fence.
+    /// Checks that no fence refuses the write.
     pub fn admit(&self, new: &Value, live: Option<&Value>) -> Result<()> {
         if self.resource != Resource::ConfigMaps {
             return Ok(());
@@ -125,7 +125,7 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Takes the record of owners off what is too large with it, as kube-apiserver does.
+    /// Drops the record of owners if the object is too large with it, as kube-apiserver does.
     pub fn fit(&self, object: &mut Value) -> Result<()> {
         let max = self.store.limits().object_bytes;
         let fits = |object: &Value| serde_json::to_vec(object).is_ok_and(|json| json.len() <= max);

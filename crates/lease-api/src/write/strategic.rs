@@ -1,7 +1,7 @@
-//! Strategic merge patches: as merge patches, but lists that have a key merge item by item.
+//! Strategic merge patches. They differ from merge patches in lists with a key, which merge item by item.
 //!
-//! Of the directives it knows `$patch` and `$deleteFromPrimitiveList`; `$setElementOrder` and `$retainKeys`, which only
-//! `kubectl apply` sends, are read over.
+//! The directives `$patch` and `$deleteFromPrimitiveList` are supported. `$setElementOrder` and `$retainKeys` are ignored: only
+//! `kubectl apply` sends them.
 
 use serde_json::{Map, Value};
 
@@ -34,7 +34,7 @@ pub fn merge(of: Type, live: Option<&Value>, patch: &Value) -> Result<Value, Str
                 list(*of, merging, merged.get(name), items)?
             }
             (Some(of), Value::Object(_)) => merge(of, merged.get(name), value)?,
-            // Nobody knows the field, so it is dropped later, or it is told that nobody does.
+            // The field is unknown. It is dropped later, or reported as unknown.
             (None, Value::Object(members)) => without_directives(members),
             _ => value.clone(),
         };
@@ -56,7 +56,7 @@ fn without_directives(members: &Map<String, Value>) -> Value {
     )
 }
 
-/// The items of the patch in their order, then the rest.
+/// Merges a list: the items of the patch in their order, then the rest.
 fn list(of: Type, merging: Merge, live: Option<&Value>, patch: &[Value]) -> Result<Value, String> {
     let mut rest = live.and_then(Value::as_array).cloned().unwrap_or_default();
     let mut merged = Vec::new();

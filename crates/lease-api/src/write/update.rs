@@ -1,4 +1,4 @@
-//! Changing what is there: compare and swap, by `resourceVersion` and uid.
+//! Updates of an object: compare-and-swap, by `resourceVersion` and uid.
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::status::{Result, Status};
 use crate::store::State;
 use crate::validate;
 
-/// What everybody meets who writes with an old `resourceVersion`.
+/// The message for a write with an old `resourceVersion`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
-/// A PUT.
+/// Handles a PUT.
 ///
 /// # Errors
 /// A `Status`.
@@ -35,15 +35,15 @@ pub fn update(write: &mut Write<'_>) -> Result<Written> {
     })
 }
 
-/// What has to be the case.
+/// The preconditions of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
-    /// Of the object that is meant; empty for any.
+    /// The uid of the object; empty for any.
     pub uid: &'a str,
     pub may_create: bool,
 }
 
-/// Puts what `make` makes of the stored object in its place.
+/// Replaces the stored object by what `make` returns for it.
 ///
 /// # Errors
 /// A `Status`.
@@ -111,7 +111,7 @@ fn replace(
     let key = write.key(name);
     let deleting = live.pointer("/metadata/deletionTimestamp").is_some();
     if deleting && new.pointer("/metadata/finalizers").is_none() {
-        // Somebody waited for this with the deletion.
+        // This removes the last finalizer of an object that is being deleted.
         if !options.dry_run {
             state.remove(&key);
         }
@@ -127,11 +127,11 @@ fn replace(
     Ok(Value::clone(&state.put(&key, new)))
 }
 
-/// What no update changes, but may leave out.
+/// Keeps the fields that an update cannot change but may leave out.
 fn keep(new: &mut Value, live: &Value) {
     let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let stored = |field: &str| live.pointer(&format!("/metadata/{field}"));
-    // It counts nothing here: a client cannot set it, and no kind that is served has a spec that counts.
+    // A client cannot set it, and no served kind has a spec that counts.
     metadata.remove("generation");
     for field in ["generation", "creationTimestamp", "deletionTimestamp"] {
         if let Some(value) = stored(field) {
@@ -145,7 +145,7 @@ fn keep(new: &mut Value, live: &Value) {
     }
 }
 
-/// Takes the old times of the record of owners if nothing else is new, so that a write without effect remains one.
+/// Keeps the old times of the owners if nothing else is new, so that a write without effect changes nothing.
 fn forget_times(new: &mut Value, live: &Value) {
     let without_times = |object: &Value| {
         let mut object = object.clone();

@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told, and so is none of those under test.
+//! A client that sends exactly what the test asks for. So it is not a client under test.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub fn lease(name: &str, holder: &str) -> Value {
         "spec": {"holderIdentity": holder}})
 }
 
-/// A code and a body; of a watch, all that it was.
+/// A status code and a body. For a watch, everything until its end.
 pub type Answer = (u16, Value);
 
 pub struct Client {
@@ -84,7 +84,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The next event; none once it has ended, however it has.
+    /// Returns the next event; `None` once the watch has ended in any way.
     pub async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {

@@ -1,5 +1,5 @@
-//! Where the embedded server differs on purpose: `differences.yaml`, shown in docs/lease-api.md. What stands nowhere in it
-//! is to be the same.
+//! The intended differences of the embedded server: `differences.yaml`, shown in docs/lease-api.md. Everything else must be the
+//! same.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ use crate::scenario::{Topic, folder};
 pub struct Row {
     pub topic: String,
     pub scenario: String,
-    /// From 1.
+    /// The number of the step, from 1.
     pub step: usize,
-    /// A JSON pointer into the answer; whatever is below it differs too.
+    /// A JSON pointer into the answer. Everything below it may differ too.
     pub at: String,
-    /// What differs, in words.
+    /// The difference, in words.
     pub what: String,
     pub why: String,
 }
@@ -30,12 +30,12 @@ pub fn table() -> Result<Vec<Row>> {
     Ok(rows.unwrap_or_default())
 }
 
-/// The rows about one scenario.
+/// Returns the rows about one scenario.
 pub fn rows(table: &[Row], topic: &str, scenario: &str) -> Vec<Row> {
     table.iter().filter(|row| row.topic == topic && row.scenario == scenario).cloned().collect()
 }
 
-/// What is wrong with the table itself: rows about steps that do not exist.
+/// Returns what is wrong with the table itself: rows about steps that do not exist.
 pub fn defects(table: &[Row], topics: &[Topic]) -> Vec<String> {
     let exists = |row: &&Row| {
         let topic = topics.iter().find(|topic| topic.name == row.topic);
@@ -53,7 +53,7 @@ fn document() -> PathBuf {
     workspace().join("docs/lease-api.md")
 }
 
-/// Of several rows with the same words, one.
+/// Formats the table for the page. Rows with the same words are shown once.
 fn markdown(table: &[Row]) -> String {
     if table.is_empty() {
         return "None.\n".to_owned();

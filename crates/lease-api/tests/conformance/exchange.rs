@@ -14,15 +14,15 @@ use crate::fill::{Fill, only};
 use crate::fixture::Fixture;
 use crate::scenario::{Body, Request, Scenario, Step};
 
-/// For one answer, or what is read of a watch. The longest that is waited for on purpose takes four seconds.
+/// The bound of one answer, or of one read from a watch. The longest intended wait takes four seconds.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
-/// Beside Content-Type, what a client of this kind acts on.
+/// The headers on which a client acts.
 const HEADERS: [&str; 4] = ["content-type", "retry-after", "warning", "www-authenticate"];
 
-/// The answers up to the end, or up to the step that could not be made: then with the reason.
+/// The answers up to the end, or up to a step that failed, with the reason.
 pub struct Exchange {
-    /// One for each step; null for a pause.
+    /// One per step; null for a pause.
     pub answers: Vec<Value>,
     pub broke: Option<anyhow::Error>,
 }
@@ -42,7 +42,7 @@ pub async fn run(scenario: &Scenario, fixture: &Fixture) -> Exchange {
     Exchange { answers, broke: None }
 }
 
-/// Requests one after the other, and what they leave open.
+/// The requests of a scenario in order, with the watches that they open.
 pub struct Session<'a> {
     fixture: &'a Fixture,
     fill: Fill,
@@ -51,7 +51,7 @@ pub struct Session<'a> {
 
 struct Watch {
     stream: Stream,
-    /// What has arrived and is not a whole line yet, or not asked for.
+    /// What has arrived but is not a whole line yet, or was not asked for.
     rest: Vec<u8>,
 }
 
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
     fn http(&self, request: &Request) -> Result<hyper::Request<Stream>> {
         let target = self.fill.text(&request.target())?;
         let mut builder = hyper::Request::builder().method(request.method.as_str()).uri(target);
-        // What the server takes for the field manager when no parameter says it.
+        // The server takes this for the field manager when no parameter names it.
         let agent = request.headers.get("User-Agent").map_or("conformance/1.0", String::as_str);
         if !agent.is_empty() {
             builder = builder.header(header::USER_AGENT, agent);

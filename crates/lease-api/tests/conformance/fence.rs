@@ -1,11 +1,11 @@
-//! The fence of a scenario: on the real server the policy and binding of `fence.yaml`, on the embedded one its own rule.
+//! The fence of a scenario. On the real server it is the policy and binding of `fence.yaml`, on the embedded one its own rule.
 
 use still_leading_lease_api::Fence;
 use still_leading_testbed::api_server::user_name;
 
 use crate::fixture::Fixture;
 
-/// Around what `user` writes.
+/// Returns the fence around the writes of `user`.
 pub fn around(fixture: &Fixture, user: &str) -> Fence {
     Fence {
         policy: format!("{}.fence", fixture.namespace),
@@ -16,7 +16,7 @@ pub fn around(fixture: &Fixture, user: &str) -> Fence {
     }
 }
 
-/// The same as a manifest.
+/// Returns the fence as a manifest.
 pub fn manifest(fixture: &Fixture, fence: &Fence) -> String {
     include_str!("fence.yaml")
         .replace("{policy}", &fence.policy)

@@ -1,4 +1,4 @@
-//! What is filled into a request: the namespace, and values of earlier answers.
+//! Fills in the variable parts of a request: the namespace, and values of earlier answers.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Fill {
         self.saved.insert(name.to_owned(), body);
     }
 
-    /// `{ns}` is the namespace, `${name.metadata.uid}` a value of the answer saved as `name`.
+    /// Fills in a text: `{ns}` is the namespace, `${name.metadata.uid}` a value of the answer saved as `name`.
     pub fn text(&self, text: &str) -> Result<String> {
         let mut filled = String::new();
         let mut rest = text;

@@ -1,4 +1,4 @@
-//! What a scenario runs on: a namespace of its own on a server that all scenarios share, and a client for each user.
+//! What a scenario runs on: its own namespace on a server that all scenarios share, and a client for each user.
 
 use std::collections::BTreeMap;
 

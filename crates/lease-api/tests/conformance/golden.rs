@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use crate::scenario::folder;
 
-/// By scenario, one answer for each step.
+/// The answers by scenario, one per step.
 pub type Answers = BTreeMap<String, Vec<Value>>;
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
-    /// The version of the server that gave them, as it says itself.
+    /// The version of the server that gave them, as the server reports it.
     pub kubernetes: String,
     pub scenarios: Answers,
 }
@@ -26,7 +26,7 @@ fn file(topic: &str) -> PathBuf {
     folder().join("golden").join(format!("{topic}.json"))
 }
 
-/// None when nothing was recorded yet.
+/// Reads the answers of a topic; `None` if nothing was recorded yet.
 pub fn read(topic: &str) -> Result<Option<Golden>> {
     let file = file(topic);
     if !file.exists() {
@@ -36,7 +36,7 @@ pub fn read(topic: &str) -> Result<Option<Golden>> {
     serde_json::from_str(&text).with_context(|| format!("reading {}", file.display())).map(Some)
 }
 
-/// An answer a line, so that a change of one shows as a change of one.
+/// Writes one answer per line, so that a diff shows which answer has changed.
 pub fn write(topic: &str, golden: &Golden) -> Result<()> {
     let mut text = format!("{{\n\"kubernetes\": {},\n\"scenarios\": {{", serde_json::to_string(&golden.kubernetes)?);
     for (i, (name, answers)) in golden.scenarios.iter().enumerate() {
@@ -51,7 +51,7 @@ pub fn write(topic: &str, golden: &Golden) -> Result<()> {
     fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
 }
 
-/// The order of keys depends on which features of serde_json the build has.
+/// Sorts the keys. Their order otherwise depends on the features of serde_json in the build.
 pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

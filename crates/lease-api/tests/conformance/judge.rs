@@ -1,4 +1,4 @@
-//! Holds answers against the golden ones.
+//! Compares answers with the golden ones.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::differences::Row;
 use crate::scenario::{Scenario, Step};
 
-/// One place where an answer is another one.
+/// One place where an answer differs.
 #[derive(Debug)]
 pub struct Difference {
-    /// The answer's place among the scenario's steps, from 1.
+    /// The number of the step, from 1.
     pub step: usize,
     /// A JSON pointer into the answer.
     pub at: String,
@@ -26,7 +26,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All differences, in order. An answer with another status is one.
+/// Returns all differences in order. A different status is one difference.
 pub fn compare(golden: &[Value], actual: &[Value]) -> Vec<Difference> {
     let mut found = Vec::new();
     for step in 0..golden.len().max(actual.len()) {
@@ -35,7 +35,7 @@ pub fn compare(golden: &[Value], actual: &[Value]) -> Vec<Difference> {
             found.push(Difference { step: step + 1, at: at.to_owned(), golden, actual });
         };
         match (golden.get(step), actual.get(step)) {
-            // Then everything in it does, and is best seen as a whole.
+            // With another status everything differs, which is best shown as a whole.
             (Some(golden), Some(actual)) if golden["status"] != actual["status"] => at("", Some(golden), Some(actual)),
             (golden, actual) => walk("", golden, actual, &mut at),
         }
@@ -67,7 +67,7 @@ fn walk(
     }
 }
 
-/// What is wrong with the answers, if anything: differences that no row speaks of, and rows that speak of none.
+/// Returns what is wrong with the answers, if anything: differences without a row, and rows without a difference.
 pub fn judge(scenario: &Scenario, golden: &[Value], actual: &[Value], rows: &[Row]) -> Result<(), String> {
     let found = compare(golden, actual);
     let covers = |row: &Row, it: &Difference| row.step == it.step && is_within(&it.at, &row.at);

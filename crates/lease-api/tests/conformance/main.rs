@@ -1,11 +1,10 @@
 //! The embedded Lease API and the real kube-apiserver give the same answers to the same requests.
 //!
-//! The requests are in `scenarios/`, what the real server answered in `golden/`. The embedded server is always held to
-//! that; with a control plane the real one is too, so that golden answers stay true, and both get the same random
-//! requests. What differs on purpose stands in `differences.yaml`: the suite fails on any other difference, and on one
-//! that is gone.
+//! The requests are in `scenarios/`, and the real server's answers in `golden/`. The embedded server is always compared with
+//! those. With a control plane the real server is compared too, so that golden answers stay true, and both get the same random
+//! requests. Intended differences are in `differences.yaml`: the suite fails on any other difference, and on one that is gone.
 //!
-//! `STILL_LEADING_GOLDEN=1` writes `golden/` anew, `STILL_LEADING_CASES=<n>` tries so many random sequences.
+//! `STILL_LEADING_GOLDEN=1` writes `golden/` anew. `STILL_LEADING_CASES=<n>` sets the number of random sequences.
 
 mod differences;
 mod exchange;
@@ -38,7 +37,7 @@ use normalise::Known;
 use scenario::{Scenario, Topic};
 use world::World;
 
-/// Scenarios wait more than they work.
+/// Scenarios mostly wait.
 const THREADS: usize = 32;
 const RECORD: &str = "STILL_LEADING_GOLDEN";
 
@@ -88,7 +87,7 @@ fn is_real(trial: &Trial) -> bool {
 
 struct Suite {
     world: Arc<World>,
-    /// By topic.
+    /// The answers by topic.
     recorded: Arc<Mutex<BTreeMap<String, Answers>>>,
     records: bool,
 }
@@ -96,9 +95,9 @@ struct Suite {
 impl Suite {
     fn trials(&self, topics: &[Topic], table: &[Row], no_real_server: bool) -> Result<Vec<Trial>> {
         let mut trials = Vec::new();
-        // The embedded ones first: the real server is still starting.
+        // The embedded ones first, since the real server is still starting.
         for kind in ServerKind::ALL {
-            // What is recorded now is for the next run to compare with.
+            // A run that records does not compare. The next run does.
             if self.records && kind == ServerKind::Embedded {
                 continue;
             }
@@ -162,7 +161,7 @@ impl Suite {
         Trial::test("both::random_writes_get_the_same_answers", move || random::agree(&world).map_err(failed))
     }
 
-    /// A real server of another version may well answer differently.
+    /// Reports the version of the real server. A server of another version may answer differently.
     fn tell_version(&self, topics: &[Topic], conclusion: &Conclusion) -> Result<()> {
         let (Some(topic), Some(version)) = (topics.first(), self.world.version()) else { return Ok(()) };
         let golden = golden::read(&topic.name)?.unwrap_or_default().kubernetes;
@@ -185,7 +184,7 @@ impl Suite {
     }
 }
 
-/// What a server answers to a scenario, normalised, and what kept the scenario from its end.
+/// Returns a server's normalised answers to a scenario, and the error that ended the scenario early.
 async fn answers(world: &World, kind: ServerKind, scenario: &Scenario) -> Result<(Vec<Value>, Option<anyhow::Error>)> {
     let server = world.server(kind).await?;
     let began = Timestamp::now();

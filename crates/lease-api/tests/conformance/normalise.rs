@@ -1,8 +1,8 @@
-//! Takes out of the answers what no two runs have in common, and nothing else.
+//! Replaces what differs between any two runs, and nothing else.
 //!
-//! A uid becomes `uid1`, the first of the scenario, and so on. A version of an object becomes `rv1`, the oldest that the
-//! scenario shows, and so on, so that what is equal and what is older stays visible. The version of a list is that of the
-//! whole server, which others write to: it becomes `since rv3`, the newest version that it includes.
+//! The first uid of a scenario becomes `uid1`, and so on. The oldest version of an object in the scenario becomes `rv1`, and so
+//! on, so that equality and order stay visible. The version of a list is the whole server's, to which other scenarios write. So
+//! it becomes `since rv3`, after the newest version that it includes.
 
 mod fields;
 mod known;
@@ -18,7 +18,7 @@ use known::Now;
 use text::Texts;
 use versions::Versions;
 
-/// What `/version` says of the machine and the sources that the real server was built with.
+/// The fields of `/version` about the machine and the sources of the real server.
 const OF_THE_BUILD: [&str; 6] = ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
 
 pub fn normalise(answers: &[Value], known: &Known) -> Vec<Value> {
@@ -41,7 +41,7 @@ impl Normaliser {
     fn answer(&self, answer: &Value) -> Value {
         let mut answer = self.value(answer);
         if let Some(Value::Array(frames)) = answer.get_mut("frames") {
-            // How often a bookmark comes is the server's choice.
+            // The server chooses how often a bookmark comes.
             frames.dedup_by(|later, earlier| later["type"] == "BOOKMARK" && later == earlier);
         }
         answer
@@ -80,7 +80,7 @@ impl Normaliser {
                 ("resourceVersion", Value::String(version)) if is_global => self.versions.global(version).into(),
                 ("resourceVersion", Value::String(version)) => self.versions.own(version).into(),
                 ("managedFields", Value::Array(entries)) => fields::entries(entries, self.now, self.ranks.as_deref()),
-                // It holds a version and a key, readable only to the server that made it.
+                // A token has a version and a key, which only its server can read.
                 ("continue", Value::String(token)) if !token.is_empty() => "a token".into(),
                 ("name", Value::String(name)) => generated(metadata, name).unwrap_or_else(|| self.value(value)),
                 _ => self.value(value),
@@ -90,7 +90,7 @@ impl Normaliser {
         Value::Object(metadata.iter().map(convert).collect())
     }
 
-    /// Of a Table. Its last cell is an age, in seconds here.
+    /// Normalises a row of a Table. Its last cell is an age, in seconds here.
     fn row(&self, row: &Value) -> Value {
         let mut row = self.value(row);
         if let Some(Value::Array(cells)) = row.get_mut("cells")
@@ -103,7 +103,7 @@ impl Normaliser {
     }
 }
 
-/// Conflicts with several managers come in the order of a Go map, which is none.
+/// Sorts conflicts with several managers, which come in the random order of a Go map.
 fn sorted_conflicts(causes: &[Value]) -> Value {
     let mut causes = causes.to_vec();
     if causes.iter().all(|cause| cause["reason"] == "FieldManagerConflict") {

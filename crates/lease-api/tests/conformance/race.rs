@@ -1,4 +1,4 @@
-//! Several clients at once: whoever comes first wins, and nobody else does. Which one that is no golden answer can say.
+//! Several clients at once: exactly one wins. No golden answer can have which one.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -11,7 +11,7 @@ use crate::server::Server;
 
 const CLIENTS: usize = 16;
 
-/// The same request of many clients; their answers, each with its status.
+/// Sends the same request from many clients. Returns their answers, each with its status.
 async fn all_at_once(fixture: &Fixture, request: impl Fn(usize) -> Request) -> Result<Vec<(u64, Value)>> {
     let ask = |client: usize| {
         let request = request(client);
@@ -30,13 +30,13 @@ fn request(method: &str, path: &str, content_type: &str, body: Value) -> Request
     Request { method, path, user, headers, body, save: None, watch: None, only: None }
 }
 
-/// Another holder with each round too: a write that changes nothing succeeds, and takes nothing from the others.
+/// A Lease with another holder in each round. A write that changes nothing succeeds, so it would not compete.
 fn lease(round: &str, client: usize, version: Option<&str>) -> Value {
     let spec = json!({"holderIdentity": format!("{round}-{client}")});
     json!({"metadata": {"name": "a", "resourceVersion": version}, "spec": spec})
 }
 
-/// The one answer with this status, when all others have the other one.
+/// Returns the one answer with the winning status. All others must have the losing one.
 fn only_one(answers: &[(u64, Value)], wins: u64, loses: u64) -> Result<&Value> {
     let statuses: Vec<u64> = answers.iter().map(|(status, _)| *status).collect();
     let winners: Vec<&Value> = answers.iter().filter(|(status, _)| *status == wins).map(|(_, body)| body).collect();
@@ -49,8 +49,8 @@ fn version(lease: &Value) -> Result<&str> {
     lease["metadata"]["resourceVersion"].as_str().context("a Lease without a version")
 }
 
-/// Creates, compare-and-swaps, forced applies with a version: one wins each. Patches without a version: all win, and each
-/// is a version of its own.
+/// Creates, compare-and-swaps and forced applies with a version: of each, one wins. Patches without a version: all win, and
+/// each makes its own version.
 pub async fn one_wins(server: &Server) -> Result<()> {
     let fixture = server.fixture(&Default::default(), false).await?;
     let created =

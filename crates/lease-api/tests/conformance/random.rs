@@ -1,6 +1,6 @@
 //! Random sequences of writes by several clients get the same answers from both servers, and leave the same Leases.
 //!
-//! Each sequence, and each of its shortened forms when it fails, runs in a namespace of its own.
+//! Each sequence runs in its own namespace, and so does each of its shortened forms when it fails.
 
 mod seen;
 mod turn;
@@ -23,16 +23,16 @@ use crate::world::World;
 use seen::Seen;
 use turn::Turn;
 
-/// A few seconds' worth.
+/// The number of sequences. They take a few seconds.
 const CASES: u32 = 64;
 const TURNS_MAX: usize = 16;
-/// Any number will do. The same each time, so that a run without the variables fails either always or never.
+/// Any number will do. It is always the same, so that a run without the variables fails either always or never.
 const SEED: u64 = 1937;
 const CASES_VARIABLE: &str = "STILL_LEADING_CASES";
 const SEED_VARIABLE: &str = "STILL_LEADING_SEED";
 
 /// # Errors
-/// With the shortest sequence that shows a difference.
+/// The shortest sequence that shows a difference.
 pub fn agree(world: &World) -> Result<()> {
     let cases = number(CASES_VARIABLE)?;
     let seed = match (number(SEED_VARIABLE)?, cases) {
@@ -73,9 +73,9 @@ fn number(variable: &str) -> Result<Option<u64>> {
     }
 }
 
-/// In words, if there are any.
+/// Returns the differences in words, if there are any.
 async fn differences(world: &World, turns: &[Turn]) -> Result<Option<String>> {
-    // An embedded server for each: a long search would fill one.
+    // Each sequence has its own embedded server, since a long search would fill one.
     let (real, embedded) =
         (world.server(ServerKind::Real).await?, Server::Embedded(Box::new(Embedded::start().await?)));
     let (real, embedded) = tokio::try_join!(play(&real, turns), play(&embedded, turns))?;
@@ -87,7 +87,7 @@ async fn differences(world: &World, turns: &[Turn]) -> Result<Option<String>> {
     Ok(Some(lines.join("\n")))
 }
 
-/// What was asked, in words, and what was answered, normalised.
+/// The requests in words, and the normalised answers.
 struct Played {
     requests: Vec<String>,
     answers: Vec<Value>,

@@ -1,4 +1,4 @@
-//! The exchanges as data: `scenarios/<topic>.yaml`, each a list of scenarios, each a list of steps.
+//! The exchanges as data: each file `scenarios/<topic>.yaml` is a list of scenarios, and each scenario a list of steps.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,20 +19,20 @@ pub struct Topic {
     pub scenarios: Vec<Arc<Scenario>>,
 }
 
-/// What runs in a namespace of its own, step after step.
+/// A scenario, which runs in its own namespace, step by step.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// A sentence, unique in its file.
     pub name: String,
-    /// Who may do what in the namespace, besides the administrator: the rules of a Role.
+    /// The rules of a Role in the namespace, for each user besides the administrator.
     #[serde(default)]
     pub users: BTreeMap<String, Value>,
-    /// Times of managed fields are compared by their order, not only as "now". Their unit is the second, so such a
-    /// scenario has to pause between its writes.
+    /// Times of managed fields are compared by their order, and not only as "now". They are in seconds, so such a scenario must
+    /// pause between its writes.
     #[serde(default)]
     pub ranks_times: bool,
-    /// Needs a server that does not know its first versions any more.
+    /// The scenario needs a server that has forgotten its first versions.
     #[serde(default)]
     pub forgetful: bool,
     /// The user whose writes of guarded ConfigMaps are fenced: see `fence.yaml`.
@@ -44,11 +44,11 @@ pub struct Scenario {
 #[serde(try_from = "RawStep")]
 pub enum Step {
     Request(Box<Request>),
-    /// Reads from a watch that an earlier step has opened: so many frames, or all until the server ends it.
+    /// Reads from a watch that an earlier step has opened: a number of frames, or all until the server ends it.
     Read {
         watch: String,
         frames: Option<usize>,
-        /// Bookmarks count. Else they are passed over: when they come is the server's choice.
+        /// Whether bookmarks count. Otherwise they are skipped, since the server chooses when they come.
         bookmarks: bool,
     },
     Pause(Duration),
@@ -59,40 +59,40 @@ pub struct Request {
     pub method: String,
     /// Path and query; see [`Request::target`].
     pub path: String,
-    /// The one who asks: a user of the scenario, `admin`, `anonymous` without a token or `stranger` with a wrong one.
+    /// The sender: a user of the scenario, `admin`, `anonymous` without a token, or `stranger` with a wrong token.
     pub user: String,
     pub headers: BTreeMap<String, String>,
     pub body: Option<Body>,
     /// Keeps the answer's body under this name, for `${name.metadata.uid}` in later steps.
     pub save: Option<String>,
-    /// The answer, if it is a success, is a stream to be read by later steps under this name.
+    /// The answer is a stream, if it is a success. Later steps read it under this name.
     pub watch: Option<String>,
     pub only: Option<Only>,
 }
 
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// Sent as JSON. A string that is one `${…}` stands for the whole value.
+    /// Sent as JSON. A string that is one `${…}` is replaced by the whole value.
     Json {
         value: Value,
         /// A JSON merge patch on it.
         change: Option<Value>,
     },
     Text(String),
-    /// In the scenario it is base64. Nothing is filled in.
+    /// Base64 in the scenario. Nothing is filled in.
     Bytes(Vec<u8>),
 }
 
-/// Leaves only some elements of the lists called `key` in the answer, for what the real server has more of.
+/// Keeps only some elements of the lists called `key` in the answer, where the real server has more of them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Only {
     pub key: String,
-    /// By `name`, `metadata.name` or `resource` of the element.
+    /// The `name`, `metadata.name` or `resource` of the elements to keep.
     pub names: Vec<String>,
 }
 
-/// As it stands in the file.
+/// A step as it is in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawStep {
@@ -177,7 +177,7 @@ fn content_type(method: &str, patch: Option<&str>) -> Result<String> {
 }
 
 impl Request {
-    /// What is asked for, before any value is filled in: `leases/a` is short for the whole path in the scenario's
+    /// The path of the request, before any value is filled in. `leases/a` is short for the whole path in the scenario's
     /// namespace, and so are `configmaps` and `events`.
     pub fn target(&self) -> String {
         let root = match self.path.split(['/', '?']).next() {
@@ -205,7 +205,7 @@ pub fn topics() -> Result<Vec<Topic>> {
 
 fn topic(file: &Path) -> Result<Topic> {
     let text = fs::read_to_string(file)?;
-    // Else a holder called `y` would be a boolean.
+    // Otherwise a holder called `y` would be a boolean.
     let options = serde_saphyr::options! { strict_booleans: true };
     let scenarios: Vec<Scenario> =
         serde_saphyr::from_str_with_options(&text, options).with_context(|| format!("reading {}", file.display()))?;

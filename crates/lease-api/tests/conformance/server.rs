@@ -18,13 +18,13 @@ pub enum Server {
 }
 
 impl Server {
-    /// See [`Scenario`](crate::scenario::Scenario) for what `forgetful` is.
+    /// Makes a fixture. [`Scenario`](crate::scenario::Scenario) explains `forgetful`.
     pub async fn fixture(&self, users: &Users, forgetful: bool) -> Result<Fixture> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // Of one length, so that none is the beginning of another.
+        // All names have one length, so that none is the beginning of another.
         let namespace = format!("exchange-{:06}", COUNT.fetch_add(1, Ordering::Relaxed));
         match self {
-            // It always is.
+            // The real server always has forgotten its first versions.
             Self::Real(server) => server.fixture(namespace, users).await,
             Self::Embedded(server) => server.fixture(namespace, users, forgetful).await,
         }

@@ -1,4 +1,4 @@
-//! What the trials share: the async runtime, and each server, started when it is first wanted.
+//! What the trials share: the async runtime, and each server, which is started when a trial first needs it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::server::{Embedded, Real, Server};
 
-/// For one trial. The longest waits seven seconds on purpose; a bug is to fail, not to hang.
+/// The bound of one trial, so that a bug fails and does not hang. The longest trial waits seven seconds on purpose.
 const TRIAL_BOUND: Duration = Duration::from_secs(180);
 
 pub struct World {
@@ -40,11 +40,11 @@ impl World {
         server.cloned().map_err(|error: anyhow::Error| error.context("there is no server"))
     }
 
-    /// Begins to start the real server, which takes longest, while others are at work.
+    /// Begins to start the real server, which takes longest, while other trials run.
     pub fn prepare(self: &Arc<Self>) {
         let world = Arc::clone(self);
         if let Ok(runtime) = self.runtime() {
-            // A failure is told by whoever needs the server: it tries again.
+            // A trial that needs the server tries again, and reports the failure.
             runtime.spawn(async move { world.server(ServerKind::Real).await.map(drop).ok() });
         }
     }
@@ -54,7 +54,7 @@ impl World {
         self.runtime()?.block_on(async { timeout(TRIAL_BOUND, trial).await.context("it hangs")? })
     }
 
-    /// The version of the real server; none if it was not needed.
+    /// Returns the version of the real server; `None` if no trial needed it.
     pub fn version(&self) -> Option<String> {
         match self.real.get().map(Arc::as_ref) {
             Some(Server::Real(server)) => Some(server.version.clone()),
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Ends what the runtime still does, and with the last handle the servers.
+    /// Ends what the runtime still does. The servers end with the last handle.
     pub fn end(&self) {
         drop(self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

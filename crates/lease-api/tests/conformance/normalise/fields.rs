@@ -1,4 +1,4 @@
-//! Managed fields: the server sorts their entries by a time in seconds, so two runs show them in different orders.
+//! Managed fields. The server sorts their entries by a time in seconds, so two runs may show them in different orders.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::known::Now;
 
-/// By operation, time and manager: the order of `sortEncodedManagedFields` in k8s.io/apimachinery.
+/// The order by operation, time and manager, as in `sortEncodedManagedFields` of k8s.io/apimachinery.
 fn place(entry: &Value) -> [&str; 5] {
     ["operation", "time", "manager", "apiVersion", "subresource"].map(|key| entry[key].as_str().unwrap_or_default())
 }
 
-/// Each entry's time becomes its rank, or "now"; without ranks the order by time goes as well, once it was checked.
+/// Replaces each entry's time by its rank, or by "now". Without ranks the order by time is dropped too, after it was checked.
 pub fn entries(entries: &[Value], now: Now, ranks: Option<&[String]>) -> Value {
     let is_sorted = entries.is_sorted_by_key(place);
     let mut entries = entries.to_vec();
@@ -33,7 +33,7 @@ pub fn entries(entries: &[Value], now: Now, ranks: Option<&[String]>) -> Value {
     Value::Array(entries)
 }
 
-/// The times of all entries, earliest first.
+/// Returns the times of all entries, earliest first.
 pub fn ranks(answers: &[Value]) -> Vec<String> {
     let mut found = BTreeSet::new();
     answers.iter().for_each(|answer| collect(answer, &mut found));

@@ -1,10 +1,10 @@
-//! What is known beside the answers: where and when the scenario ran.
+//! What is known besides the answers: where and when the scenario ran.
 
 use k8s_openapi::jiff::{Timestamp, ToSpan};
 
 use crate::fixture::Fixture;
 
-/// What is known beside the answers.
+/// What is known besides the answers.
 pub struct Known {
     pub namespace: String,
     /// `host:port` of the server.
@@ -20,7 +20,7 @@ impl Known {
     }
 }
 
-/// The time in which the scenario ran, with a second on either side: what servers tell is cut off to seconds.
+/// The time in which the scenario ran, with a second on either side: servers cut times off to seconds.
 #[derive(Clone, Copy)]
 pub struct Now {
     from: Timestamp,
@@ -35,7 +35,7 @@ impl Now {
         Self { from, to: now.checked_add(second).unwrap_or(now) }
     }
 
-    /// Whether a text is a time, in whole seconds, as servers write it, within this one.
+    /// Whether a text is a time within this one, in whole seconds, as servers write it.
     pub fn includes(&self, text: &str) -> bool {
         let is_short = text.len() == "2026-01-01T00:00:00Z".len() && text.ends_with('Z');
         is_short && text.parse::<Timestamp>().is_ok_and(|time| self.from <= time && time <= self.to)

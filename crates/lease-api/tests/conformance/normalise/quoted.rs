@@ -1,4 +1,4 @@
-//! An object that is quoted in a message, as the refusal of a patch does. Like any body it is compared as a value.
+//! An object that a message quotes, as the refusal of a patch does. It is compared as a value, like a body.
 
 use serde_json::{Deserializer, Value};
 
@@ -6,7 +6,7 @@ use crate::golden::sorted;
 
 const BEFORE: &str = "Invalid value: ";
 
-/// The text with its quoted object, if it has one, changed and in an order of keys that does not depend on the server.
+/// Changes the quoted object of a text, if it has one, and sorts its keys, whose order depends on the server.
 pub fn rewrite(text: &str, change: impl Fn(&Value) -> Value) -> Option<String> {
     let start = text.find(BEFORE)? + BEFORE.len();
     let (before, rest) = text.split_at(start);

@@ -1,17 +1,17 @@
-//! What is replaced wherever it stands in a text.
+//! Replacements at any place in a text.
 
 use serde_json::Value;
 
 use super::known::{Known, Now};
 use super::versions::Versions;
 
-/// After these words stands the version of an object, or of the whole server. The last of an object is how Go prints one.
+/// The version of an object, or of the whole server, follows these words. The last of OWN is how Go prints an object.
 const OWN: [&str; 3] =
     ["the ResourceVersion in the precondition (", "the ResourceVersion in record (", "resourceVersion:"];
 const GLOBAL: [&str; 2] = ["current: ", "too old resource version: 1 ("];
 
 pub struct Texts {
-    /// What is replaced by what.
+    /// Pairs of a text and its replacement.
     replacements: Vec<(String, String)>,
     versions: Versions,
     now: Now,
@@ -88,7 +88,7 @@ fn collect(value: &Value, uids: &mut Vec<String>) {
     }
 }
 
-/// A uid of version 4, which no scenario writes by hand.
+/// Whether it is a uid of version 4. No scenario has one of its own.
 fn is_random(uid: &str) -> bool {
     uid.len() == 36 && uid.as_bytes()[14] == b'4' && uid.bytes().all(|it| it == b'-' || it.is_ascii_hexdigit())
 }

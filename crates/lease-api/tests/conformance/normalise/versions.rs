@@ -14,14 +14,14 @@ impl Versions {
         Self(found.into_iter().collect())
     }
 
-    /// Of an object. A number that no object shows stays what it is.
+    /// Normalises the version of an object. A number that no object has stays as it is.
     pub fn own(&self, text: &str) -> String {
         let number = text.parse::<u64>().ok();
         let place = number.and_then(|number| self.0.binary_search(&number).ok());
         place.map_or_else(|| text.to_owned(), |place| format!("rv{}", place + 1))
     }
 
-    /// Of the whole server.
+    /// Normalises the version of the whole server.
     pub fn global(&self, text: &str) -> String {
         match text.parse::<u64>() {
             Ok(number) => format!("since rv{}", self.0.partition_point(|own| *own <= number)),
@@ -30,7 +30,7 @@ impl Versions {
     }
 }
 
-/// Whether the version of this object is that of the whole server: a list's, or a list's in the form of a table.
+/// Whether the version of this object is the whole server's: it is a list, or a list in the form of a table.
 pub fn is_global(fields: &Map<String, Value>) -> bool {
     let is_list = fields.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     is_list || fields.contains_key("items") || is_table_of_many(fields)
@@ -40,7 +40,7 @@ pub fn is_bookmark(frame: &Map<String, Value>) -> bool {
     frame.get("type").is_some_and(|kind| kind == "BOOKMARK")
 }
 
-/// The table of one object, as a watch and a get show it, carries that object's version.
+/// Whether it is a table of several objects. The table of one object, from a watch or a get, has that object's version.
 fn is_table_of_many(fields: &Map<String, Value>) -> bool {
     let Some(Value::Array(rows)) = fields.get("rows") else { return false };
     let version = |metadata: Option<&Value>| metadata.and_then(|it| it["resourceVersion"].as_str().map(str::to_owned));

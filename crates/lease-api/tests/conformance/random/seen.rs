@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What a client knows of the Leases from the answers so far: their versions and uids, oldest first.
+/// What a client knows of the Leases from the answers so far: versions and uids, oldest first.
 #[derive(Default)]
 pub struct Seen(BTreeMap<String, Vec<(String, String)>>);
 
@@ -20,7 +20,7 @@ impl Seen {
         }
     }
 
-    /// What is known of a Lease, the newest first.
+    /// Returns what is known of a Lease, newest first.
     pub fn of(&self, lease: &str) -> impl Iterator<Item = &(String, String)> {
         self.0.get(lease).into_iter().flatten().rev()
     }

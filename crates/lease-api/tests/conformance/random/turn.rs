@@ -1,4 +1,4 @@
-//! One random request. What is current and what is stale depends on the answers before it.
+//! One random request. The answers before it decide which versions are current or stale.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ enum Kind {
     Get,
 }
 
-/// Which version, or uid, a request is bound to.
+/// The version, or uid, that a request requires.
 #[derive(Clone, Copy, Debug)]
 enum Version {
     None,
@@ -66,7 +66,7 @@ pub fn turn() -> impl Strategy<Value = Turn> {
     (names, kind).prop_map(|((lease, manager), kind)| Turn { lease, manager, kind })
 }
 
-/// Fields of a Lease, a few of them wrong. In a patch some may be null.
+/// Makes fields of a Lease, a few of them wrong. In a patch some may be null.
 fn object(is_patch: bool) -> BoxedStrategy<Value> {
     let field = move |name: &'static str, good: Value, bad: Value| {
         let Value::Array(good) = good else { unreachable!("{name}: an array is written below") };
@@ -159,7 +159,7 @@ impl Turn {
     }
 }
 
-/// What is left at the end.
+/// Lists what is left at the end.
 pub fn list() -> Request {
     request("GET", "leases".to_owned(), "json", None)
 }

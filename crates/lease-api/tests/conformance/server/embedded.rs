@@ -14,7 +14,7 @@ const ADMIN: &str = "administrator";
 
 pub struct Embedded {
     server: Server,
-    /// Keeps so few changes that even the namespaces it begins with are too many.
+    /// Keeps so few changes that its first namespaces already fill the ring.
     forgetful: Server,
 }
 

@@ -28,15 +28,15 @@ const CACHED_BOUND: Duration = Duration::from_secs(30);
 pub struct Real {
     server: ApiServer,
     ca: Vec<u8>,
-    /// As `/version` says.
+    /// The version that `/version` returns.
     pub version: String,
 }
 
 impl Real {
     pub async fn start() -> Result<Self> {
         let server = ApiServer::start(ServerKind::Real).await?;
-        // A watch cache that begins with etcd knows everything from the first revision on. After a restart there are
-        // revisions that are too old for it, as there are on any server that has run for a while.
+        // A watch cache that begins with etcd has everything from the first revision on. After a restart some revisions are too
+        // old for it, as on any server that has run for a while.
         server.stop_serving().await?;
         server.start_serving().await?;
         let client = server.client()?;
@@ -68,15 +68,15 @@ impl Real {
         Ok(Fixture { namespace, address, clients })
     }
 
-    /// Takes up to two seconds.
+    /// Puts up the fence. This takes up to two seconds.
     pub async fn fence(&self, fixture: &Fixture, user: &str) -> Result<()> {
         let fence = fence::around(fixture, user);
         self.server.fence(&fence, &fence::manifest(fixture, &fence)).await
     }
 }
 
-/// A server that is ready may still be filling the caches that it answers lists and watches from, and until then it may
-/// refuse them with 429 (KEP-4568).
+/// Waits until the server answers lists and watches. A server that is ready may still be filling its caches, and until then it
+/// may refuse them with 429 (KEP-4568).
 async fn wait_until_cached<K>(client: &Client) -> Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -93,7 +93,7 @@ where
     }
 }
 
-/// A ServiceAccount with these rules; its token.
+/// Creates a ServiceAccount with these rules, and returns its token.
 async fn create_user(admin: &Client, namespace: &str, name: &str, rules: &[PolicyRule]) -> Result<String> {
     let new = PostParams::default();
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
@@ -110,7 +110,7 @@ async fn create_user(admin: &Client, namespace: &str, name: &str, rules: &[Polic
     service_account_token(admin, namespace, name).await
 }
 
-/// The first thing that rules allow. One permission is enough to ask for: a Role takes effect as a whole.
+/// Returns the first thing that the rules allow. One is enough, since a Role takes effect as a whole.
 fn first_permission(namespace: &str, rules: &[PolicyRule]) -> Option<ResourceAttributes> {
     let rule = rules.first()?;
     let first = |list: &Option<Vec<String>>| list.as_ref().and_then(|list| list.first().cloned());
