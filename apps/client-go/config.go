@@ -17,8 +17,8 @@ import (
 
 const program = "still-leading-client-go"
 
-// config is what the flags say. Relations between them are checked in parseConfig, before the first request: an
-// election with impossible timings must not start at all.
+// config has the values of the flags. parseConfig checks relations between them before the first request: an election with
+// impossible timings must not start at all.
 type config struct {
 	enableLeaderElection boolish
 	leaseName            string
@@ -69,8 +69,8 @@ func (c *config) flags() *pflag.FlagSet {
 	return flags
 }
 
-// envOf names the environment variable of a flag; --version has none. The two exceptions are what the downward API is
-// commonly mapped to.
+// envOf returns the environment variable of a flag; --version has none. The two exceptions are names to which people usually map
+// the downward API.
 func envOf(flag string) string {
 	switch flag {
 	case "version":
@@ -108,7 +108,7 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	if failed != nil {
 		return nil, failed
 	}
-	// A flag that is not given may stay empty, one that is given may not: it is a variable that did not expand.
+	// A flag may be left out, but not set to nothing: then a variable did not expand.
 	for _, name := range []string{"lease-namespace", "identity"} {
 		if flag := flags.Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return nil, fmt.Errorf("--%s (%s) is empty; give a name, or leave it out", name, envOf(name))
@@ -117,7 +117,7 @@ func parseConfig(args []string, env func(string) (string, bool)) (*config, error
 	return c, nameVariables(c.check(), fromEnv)
 }
 
-// nameVariables says which variables have set the flags that an error names: in a pod, nobody has given a flag.
+// nameVariables adds the variables that have set the flags in an error. In a pod, nobody gives flags.
 func nameVariables(err error, fromEnv []*pflag.Flag) error {
 	var variables []string
 	for _, flag := range fromEnv {
@@ -131,7 +131,7 @@ func nameVariables(err error, fromEnv []*pflag.Flag) error {
 	return fmt.Errorf("%w; the environment sets %s", err, strings.Join(variables, " and "))
 }
 
-// explain says in one line what pflag says without advice.
+// explain puts an error of pflag into one line, with advice.
 func explain(err error) error {
 	var unknown *pflag.NotExistError
 	var missing *pflag.ValueRequiredError
@@ -199,13 +199,13 @@ func (c *config) checkDurations() error {
 		return fmt.Errorf("--retry-period %s must be longer than zero; give one such as 2s", retry)
 	case c.tick <= 0:
 		return fmt.Errorf("--tick %s must be longer than zero; give one such as 5s", c.tick)
-	// client-go would cut 15.5s to 15s in the Lease, and wrap a number that does not fit, both without a word.
+	// client-go would cut 15.5s to 15s in the Lease, and wrap a number that does not fit, both without a message.
 	case lease < time.Second || lease%time.Second != 0 || lease/time.Second > math.MaxInt32:
 		return fmt.Errorf("--lease-duration %s cannot be stored in a Lease; give whole seconds, at least 1s", lease)
 	case lease <= deadline:
 		return fmt.Errorf("--lease-duration %s must be longer than --renew-deadline %s; raise it or lower the deadline",
 			lease, deadline)
-	// Two attempts must fit, also if the first one hangs; client-go asks for 1.2. Not multiplied, which may overflow.
+	// Two attempts must fit, also if the first one hangs; client-go asks for 1.2. Compared without a product, which may overflow.
 	case deadline <= retry || deadline-retry <= retry:
 		return fmt.Errorf("--renew-deadline %s must be longer than 2 x --retry-period %s; raise it or lower the period",
 			deadline, retry)
@@ -217,8 +217,8 @@ func (c *config) checkDurations() error {
 	return nil
 }
 
-// newIdentity is unique for each process. client-go takes a lease that carries its own identity for its own lease, so a
-// restarted container with a bare pod name would lead at once, beside whatever its predecessor left running.
+// newIdentity returns a name that is unique for each process. client-go takes every claim under its own identity for its own.
+// So a restarted container with a bare pod name would lead at once, beside what its predecessor has left running.
 func (c *config) newIdentity() (string, error) {
 	name := c.identity
 	if name == "" {
@@ -232,7 +232,7 @@ func (c *config) newIdentity() (string, error) {
 	return name + "_" + hex.EncodeToString(incarnation[:]), nil
 }
 
-// boolish accepts what the Rust variants accept, so that one Deployment fits them all.
+// boolish accepts the values of the Rust variants, so that one Deployment fits all variants.
 type boolish bool
 
 func (b *boolish) Set(text string) error {

@@ -1,26 +1,25 @@
-// Leader election with client-go's leaderelection package. This file is the template: it names nothing from the rest
-// of the folder, so it can be copied as it is.
+// Leader election with client-go's leaderelection package. This file is the template. It names nothing from the rest of the
+// folder, so it can be copied as it is.
 //
-// Promised by client-go: of several candidates that race for the lease at most one wins, since every write carries the
-// resourceVersion it is based on; other clocks do not matter, since expiry is measured on the local one; and an error
-// is retried until the renew deadline.
+// Promised by client-go: if several candidates race for the lease, at most one wins, since every write carries the
+// resourceVersion that it replaces. Other clocks do not matter, since expiry is measured on the local one. An error is retried
+// until the renew deadline.
 //
-// Promised by this file: at a shutdown the work has ended before the lease is released, and the lease is renewed until
-// then; the end of the term bounds this wait; after a loss the work has ended before this replica contends again; work that
-// does not end ends the process, and work that panics or returns by itself does so after the lease was released.
+// Promised by this file: at a shutdown the work ends before the lease is released, and the lease is renewed until then. The end
+// of the term bounds this wait. After a loss the work ends before this replica contends again. Work that does not end makes the
+// process end. Work that panics or returns by itself does so too, after the lease was released.
 //
-// Not promised by client-go (each has its test in yardstick_test.go, but for the pause, which takes a real process):
-//   - to stop at once: on sight of another holder, or resumed after a pause longer than the lease, it leads on for up
-//     to the renew deadline;
-//   - to stop before the lease has run out: having given up, it first tries to release (with ReleaseOnCancel, as here),
-//     and cancels the work's context only after that; and it counts validity from the answer to a renewal, not from
-//     when that was sent;
-//   - to respect a lease that somebody deleted: the next candidate creates it at once, whoever still leads;
-//   - to release what it acquired when it is stopped in that very moment, or to try again when a release fails;
-//   - to tell a claim in its own name that somebody else wrote from its own;
+// Not promised by client-go. Each has its test in yardstick_test.go, except for the pause, which takes a real process:
+//   - to stop at once: on sight of another holder, or after a pause longer than the lease, it leads on for up to the renew
+//     deadline;
+//   - to stop before the lease expires: after it has given up, it first tries to release (with ReleaseOnCancel, as here), and
+//     cancels the work's context only then; and it counts validity from the answer to a renewal, not from when that was sent;
+//   - to respect a lease that somebody deleted: the next candidate creates it at once, although another may still lead;
+//   - to release what it acquired when it is stopped in that very moment, or to retry a release that fails;
+//   - to distinguish its own claim from one that somebody else wrote in its name;
 //   - to keep the lease when its wall clock stands still, since its renewals then look like no change;
-//   - to bound the wait for a holder that is gone: that is as long as the holder asked for;
-//   - to tell its deadline, or anything that could serve as a fencing token (nothing to test).
+//   - to limit the wait for a holder that is gone, which is as long as the holder asked for;
+//   - to show its deadline, or anything that could serve as a fencing token (nothing to test).
 package main
 
 import (
@@ -40,16 +39,16 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// ElectionParams is everything that client-go lets one choose; nothing is left to its defaults.
+// ElectionParams has everything that client-go lets one choose, so that nothing depends on its defaults.
 type ElectionParams struct {
 	LeaseName      string
 	LeaseNamespace string
-	// Identity must be unique among all processes that ever were: a lease with one's own identity counts as one's own.
+	// Identity must be unique among all processes that ever ran: client-go takes a claim under its identity for its own.
 	Identity      string
 	LeaseDuration time.Duration
 	RenewDeadline time.Duration
 	RetryPeriod   time.Duration
-	// DrainTimeout is how long the work may take to end after a shutdown was asked for. The lease is renewed meanwhile.
+	// DrainTimeout is how long the work may take to end after a shutdown began. The lease is renewed meanwhile.
 	DrainTimeout time.Duration
 }
 
@@ -67,13 +66,13 @@ type Election struct {
 	reported string // The leader that was logged last.
 }
 
-// NewElection prepares an election for work, which is started anew for each term and must return soon after its context
-// is cancelled, and not before. No request is sent yet.
+// NewElection prepares an election for work. The work is started anew for each term. It must return soon after its context is
+// cancelled, and not earlier. No request is sent yet.
 func NewElection(
 	params ElectionParams, kube *rest.Config, work func(context.Context), log *slog.Logger,
 ) (*Election, error) {
-	// A client of its own, so that nothing else queues before a renewal. Half the renew deadline for a request is what
-	// resourcelock.NewFromKubeconfig uses: one that hangs then leaves time for a second.
+	// A client of its own, so that no other request queues before a renewal. The time-out is half the renew deadline, as in
+	// resourcelock.NewFromKubeconfig: after a request that hangs there is time for another.
 	config := rest.CopyConfig(kube)
 	config.Timeout = max(params.RenewDeadline/2, time.Second)
 	client, err := coordination.NewForConfig(config)
@@ -87,8 +86,8 @@ func NewElection(
 	}, log: log}, work, log), nil
 }
 
-// hintingLock says what to do about a lease that does not exist and that this account may not create, once until the lease
-// was read again. client-go itself repeats the error at every attempt.
+// hintingLock logs what to do about a lease that does not exist and that this account may not create. It does so once until the
+// lease was read again. client-go itself repeats the error at every attempt.
 type hintingLock struct {
 	resourcelock.Interface
 	log  *slog.Logger
@@ -116,15 +115,15 @@ func newElection(
 ) *Election {
 	return &Election{
 		params: params, lock: lock, work: work, log: log,
-		// No tolerance past the lease: a leader past its lease is unhealthy from the first moment, and how often a probe
-		// may see that before it acts is the probe's own setting. (Kubernetes' components allow 20 s here, because their
-		// health answers ended the process at once.) A standby is never unhealthy, with or without an API server.
+		// No tolerance: a leader past its lease is unhealthy from the first moment, and the probe decides how often it may see that
+		// before it acts. (Kubernetes' components allow 20 s, since their health answers ended the process at once.) A standby is
+		// never unhealthy, with or without an API server.
 		watchDog: leaderelection.NewLeaderHealthzAdaptor(0),
 	}
 }
 
-// Run contends, leads, and contends again, until shutdown is cancelled: then the work ends, the lease is released, and
-// Run returns nil. After an error work may still be running, and the process must end.
+// Run contends, leads, and contends again, until shutdown is cancelled. Then the work ends, the lease is released, and Run
+// returns nil. After an error work may still be running, and the process must end.
 func (e *Election) Run(shutdown context.Context) error {
 	defer e.sayIfNeverReady(2 * e.params.LeaseDuration).Stop()
 	for shutdown.Err() == nil {
@@ -135,7 +134,7 @@ func (e *Election) Run(shutdown context.Context) error {
 	return nil
 }
 
-// Leader is the identity of the leader that was seen last, or empty.
+// Leader returns the identity of the last leader seen, or nothing.
 func (e *Election) Leader() string {
 	if elector := e.currentElector(); elector != nil {
 		return elector.GetLeader()
@@ -143,22 +142,22 @@ func (e *Election) Leader() string {
 	return ""
 }
 
-// Leading says whether the work may run. LeaderElector.IsLeader says more: it stays true while the work drains.
+// Leading returns whether the work may run. LeaderElector.IsLeader differs: it stays true while the work drains.
 func (e *Election) Leading() bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return e.term != nil && e.term.working.Err() == nil
 }
 
-// Ready says whether a leader has ever been seen, this replica or another.
+// Ready returns whether a leader has ever been seen, this replica or another.
 func (e *Election) Ready() bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return e.reported != ""
 }
 
-// sayIfNeverReady names the usual causes once, if the election sees no leader in so long. What client-go logs of a failed
-// request is its symptom.
+// sayIfNeverReady logs the usual causes once, if the election sees no leader within bound. client-go logs only the symptom, a
+// failed request.
 func (e *Election) sayIfNeverReady(bound time.Duration) *time.Timer {
 	return time.AfterFunc(bound, func() {
 		if !e.Ready() {
@@ -171,15 +170,15 @@ func (e *Election) sayIfNeverReady(bound time.Duration) *time.Timer {
 // Healthy returns an error while this replica leads past its lease.
 func (e *Election) Healthy() error { return e.watchDog.Check(nil) }
 
-// contend is the life of one LeaderElector, whose Run is one-shot: until the lease was lost, or until a shutdown.
+// contend runs one LeaderElector, whose Run is one-shot, until the lease was lost or a shutdown begins.
 func (e *Election) contend(shutdown context.Context) error {
 	workEnded := make(chan struct{})
 	elector, err := e.newElector(shutdown, workEnded)
 	if err != nil {
 		return fmt.Errorf("configuring the elector: %w", err)
 	}
-	// Not a child of shutdown, since the lease must be renewed while the work drains; and never cancelled by a defer,
-	// since that would release the lease of work that still runs.
+	// Not a child of shutdown, since the lease must be renewed while the work drains. Never cancelled by a defer, since that would
+	// release the lease of work that still runs.
 	electing, release := context.WithCancel(context.WithoutCancel(shutdown))
 	electorEnded := make(chan struct{})
 	e.log.Info("attempting to acquire leader lease", "lease", e.lock.Describe(), "identity", e.lock.Identity())
@@ -206,8 +205,8 @@ func (e *Election) contend(shutdown context.Context) error {
 	}
 	if term := e.takeTerm(); term != nil {
 		if err == nil {
-			// A drain may take long, since the lease is renewed meanwhile. After the end of the term there is only what the
-			// lease exceeds the renew deadline by.
+			// A drain may take long, since the lease is renewed meanwhile. After the end of the term the work has only
+			// lease duration - renew deadline.
 			bounds := limits{drain: e.params.DrainTimeout, grace: e.params.LeaseDuration - e.params.RenewDeadline}
 			over := func() string { return e.over(elector) }
 			if overdue := term.end(reason, electorEnded, over, bounds, e.log); overdue != nil {
@@ -222,13 +221,13 @@ func (e *Election) contend(shutdown context.Context) error {
 	return err
 }
 
-// over says why the term is over, or nothing while it lasts. client-go itself only acts on this once it has retried for the
-// renew deadline and tried to release.
+// over returns why the term is over, or nothing while it lasts. client-go acts on this only after it has retried for the renew
+// deadline and tried to release.
 func (e *Election) over(elector *leaderelection.LeaderElector) string {
 	if !elector.IsLeader() {
 		return "the lease is held by " + elector.GetLeader()
 	}
-	// Asks whether the last renewal is older than the lease duration and this (negative) tolerance.
+	// Fails if the last renewal is older than the lease duration plus this tolerance, which is negative.
 	if elector.Check(e.params.RenewDeadline-e.params.LeaseDuration) != nil {
 		return "the term ran out"
 	}
@@ -270,9 +269,9 @@ func (e *Election) newElector(
 	return elector, nil
 }
 
-// beginTerm starts the work. client-go calls it in a goroutine that nobody waits for, so it may come when its term is
-// already over, or when the shutdown has begun: then there is no term. contend takes the term after either has
-// happened, under the same mutex, so it cannot miss one.
+// beginTerm starts the work. client-go calls it in a goroutine that nobody waits for. So it may be called when its term is
+// already over, or when the shutdown has begun, and then there is no term. contend takes the term after either has happened,
+// under the same mutex, so it cannot miss one.
 func (e *Election) beginTerm(leading, shutdown context.Context) *term {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
@@ -283,7 +282,7 @@ func (e *Election) beginTerm(leading, shutdown context.Context) *term {
 	return e.term
 }
 
-// takeTerm ends what Leading says, and returns the term that is to be waited for.
+// takeTerm makes Leading false, and returns the term for which to wait.
 func (e *Election) takeTerm() *term {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
@@ -295,7 +294,7 @@ func (e *Election) takeTerm() *term {
 func (e *Election) reportLeader(identity string) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	// Empty when a released lease was seen. Known already when a new LeaderElector meets the leader its predecessor saw.
+	// Empty after a release. Known already when a new LeaderElector meets the leader that its predecessor saw.
 	if identity == "" || identity == e.reported {
 		return
 	}
@@ -309,7 +308,7 @@ func (e *Election) currentElector() *leaderelection.LeaderElector {
 	return e.elector
 }
 
-// errWorkEnded is a failure: a leader that does nothing would keep every other replica from working.
+// errWorkEnded is a failure, since an idle leader would keep every other replica from working.
 var errWorkEnded = errors.New("the work ended by itself")
 
 // term is one unbroken spell of leadership and its work.
@@ -325,8 +324,8 @@ func startTerm(leading context.Context, work func(context.Context), log *slog.Lo
 	t := &term{working: working, cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(t.ended)
-		// A panic that ends the process would leave a lease behind that nobody uses. Work that has goroutines of its own
-		// must recover in each of them.
+		// A panic that ends the process would leave a lease behind that nobody uses. Work with goroutines of its own must recover in
+		// each of them.
 		defer func() {
 			if cause := recover(); cause != nil {
 				t.panicked = fmt.Errorf("the work panicked: %v", cause)
@@ -338,10 +337,10 @@ func startTerm(leading context.Context, work func(context.Context), log *slog.Lo
 	return t
 }
 
-// limits say how long work may take to end: drain while the lease is renewed, grace from when its term was over.
+// limits are how long work may take to end: drain while the lease is renewed, grace after its term is over.
 type limits struct{ drain, grace time.Duration }
 
-// endCheck is how often a term whose work drains is asked whether it is over.
+// endCheck is how often a term whose work drains checks whether it is over.
 const endCheck = 50 * time.Millisecond
 
 // end cancels the work and waits for it. An error means that the work still runs. The term is over when lost is closed, or

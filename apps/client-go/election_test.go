@@ -131,7 +131,7 @@ func TestALeaseLostWhileTheWorkDrainsLeavesItTheGraceOnly(t *testing.T) {
 	})
 }
 
-// The API server has been away for nine seconds when the shutdown is asked for.
+// The API server has been away for nine seconds when the shutdown begins.
 func TestATermThatEndsWhileTheWorkDrainsBoundsTheDrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *leaseServer) {
 		a := startReplica("a", server, func(ctx context.Context) {

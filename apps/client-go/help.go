@@ -10,7 +10,7 @@ import (
 	terminal "golang.org/x/term"
 )
 
-// Each paragraph is one line, which wrap breaks where the terminal ends.
+// Each paragraph is one line, which wrap breaks at the width of the terminal.
 const helpHead = `Three replicas, one leader: the leader logs "still leading", the others wait for their turn. Who leads is decided by client-go, the library that Kubernetes' own components use.
 
 Usage: still-leading-client-go [FLAGS]
@@ -32,7 +32,7 @@ Exit codes: 0 after a shutdown that was asked for, 1 when the election failed, o
 docs/troubleshooting.md of still-leading says what the lines of the log mean, and what to do.
 `
 
-// helpText is made from the flags themselves, so that it cannot leave one out. Its lines have at most width columns.
+// helpText is made from the flags, so that it cannot leave one out. Its lines have at most width columns.
 func helpText(width int) string {
 	var text strings.Builder
 	text.WriteString(helpHead)
@@ -47,7 +47,7 @@ func helpText(width int) string {
 	return wrap(text.String(), width)
 }
 
-// wrap breaks lines between words. What follows a break is indented as the line was.
+// wrap breaks lines between words. The lines after a break have the indentation of the first.
 func wrap(text string, width int) string {
 	var wrapped strings.Builder
 	for line := range strings.Lines(text) {
@@ -73,7 +73,7 @@ func wrap(text string, width int) string {
 	return wrapped.String()
 }
 
-// terminalWidth is where help is wrapped: a terminal's width up to 120 columns, and 100 where there is no terminal.
+// terminalWidth is the width of help: a terminal's width up to 120 columns, and 100 without a terminal.
 func terminalWidth(stdout io.Writer) int {
 	if file, isFile := stdout.(*os.File); isFile {
 		if width, _, err := terminal.GetSize(int(file.Fd())); err == nil && width > 0 {

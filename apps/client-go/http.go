@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// status is what a replica can say about itself. Neither health nor readiness depends on the API server being up, or an
-// outage of it would restart every replica at once.
+// status is the state of a replica. Neither health nor readiness depends on the API server being up, or an outage of it would
+// restart every replica at once.
 type status interface {
 	Leader() string
 	Leading() bool
@@ -24,14 +24,14 @@ type status interface {
 	Healthy() error
 }
 
-// serveHTTP answers for as long as the process lives, and tells where: port 0 lets the kernel choose.
+// serveHTTP answers for as long as the process lives. It logs the address, since with port 0 the kernel chooses.
 func serveHTTP(listen string, handler http.Handler, log *slog.Logger) error {
 	listener, err := listenAt(listen, net.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w); choose another address with --listen", listen, err)
 	}
 	log.Info("serving http", "address", listener.Addr().String())
-	// Without a bound, a client that never finishes its headers holds its connection for ever.
+	// Without a bound, a client that never finishes its headers keeps its connection open.
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), // Otherwise it writes to stderr.
@@ -40,8 +40,7 @@ func serveHTTP(listen string, handler http.Handler, log *slog.Logger) error {
 	return nil
 }
 
-// listenAt listens at an address. All addresses of IPv6 are those of IPv4 as well, and those of IPv4 alone where a machine has
-// no IPv6.
+// listenAt listens at an address. [::] includes all addresses of IPv4; on a machine without IPv6 it means those alone.
 func listenAt(address string, listen func(network, address string) (net.Listener, error)) (net.Listener, error) {
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -66,7 +65,7 @@ func routes(identity string, s status, registry *prometheus.Registry) http.Handl
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	// True on standbys too: were readiness leadership, a rollout would wait for ever.
+	// True on standbys too. If only the leader were ready, a rollout would never finish.
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !s.Ready() {
 			http.Error(w, "no leader has been seen yet", http.StatusServiceUnavailable)
@@ -82,7 +81,7 @@ func routes(identity string, s status, registry *prometheus.Registry) http.Handl
 	return mux
 }
 
-// leaderBody has two fields that are always null here: client-go tells neither the term's fencing token nor its end.
+// leaderBody has two fields that are always null here: client-go shows neither the term's fencing token nor its end.
 type leaderBody struct {
 	Identity string   `json:"identity"`
 	Leader   *string  `json:"leader"`

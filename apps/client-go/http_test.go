@@ -101,7 +101,7 @@ func TestBothFamiliesAreServedWhereThereAreBoth(t *testing.T) {
 	expectReached(t, listener, "::1")
 }
 
-// onlyIPv4 is what a machine without IPv6 does.
+// onlyIPv4 listens as a machine without IPv6 does.
 func onlyIPv4(network, address string) (net.Listener, error) {
 	if network != "tcp4" {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: syscall.EAFNOSUPPORT}
@@ -116,7 +116,7 @@ func TestIPv4AloneIsServedWhereThereIsNoIPv6(t *testing.T) {
 	}
 	defer listener.Close()
 	expectReached(t, listener, "127.0.0.1")
-	// Who names an address wants that one.
+	// An address of IPv6 by name is never replaced by one of IPv4.
 	if _, err := listenAt("[::1]:0", onlyIPv4); !errors.Is(err, syscall.EAFNOSUPPORT) {
 		t.Errorf("error %v", err)
 	}

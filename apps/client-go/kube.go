@@ -10,12 +10,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// namespaceFile is where a pod finds its namespace; client-go reads it only for kubectl-like tools.
+// namespaceFile is where a pod finds its namespace. client-go reads it only for tools like kubectl.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// loadKube finds the cluster, and the namespace that counts there unless a flag says otherwise. No request is sent yet.
+// loadKube finds the cluster, and the namespace to use unless a flag names another. No request is sent yet.
 func loadKube() (*rest.Config, string, error) {
-	// A pod without a ServiceAccount token is not "in the cluster" for this purpose, so any error means: look further.
+	// A pod without a ServiceAccount token does not count as in the cluster, so after any error look further.
 	if config, err := rest.InClusterConfig(); err == nil {
 		namespace := "default"
 		if content, err := os.ReadFile(namespaceFile); err == nil {
@@ -39,7 +39,7 @@ func loadKube() (*rest.Config, string, error) {
 
 func tuned(config *rest.Config) *rest.Config {
 	config.UserAgent = program
-	// client-go would ask for protobuf. JSON is what the other variants speak, and what a proxy between can read.
+	// client-go would use protobuf. The other variants use JSON, which a proxy in between can read.
 	config.ContentType = runtime.ContentTypeJSON
 	config.AcceptContentTypes = runtime.ContentTypeJSON
 	return config

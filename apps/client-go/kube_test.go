@@ -17,7 +17,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// kubeconfigFor points this process to server, as KUBECONFIG does, with a namespace in the context.
+// kubeconfigFor points KUBECONFIG of this process to server, with a namespace in the context.
 func kubeconfigFor(t *testing.T, server string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config")

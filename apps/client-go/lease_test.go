@@ -22,7 +22,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// The election tests run in synctest's bubbles: time passes only while everybody waits, so 15 seconds take none.
+// The election tests run in synctest's bubbles, where time passes only while everybody waits. So 15 seconds take no time.
 
 // leaseServer is one Lease with its resourceVersion, and the history of its writes.
 type leaseServer struct {
@@ -37,15 +37,15 @@ type candidate struct {
 	server   *leaseServer
 	identity string
 	version  int
-	// partitioned requests reach nobody and are given up after the client's timeout, 5 s as NewElection sets it.
+	// partitioned requests reach nobody and end with the client's time-out, 5 s as NewElection sets it.
 	partitioned atomic.Bool
 	// latency passes between a write and its answer.
 	latency atomic.Int64
 	// clockStopped makes each write carry the same times, as a wall clock that stands still does.
 	clockStopped atomic.Bool
-	// failing is how many of the next requests are answered by an error of the server.
+	// failing is how many of the next requests get an error of the server.
 	failing atomic.Int64
-	// gone ends whoever asks next, as the end of the process would.
+	// gone ends the goroutine that sends the next request, as the end of the process would.
 	gone atomic.Bool
 }
 
@@ -125,7 +125,7 @@ func (s *leaseServer) set(record *resourcelock.LeaderElectionRecord) {
 	}
 }
 
-// become changes the lease behind everybody's back; nil deletes it.
+// become changes the lease past all candidates; nil deletes it.
 func (s *leaseServer) become(record *resourcelock.LeaderElectionRecord) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -141,7 +141,7 @@ func (s *leaseServer) holder() string {
 	return s.record.HolderIdentity
 }
 
-// events is what happened, in order; it is also a log handler, which keeps the message and what tells it from others.
+// events is what happened, in order. It is also a log handler, which keeps the message and what distinguishes it from others.
 type events struct {
 	mutex sync.Mutex
 	lines []string
@@ -203,7 +203,7 @@ func startReplica(identity string, server *leaseServer, work func(context.Contex
 	return r
 }
 
-// end is what Run returns. The bound is the bubble's time, so that a test that waits in vain fails at once.
+// end returns what Run returns. The bound is in the bubble's time, so that a test that waits in vain fails at once.
 func (r *replica) end() error {
 	select {
 	case err := <-r.result:
@@ -213,14 +213,14 @@ func (r *replica) end() error {
 	}
 }
 
-// inBubble runs a test against a fresh lease that nobody holds. It fails if the test leaves a replica running.
+// inBubble runs a test with a new lease that nobody holds. It fails if the test leaves a replica running.
 func inBubble(t *testing.T, test func(t *testing.T, server *leaseServer)) {
 	synctest.Test(t, func(t *testing.T) {
 		test(t, &leaseServer{log: &events{}})
 	})
 }
 
-// after lets time pass and everything happen that it brings about.
+// after lets time pass, and waits until everything that follows has happened.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

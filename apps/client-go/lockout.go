@@ -14,11 +14,11 @@ import (
 )
 
 // lockedOutAfter is how many renew deadlines the API server may refuse a replica before it should be restarted: two minutes by
-// default. A credential that was rotated arrives in a pod within one and a half.
+// default. A rotated credential arrives in a pod within one and a half.
 const lockedOutAfter = 12
 
-// lockout notes whether the API server lets this replica in: whether it refuses the credentials (401), or TLS fails between the
-// two. An API server that is down or unreachable is neither, since a restart of the replica would not mend that.
+// lockout records whether the API server lets this replica in: whether it refuses the credentials (401), or TLS fails. An API
+// server that is down or unreachable does not count, since a restart of the replica would not help.
 type lockout struct {
 	bound time.Duration
 	log   *slog.Logger
@@ -33,7 +33,7 @@ func newLockout(renewDeadline time.Duration, log *slog.Logger) *lockout {
 	return &lockout{bound: lockedOutAfter * renewDeadline, log: log, now: time.Now}
 }
 
-// watch has the clients of config note what they are answered.
+// watch makes the clients of config report their answers.
 func (l *lockout) watch(config *rest.Config) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -88,7 +88,7 @@ func (l *lockout) reason() error {
 	return fmt.Errorf("for more than %v, %s", l.bound, l.words)
 }
 
-// Healthy is the reason for which this replica is locked out, if it was for the whole bound.
+// Healthy returns why this replica is locked out, if it was for the whole bound.
 func (l *lockout) Healthy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,8 +21,8 @@ import (
 // timestampForm is RFC 3339 with a fixed number of digits, so that text lines align and sort.
 const timestampForm = "2006-01-02T15:04:05.000000Z"
 
-// lineHandler writes one event a line. slog's own handlers can do neither form that the variants share: its text has no
-// plain columns in front, and its JSON takes the second clock only as one of the event's own fields.
+// lineHandler writes one event per line. slog's own handlers support neither form of the variants: the text handler has no plain
+// columns in front, and the JSON handler has the second clock only as a field of the event.
 type lineHandler struct {
 	json     bool
 	identity string
@@ -32,7 +32,7 @@ type lineHandler struct {
 	out      *lockedWriter
 }
 
-// lockedWriter is shared by all handlers derived from one, so that lines are neither mixed nor out of order.
+// lockedWriter is shared by all handlers derived from one, so that lines are not mixed and stay in order.
 type lockedWriter struct {
 	sync.Mutex
 	io.Writer
@@ -44,8 +44,8 @@ func newLogger(out io.Writer, format, identity string) *slog.Logger {
 	return slog.New(&lineHandler{json: format == "json", identity: identity, now: now, out: shared})
 }
 
-// monotonicNs is CLOCK_MONOTONIC: one clock for all processes of a machine, which nobody can set, so that their lines
-// can be put in order. Go's own monotonic reading starts anew in each process.
+// monotonicNs returns CLOCK_MONOTONIC. All processes of a machine share this clock and nobody can set it, so it orders their
+// lines. Go's own monotonic reading starts anew in each process.
 func monotonicNs() int64 {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
@@ -54,9 +54,8 @@ func monotonicNs() int64 {
 	return now.Nano()
 }
 
-// bridgeKlog brings what client-go logs into this log; by itself it goes to stderr in another form. The context it
-// returns is for the elector, whose errors are kept while its progress reports are dropped: our own events say the
-// same.
+// bridgeKlog brings client-go's log into this log; without it that goes to stderr in another form. The returned context is for
+// the elector: its errors are kept, and its progress reports are dropped, since our own events have the same content.
 func bridgeKlog(ctx context.Context, log *slog.Logger) context.Context {
 	klog.SetSlogLogger(log)
 	return klog.NewContext(ctx, logr.FromSlogHandler(errorsOnly{log.Handler()}))
@@ -123,7 +122,7 @@ func (h *lineHandler) Handle(_ context.Context, record slog.Record) error {
 	return err
 }
 
-// flatten turns groups into dotted names: a reader of the log looks for `a.b`, not for an object in an object.
+// flatten turns groups into names with dots: a reader of the log looks for `a.b`, not for an object in an object.
 func flatten(prefix string, attr slog.Attr) []slog.Attr {
 	value := attr.Value.Resolve()
 	if value.Kind() != slog.KindGroup {
@@ -150,7 +149,7 @@ func textLine(timestamp, level, message string, fields []slog.Attr) []byte {
 	fmt.Fprintf(&line, "%s %5s %s", timestamp, level, message)
 	for _, field := range fields {
 		value := fmt.Sprint(plain(field.Value))
-		// A control character would break the line, and the rest would blur where a value ends.
+		// A control character would break the line, and a space, a quote or a = would hide where a value ends.
 		special := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '"' || r == '=' }
 		if value == "" || strings.ContainsFunc(value, special) {
 			value = strconv.Quote(value)
@@ -161,8 +160,8 @@ func textLine(timestamp, level, message string, fields []slog.Attr) []byte {
 	return line.Bytes()
 }
 
-// jsonLine writes a flat object in the order given, which encoding/json does for no map. Of two fields of one name the
-// first stays: a parser would keep the last, and no field of an event may hide the line's own.
+// jsonLine writes a flat object in the order given, which encoding/json does for no map. Of two fields with one name the first
+// one stays: a parser would keep the last, and a field of an event must not hide the line's own.
 func jsonLine(fields []slog.Attr) []byte {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
@@ -192,7 +191,7 @@ func encode(line *bytes.Buffer, encoder *json.Encoder, value any) {
 	line.Truncate(line.Len() - 1) // The encoder ends each value with a line break.
 }
 
-// plain keeps numbers and truth values, and makes a string of everything else.
+// plain keeps numbers and booleans, and makes a string of everything else.
 func plain(value slog.Value) any {
 	switch value.Kind() {
 	case slog.KindBool, slog.KindFloat64, slog.KindInt64, slog.KindUint64:

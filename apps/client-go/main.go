@@ -1,4 +1,4 @@
-// still-leading with client-go: three replicas run, one of them acts. election.go is the part to copy.
+// still-leading with client-go: three replicas run, and one of them acts. Copy election.go into your project.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	out := newOutput(stdout)
 	defer out.flush(flushBound)
 	log := newLogger(out, cfg.logFormat, identity)
-	// Before anything that takes time: a process with id 1, as in a container, ignores signals it has no handler for.
+	// Before anything that takes time: process 1 of a container ignores signals that it has no handler for.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	// Without a handler, SIGPIPE ends a Go process whose standard output has lost its reader. With one, the write returns
@@ -59,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// lead serves HTTP and does the work whenever this replica leads, until shutdown.
+// lead serves HTTP and does the work while this replica leads, until shutdown.
 func lead(
 	shutdown context.Context, cfg *config, identity string, registry *prometheus.Registry, log *slog.Logger,
 ) error {
@@ -102,8 +102,8 @@ func lead(
 	return replica.Run(shutdown)
 }
 
-// shutdownOn returns what the first signal cancels. A second signal calls exit. It acts on the first signal before it logs
-// it, so that a problem with the log cannot delay the shutdown.
+// shutdownOn returns a context that the first signal cancels. A second signal calls exit. It acts on the first signal before it
+// logs it, so that a problem with the log cannot delay the shutdown.
 func shutdownOn(signals <-chan os.Signal, exit func(int), log *slog.Logger) context.Context {
 	shutdown, cancel := context.WithCancel(context.Background())
 	go func() {

@@ -5,14 +5,14 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 )
 
-// leaderMetrics are client-go's own two metrics, under the names that Kubernetes' components give them. client-go tells
-// nothing else, so there is no seconds-of-validity and no renew latency here as in the other variants.
+// leaderMetrics are client-go's own two metrics, under the names that Kubernetes' components give them. client-go reports
+// nothing else, so validity in seconds and renew latency, which the other variants have, are missing here.
 type leaderMetrics struct {
 	masterStatus *prometheus.GaugeVec
 	slowpath     *prometheus.CounterVec
 }
 
-// reportEnabled tells whether there is an election at all, since the two are missing when there is none.
+// reportEnabled shows whether there is an election at all, since the other two are missing without one.
 func reportEnabled(registry *prometheus.Registry, leaseName string, enabled bool) {
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "leader_election_enabled",
@@ -42,7 +42,7 @@ func newLeaderMetrics(registry *prometheus.Registry, leaseName string) *leaderMe
 	return m
 }
 
-// NewLeaderMetric is called by client-go for each LeaderElector; they all report to the same two.
+// NewLeaderMetric is called by client-go for each LeaderElector. All of them report to the same two metrics.
 func (m *leaderMetrics) NewLeaderMetric() leaderelection.LeaderMetric { return m }
 
 func (m *leaderMetrics) On(name string)                { m.masterStatus.WithLabelValues(name).Set(1) }

@@ -12,19 +12,19 @@ import (
 const (
 	// linesMax is how many lines may wait to be written: about a megabyte.
 	linesMax = 4096
-	// flushBound is how long the end of the process may wait for a standard output that takes nothing.
+	// flushBound is how long the end of the process may wait for a standard output that nobody reads.
 	flushBound = time.Second
 )
 
-// output takes one line per call of Write and never blocks: a goroutine of its own writes the lines. A write to a pipe
-// that nobody reads blocks, and the goroutine that logs may be one that renews the lease, answers a probe or handles a
-// signal. Lines for which there is no room are dropped and counted. The process must call flush before it ends.
+// output takes one line per call of Write and never blocks: a goroutine of its own writes the lines. A write to a pipe that
+// nobody reads blocks, and the goroutine that logs may be one that renews the lease, answers a probe or handles a signal. Lines
+// without room are dropped and counted. The process must call flush before it ends.
 type output struct {
 	queue   chan queued
 	dropped atomic.Uint64
 }
 
-// queued is a line, or the question whether all lines before it are written, which closing reached answers.
+// queued is a line, or a request to close reached once all lines before it are written.
 type queued struct {
 	line    []byte
 	reached chan<- struct{}
@@ -41,13 +41,13 @@ func (o *output) writeForever(file io.Writer) {
 		if next.reached != nil {
 			close(next.reached)
 		} else if _, err := file.Write(next.line); err != nil {
-			// Its reader is gone, or the disk is full. There is no other place to say so than the counter.
+			// The reader is gone, or the disk is full. Only the counter can show it.
 			o.dropped.Add(1)
 		}
 	}
 }
 
-// Write never fails: what cannot be written is counted.
+// Write never fails: lines that cannot be written are counted.
 func (o *output) Write(line []byte) (int, error) {
 	select {
 	case o.queue <- queued{line: bytes.Clone(line)}: // A Writer must not keep what it is given.
@@ -57,7 +57,7 @@ func (o *output) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// flush waits until everything logged so far is written, at most for bound, and returns whether it is.
+// flush waits until everything logged so far is written, for at most bound, and returns whether it is.
 func (o *output) flush(bound time.Duration) bool {
 	tooLate := time.After(bound)
 	reached := make(chan struct{})
@@ -74,7 +74,7 @@ func (o *output) flush(bound time.Duration) bool {
 	}
 }
 
-// report shows at /metrics how many lines were dropped, with the label that all metrics here carry.
+// report shows at /metrics how many lines were dropped, with the label that all metrics here have.
 func (o *output) report(registry *prometheus.Registry, leaseName string) {
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name:        "log_lines_dropped_total",

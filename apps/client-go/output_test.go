@@ -17,7 +17,7 @@ import (
 
 const long = 20 * time.Second
 
-// pipe is what standard output is to a process in a pod: what nobody reads stays in it, until it is full.
+// pipe is like the standard output of a process in a pod: what nobody reads stays in it, until it is full.
 func pipe(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -120,7 +120,7 @@ func TestWhatIsDroppedShowsAtMetrics(t *testing.T) {
 	}
 }
 
-// Both a signal and klog's lines go through the log.
+// Both a signal and klog's lines are logged.
 func TestAFullLogDelaysNeitherASignalNorClientGo(t *testing.T) {
 	_, writer := pipe(t)
 	out := newOutput(writer)

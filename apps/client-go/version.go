@@ -5,10 +5,10 @@ import (
 	"runtime/debug"
 )
 
-// commit is set by the linker where the build says which: the Dockerfile does with --build-arg COMMIT=….
+// commit is set by the linker if the build names it, as the Dockerfile does with --build-arg COMMIT=….
 var commit string
 
-// versionText names the program, its version and the commit. A build needs no Git: without one, no commit is named.
+// versionText returns the program's name, its version and the commit. A build needs no Git: without one, there is no commit.
 func versionText() string {
 	const version = "0.1.0"
 	revision := commit

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// tickWhileLeading is the work that only the leader does: here, one log line each tick. This is the part to replace by
-// your own. What stays is the shape: it asks before each act, and it returns once its context is cancelled.
+// tickWhileLeading is the work that only the leader does: here, one log line per tick. Replace it by your own work, and keep its
+// shape: it asks before each act, and it returns once its context is cancelled.
 func tickWhileLeading(tick, act time.Duration, log *slog.Logger) func(context.Context) {
 	return func(ctx context.Context) {
-		// A term can be over before its first line of code has run, and then it should not be announced.
+		// A term can be over before its first line of code has run. Then it should not be announced.
 		if ctx.Err() != nil {
 			return
 		}
 		log.Info("leading", "tick", tick)
-		// Logged by the work itself: whoever reads this line can be sure that no act follows.
+		// Logged by the work itself, so after this line no act follows.
 		defer log.Info("leading cancelled")
 		ticker := time.NewTicker(tick)
 		defer ticker.Stop()
@@ -26,7 +26,7 @@ func tickWhileLeading(tick, act time.Duration, log *slog.Logger) func(context.Co
 				return
 			case <-ticker.C:
 			}
-			// select picks at random when both are ready, so the tick alone is no permission.
+			// select picks at random when both are ready, so the tick alone does not permit an act.
 			if ctx.Err() != nil {
 				return
 			}
@@ -36,7 +36,7 @@ func tickWhileLeading(tick, act time.Duration, log *slog.Logger) func(context.Co
 	}
 }
 
-// forLife is the election switched off: one replica, no cluster, and a term that only a shutdown ends.
+// forLife replaces the election when it is off: one replica, no cluster, and a term that only a shutdown ends.
 type forLife struct {
 	identity string
 	drain    time.Duration
@@ -48,7 +48,7 @@ type forLife struct {
 
 // Run leads until shutdown is cancelled, and returns an error if the work does not end then, or ends before.
 func (f *forLife) Run(shutdown context.Context) error {
-	// On a developer's machine this is what was asked for. A pod has replicas beside it, or its successor in a rollout.
+	// A developer asked for that. A pod may run beside replicas, or beside its successor in a rollout.
 	level, hint := slog.LevelInfo, "--enable-leader-election"
 	if f.inPod {
 		level, hint = slog.LevelWarn, "ENABLE_LEADER_ELECTION=true in the pod's environment"
@@ -71,7 +71,7 @@ func (f *forLife) Run(shutdown context.Context) error {
 	return err
 }
 
-// What there is to say when nobody else can lead.
+// The state of a replica beside which nobody can lead.
 
 func (f *forLife) Leader() string { return f.identity }
 func (f *forLife) Leading() bool  { return !f.stopping.Load() }

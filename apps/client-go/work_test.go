@@ -21,7 +21,7 @@ func (s slowAct) Handle(ctx context.Context, record slog.Record) error {
 }
 
 func TestTheWorkNeverTicksOnceItIsCancelledEvenIfATickIsDue(t *testing.T) {
-	// Often, since select picks at random when both the tick and the cancellation wait.
+	// Repeated, since select picks at random when both the tick and the cancellation are ready.
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			log := &events{}

@@ -7,8 +7,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// What client-go does not promise. These tests hold its behaviour, not ours: one that fails after an update of client-go
-// is good news, and then election.go's opening comment and the README have a line to lose.
+// What client-go does not promise. These tests show its behaviour, not ours. If one fails after an update of client-go, that is
+// good news: remove the line from election.go's opening comment and from the README.
 
 func TestClientGoLeadsOnForTheRenewDeadlineOnSightOfAnotherHolder(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *leaseServer) {
