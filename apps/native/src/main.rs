@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use election::{Params, Status, Term};
 
-// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+// The election runs on this thread. The scaffold gives the work its own threads, so the work cannot delay the election.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     scaffold::exit(run().await)
@@ -41,7 +41,7 @@ async fn run() -> Result<()> {
     app.run(Election { lease, beliefs, view, task, release }).await
 }
 
-/// What the application needs to know of what the elector publishes.
+/// Converts what the elector publishes for the application.
 fn view(status: &Status) -> scaffold::Status {
     let of = |term: Term| scaffold::Term::new(term.epoch(), move || term.remaining());
     scaffold::Status {
