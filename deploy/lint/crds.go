@@ -27,7 +27,7 @@ type definition struct {
 	}
 }
 
-// Writes FOLDER/<group>/<kind>_<version>.json for each kind, from the definitions that the operator's own module ships.
+// Writes FOLDER/<group>/<kind>_<version>.json for each kind, from the definitions in the operator's own module.
 func writeSchemas(folder string) error {
 	var all bytes.Buffer
 	if err := operator.PrintAll(&all); err != nil {
@@ -57,7 +57,7 @@ func writeSchema(path string, schema map[string]any) error {
 		return fmt.Errorf("%s would have no properties", path)
 	}
 	forbidUnknown(schema)
-	// A definition leaves out what all kinds have; the API server adds it.
+	// A definition leaves out what all kinds have. The API server adds it.
 	properties["metadata"] = map[string]any{"$ref": metadata}
 	text, err := json.Marshal(schema)
 	if err != nil {
@@ -69,7 +69,7 @@ func writeSchema(path string, schema map[string]any) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// An API server drops a field that it does not know, in silence; here it is to be an error.
+// An API server silently drops a field that it does not know. Here it is an error.
 func forbidUnknown(node any) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -87,5 +87,5 @@ func forbidUnknown(node any) {
 	}
 }
 
-// Among the schemas of Kubernetes itself, which lie in the same folder.
+// Among the schemas of Kubernetes itself, which are in the same folder.
 const metadata = "../v1.37.0-local-strict/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

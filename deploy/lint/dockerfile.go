@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Every warning is an error: one that is meant to stay is switched off in the Dockerfile itself, by "# check=skip=RULE".
+// Every warning is an error. To keep one, switch its rule off in the Dockerfile itself: "# check=skip=RULE".
 func dockerfile(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -39,7 +39,7 @@ func dockerfile(path string) error {
 	return errors.Join(all...)
 }
 
-// Answers for every base image that it exists and sets nothing but PATH, so that no registry is asked.
+// Claims that every base image exists and sets nothing but PATH, so that no registry is asked.
 type anyImage struct{}
 
 func (anyImage) ResolveImageConfig(_ context.Context, ref string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {

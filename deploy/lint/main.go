@@ -1,5 +1,5 @@
-// Checks that need the code of the program which will read the file, but not that program running: kind's parser for its
-// configuration, BuildKit's linter for Dockerfiles, Prometheus' parser for alerts. Nothing is fetched, and nothing that
+// Checks that need the code of the program that reads a file, but not that program running: kind's parser for its
+// configuration, BuildKit's linter for Dockerfiles, and Prometheus' parser for alerts. Nothing is fetched, and no code that
 // creates a cluster is linked in.
 package main
 
@@ -41,8 +41,8 @@ func main() {
 	}
 }
 
-// A field that kind does not know is an error of its parser; what the fields say is judged by Validate, which kind itself
-// asks only after it has found a container runtime.
+// kind's parser refuses a field that it does not know. Validate checks the values; kind itself calls it only after it has found
+// a container runtime.
 func kindConfig(path string) error {
 	cluster, err := encoding.Load(path)
 	if err != nil {

@@ -14,8 +14,8 @@ type rule struct {
 	Alert, Record, Expr string
 }
 
-// Checks the expression of each rule, which to an API server is a string like any other, and prints the groups in the form
-// that promtool reads.
+// Checks the expression of each rule, which an API server accepts like any string. Prints the groups in the form that promtool
+// reads.
 func rules(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -1,6 +1,7 @@
-# Sourced by run: builds the tools from their published modules into target/kit-tools, each when what it is made from changed.
+# Sourced by run. Builds the tools from their published modules into target/kit-tools, each one again when its inputs have
+# changed.
 
-# Those that Kubernetes supports. A newer one may need a newer kubernetes-validate; crds.go names one as well.
+# The releases that Kubernetes supports. A newer one may need a newer kubernetes-validate; crds.go names one as well.
 RELEASES=(1.35 1.36 1.37)
 
 need() { # a set of tools, then the files that it is made from: makes it, unless it is there
@@ -18,10 +19,10 @@ need_schemas() { need_kit; need schemas "$lint"/{requirements.txt,go.mod,crds.go
 
 compile() { # folder of a module, and what "go build" is to be told
   local start=$SECONDS packages=0 line
-  # Flags as in control-plane/build, so that what both need is compiled once.
+  # Flags as in control-plane/build, so that common packages are compiled once.
   (cd "$lint/$1" && CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go build -v -o "$tools/bin/" "${@:2}" 2>&1) |
     tee "$work/log" | while read -r line; do
-      # A line with a space is about a download, or an error.
+      # A line with a space is a download or an error.
       [[ $line = *" "* ]] || packages=$((packages + 1))
       if [ $((packages % 250)) = 0 ]; then say "  $packages packages, $((SECONDS - start)) s"; fi
     done || { grep ' ' "$work/log" | tail -20 >&2; die "could not build the module in deploy/lint/$1 (see above)"; }
@@ -42,7 +43,7 @@ make_skaffold() {
 
 make_promtool() {
   say "building promtool (cold: three minutes on two cores)"
-  # Without the ways of finding what to scrape, which no rule needs.
+  # Without service discovery, which no rule needs.
   compile alerts -tags remove_all_sd -ldflags "-s -w" github.com/prometheus/prometheus/cmd/promtool
 }
 
@@ -58,11 +59,11 @@ make_schemas() {
   for release in "${RELEASES[@]}"; do
     cp -r "$work"/venv/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema/"v$release.0-local-strict" "$tools/schemas/"
   done
-  # They refer to one another by addresses on the web; the file meant lies beside.
+  # They refer to one another by web addresses, but the files are all in this folder.
   find "$tools/schemas" -name '*.json' -exec sed -i.old -e 's|"\$id": "https:|"$comment": "https:|' -e 's|"/api/_def|"_def|' {} +
   find "$tools/schemas" -name '*.old' -delete
   "$tools/bin/kit-lint" crds "$tools/schemas"
-  # A skaffold that is built from its module has no schemas in it, but the module has.
+  # A skaffold that is built from its module does not contain its schemas, but the module does.
   for schema in "$(cd "$lint/skaffold" && go mod download -json github.com/GoogleContainerTools/skaffold/v2 |
     sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"/docs-v2/content/en/schemas/v4*.json; do
     cp "$schema" "$tools/schemas/skaffold/config_$(basename "$schema")"
