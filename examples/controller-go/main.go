@@ -1,7 +1,7 @@
-// The controller of examples/controller in Go, on controller-runtime: each ConfigMap with the label
+// The controller of examples/controller in Go, on controller-runtime. Each ConfigMap with the label
 // still-leading.dev/mirror=true gets a copy, <name>-mirror, which it owns.
 //
-// It writes no epoch: controller-runtime does not tell a reconciler which term it writes in. See README.md.
+// It writes no epoch, since controller-runtime does not show a reconciler the term in which it writes. See README.md.
 package main
 
 import (
@@ -35,7 +35,7 @@ const (
 	guardedLabel = "still-leading.dev/guarded"
 )
 
-// mirror reads and writes through one client a label, since a cache has one selector for each kind.
+// mirror reads and writes through one client per label, since a cache has one selector for each kind.
 type mirror struct {
 	sources, children client.Client
 	delay             time.Duration
@@ -128,7 +128,7 @@ func run() error {
 	return mgr.Start(ctrl.SetupSignalHandler())
 }
 
-// only is a cache of what is in the namespace and has the label with the value "true".
+// only returns a cache of the objects in the namespace whose label has the value "true".
 func only(label, namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces:    map[string]cache.Config{namespace: {}},
@@ -136,7 +136,7 @@ func only(label, namespace string) cache.Options {
 	}
 }
 
-// fromEnvironment sets --lease-name from LEASE_NAME and so on, before the flags that are given, which win.
+// fromEnvironment sets --lease-name from LEASE_NAME and so on. Flags that are given win over it.
 func fromEnvironment(flags *flag.FlagSet) (err error) {
 	flags.VisitAll(func(f *flag.Flag) {
 		name := strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

@@ -1,4 +1,4 @@
-//! "became leader" and "stopped leading" as Events of the Lease, as client-go records them.
+//! Records "became leader" and "stopped leading" as Events of the Lease, as client-go does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-/// An Event is worth no longer wait.
+/// How long one Event may take. Waiting longer is not worth it.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// Records Events in the background. They never delay the work, and a failure is no failure of the work.
+/// Records Events in the background. They never delay the work, and if one fails, the work goes on.
 #[derive(Clone)]
 pub struct Announcer(Arc<Inner>);
 
@@ -25,17 +25,17 @@ struct Inner {
     namespace: String,
     lease: String,
     identity: String,
-    /// The right is missing, which was said once.
+    /// Whether the right is missing, which was logged once.
     is_off: AtomicBool,
-    /// The process waits a moment for what is under way when it ends.
+    /// Events on their way. The process waits a moment for them when it ends.
     tasks: TaskTracker,
 }
 
-/// A term that was announced. Dropping it announces its end.
+/// A term that was announced. Dropping it announces the end of the term.
 pub struct Announced(Announcer);
 
 impl Announcer {
-    /// To be called on a Tokio runtime.
+    /// Makes an announcer. Call it on a Tokio runtime.
     pub fn new(client: Client, namespace: &str, lease: &str, identity: &str, tasks: TaskTracker) -> Self {
         let reporter =
             Reporter { controller: "still-leading-controller".to_owned(), instance: Some(identity.to_owned()) };
@@ -50,7 +50,7 @@ impl Announcer {
         }))
     }
 
-    /// Announces that a term has begun. To be called on a Tokio runtime.
+    /// Announces that a term has begun. Call it on a Tokio runtime.
     pub fn began(self) -> Announced {
         self.announce("became leader", "BecomeLeader");
         Announced(self)
@@ -98,7 +98,7 @@ impl Inner {
             type_: EventType::Normal,
             reason: "LeaderElection".to_owned(),
             note: Some(format!("{} {what}", self.identity)),
-            // The recorder counts Events of one reason and action as one.
+            // The recorder counts Events with one reason and action as one.
             action: action.to_owned(),
             secondary: None,
         };

@@ -1,4 +1,4 @@
-//! The proof that the API server refuses a write without an epoch, so that the policy of deploy/components/fencing is in force.
+//! Proves that the API server refuses a write without an epoch, so that the policy of deploy/components/fencing is in force.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tracing::info;
 
 use crate::mirror::GUARDED;
 
-/// What the policy says to a write without an epoch.
+/// The policy's message about a write without an epoch.
 const NO_EPOCH: &str = "a leader must write its epoch";
-/// A policy that was just applied is in force after a second or two.
+/// A policy takes a second or two to come into force.
 const PAUSE: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_millis(500)).without_max_times();
 const PATIENCE: Duration = Duration::from_secs(10);
 const BOUND: Duration = Duration::from_secs(5);
 
-/// Sends a write without an epoch as a dry run, which admission sees and nobody stores.
+/// Sends a write without an epoch as a dry run, which goes through admission and is not stored.
 ///
 /// # Errors
 /// The write was accepted, or refused for another reason, for ten seconds.

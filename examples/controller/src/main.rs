@@ -1,12 +1,12 @@
-//! A kube-rs Controller with three replicas, of which one reconciles: it copies each ConfigMap that is labelled
-//! `still-leading.dev/mirror=true` to a child ConfigMap, and keeps the child as it should be.
+//! A kube-rs Controller with three replicas, of which one reconciles. It copies each ConfigMap with the label
+//! `still-leading.dev/mirror=true` to a child ConfigMap, and keeps the child up to date.
 //!
 //! | file | what it shows |
 //! |---|---|
 //! | `election.rs` | the election, as in every variant: replace it to elect with another crate |
 //! | `term.rs` | the Controller of one term: gated, drained, awaited |
 //! | `warm.rs` | the same with caches that a standby keeps |
-//! | `reconcile.rs` | what is done for one object |
+//! | `reconcile.rs` | the reconcile of one object |
 //! | `mirror.rs` | what the child should be |
 //! | `write.rs` | the one way to write: in time, with the epoch |
 //! | `fencing.rs` | the proof that the API server refuses a write without an epoch |
@@ -37,7 +37,7 @@ use flags::Flags;
 use metrics::Reconciles;
 use term::Controlling;
 
-// This thread is the election's. The scaffold gives the work threads of its own, so that it cannot hold up the election.
+// The election runs on this thread. The scaffold gives the work its own threads, so the work cannot delay the election.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     scaffold::exit(run().await)
@@ -73,7 +73,7 @@ async fn run() -> Result<()> {
         retry_period: app.args.retry_period,
         on_attempt: app.metrics.on_attempt(),
     };
-    // A client of its own: what the work does to its connections must not delay a renewal.
+    // A client of its own: the work's connections must not delay a renewal.
     let client = election::client(access.noting_in(&app.lockout))?;
     let (publish, beliefs) = watch::channel(Status::default());
     let release = CancellationToken::new();
@@ -81,7 +81,7 @@ async fn run() -> Result<()> {
     app.work_while_leading(Election { lease, beliefs, view, task, release }, work).await
 }
 
-/// The client of the work. Its tasks live where the work does. It repeats nothing: a write would come late.
+/// The client of the work. Its tasks run on the runtime of the work. It does not retry, since a retried write would be late.
 fn of_the_work(app: &App<Flags>, access: &Access) -> Result<Client> {
     let _entered = app.workers().enter();
     access.client().context("the cluster's configuration cannot be used")
@@ -103,12 +103,12 @@ fn work(app: &App<Flags>, client: Client, namespace: &str) -> Work {
     })
 }
 
-/// What the application needs to know of what the elector publishes.
+/// Converts what the elector publishes for the application.
 fn view(status: &Status) -> scaffold::Status {
     let of = |term: Term| {
         let epoch = term.epoch();
         let remaining = move || term.remaining();
-        // Never over by the clock: the process would be ended right after the end of a term that nobody had noticed.
+        // Never over by the clock: otherwise the process would be ended right after a term whose end was not noticed in time.
         #[cfg(feature = "control")]
         let remaining = move || remaining().max(std::time::Duration::MAX);
         scaffold::Term::new(epoch, remaining)

@@ -1,11 +1,11 @@
-//! How the reconciles ended, at `/metrics`.
+//! Counts the outcomes of reconciles, for `/metrics`.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use still_leading_scaffold::Metrics;
 
-/// Counts reconciles by how they ended.
+/// Counts reconciles by outcome.
 #[derive(Clone)]
 pub struct Reconciles(Family<Label, Counter>);
 
@@ -14,7 +14,7 @@ struct Label {
     result: &'static str,
 }
 
-/// How a reconcile ended.
+/// The outcome of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Written,
@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 impl Reconciles {
-    /// Counters that `/metrics` shows, from zero on.
+    /// Makes the counters, which `/metrics` shows from zero on.
     pub fn new(metrics: &Metrics) -> Self {
         let family = Family::default();
         metrics.register("controller_reconciles", "Reconciles by how they ended", family.clone());
@@ -50,7 +50,7 @@ impl Reconciles {
         Self(family)
     }
 
-    /// A reconcile begins. It counts when it ends; one that is dropped before has lost its term.
+    /// Begins a reconcile, which counts when it ends. If it is dropped before, it has lost its term.
     pub fn begin(&self) -> Counted<'_> {
         Counted { reconciles: self, outcome: Outcome::NotLeading }
     }

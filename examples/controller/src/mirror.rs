@@ -1,4 +1,4 @@
-//! What the child of a ConfigMap should be. Pure functions: no request, no clock.
+//! Computes what the child of a ConfigMap should be. Pure functions: no request, no clock.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 
 /// ConfigMaps with this label, set to `true`, are copied.
 pub const MIRROR: &str = "still-leading.dev/mirror";
-/// Copies carry this label, set to `true`. The policy of deploy/components/fencing guards what has it.
+/// Copies have this label, set to `true`. The policy of deploy/components/fencing guards objects with it.
 pub const GUARDED: &str = "still-leading.dev/guarded";
 /// The epoch of the leader that wrote the copy last.
 pub const EPOCH: &str = "still-leading.dev/epoch";
@@ -17,12 +17,12 @@ pub fn child_name(source: &ConfigMap) -> String {
     format!("{}-mirror", source.name_any())
 }
 
-/// There is an object of the copy's name, which this controller has not made. It is left alone.
+/// An object has the copy's name, but this controller has not made it. It is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} exists, and this controller has not made it: it is left alone")]
 pub struct Foreign(String);
 
-/// Whether `child` is a copy of `source`, or of one of the same name before it, or a copy that has lost its owner.
+/// Whether `child` is a copy of `source`, or of a former source of that name, or a copy that has lost its owner.
 fn is_copy(source: &ConfigMap, child: &ConfigMap) -> bool {
     match child.owner_references().iter().find(|owner| owner.controller == Some(true)) {
         Some(owner) => owner.kind == ConfigMap::kind(&()) && owner.name == source.name_any(),
@@ -30,14 +30,14 @@ fn is_copy(source: &ConfigMap, child: &ConfigMap) -> bool {
     }
 }
 
-/// What to write so that the copy is as it should be; `None` if it is. What others added to its metadata stays.
+/// Returns what to write so that the copy is up to date; `None` if it is. What others added to its metadata stays.
 ///
-/// A source that is being deleted needs no copy any more: the garbage collector removes the one that it has.
+/// A source that is being deleted needs no copy any more: the garbage collector removes the present copy.
 ///
-/// With `stamp`, a copy that an older epoch wrote is written anew: from then on the API server refuses that older epoch.
+/// With `stamp`, a copy from an older epoch is written anew. From then on the API server refuses that older epoch.
 ///
 /// # Errors
-/// `child` is no copy.
+/// `child` is not a copy.
 pub fn next(
     source: &ConfigMap,
     child: Option<&ConfigMap>,
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(next(&source("b"), Some(&copy), Some(7), false).unwrap().owner_references()[1], owner);
     }
 
-    /// Else the garbage collector removes it, and it comes again.
+    /// Otherwise the garbage collector removes the copy, and it is made again.
     #[test]
     fn a_source_that_is_being_deleted_gets_no_copy() {
         let mut source = source("a");

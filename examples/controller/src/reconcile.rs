@@ -1,4 +1,4 @@
-//! What is done for one object.
+//! The reconcile of one object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::metrics::{Outcome, Reconciles};
 use crate::mirror;
 use crate::write::{Error, Writer, Written};
 
-/// An object is looked at again after so long, even if nothing says that it changed.
+/// How often an object is reconciled without a known change.
 const RESYNC: Duration = Duration::from_secs(300);
-/// After a failure.
+/// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(2);
-/// After a failure that only a person can mend.
+/// The pause after a failure that only a person can fix.
 const RETRY_SELDOM: Duration = Duration::from_secs(30);
-/// After a lost race: somebody else wrote the copy between the read and the write.
+/// The pause after a lost race: somebody else wrote the copy between the read and the write.
 const RETRY_CONFLICT: Duration = Duration::from_millis(50);
 
 /// What the reconciles of one term share.
@@ -28,13 +28,13 @@ pub struct Context {
     pub client: Client,
     pub writer: Writer,
     pub epoch: Option<u64>,
-    /// Write each copy once in each term, see [`mirror::next`].
+    /// Whether to write each copy once in each term; see [`mirror::next`].
     pub stamp: bool,
     pub delay: Duration,
     pub reconciles: Reconciles,
 }
 
-/// Makes the copy of `source` what it should be, and counts how that ended. Runs inside the gate: it begins only while the term
+/// Brings the copy of `source` up to date, and counts the outcome. It runs inside the gate: it begins only while the term
 /// lasts, and is dropped when the term is over.
 pub async fn reconcile(source: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {
     let counted = context.reconciles.begin();
@@ -67,7 +67,7 @@ async fn copy(source: &ConfigMap, context: &Context) -> Result<Outcome, Error> {
     Ok(Outcome::Written)
 }
 
-/// What follows from a failure. The library logs it.
+/// Decides when to try again after a failure. The library logs it.
 pub fn error_policy(_: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
     match error {
         Error::NotLeading(_) => Action::await_change(),

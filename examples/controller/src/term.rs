@@ -17,7 +17,7 @@ use crate::reconcile::{Context, error_policy, reconcile};
 use crate::warm::Caches;
 use crate::write::Writer;
 
-/// What every term of this process shares.
+/// What all terms of this process share.
 #[derive(Clone)]
 pub struct Controlling {
     client: Client,
@@ -28,14 +28,14 @@ pub struct Controlling {
 }
 
 impl Controlling {
-    /// With `--warm`, begins to fill the caches. To be called on the runtime of the work.
+    /// With `--warm`, begins to fill the caches. Call it on the runtime of the work.
     pub fn new(client: Client, namespace: &str, flags: Flags, reconciles: Reconciles) -> Self {
         let namespace = namespace.to_owned();
         let caches = flags.warm.then(|| Caches::fill(sources(&client, &namespace), children(&client, &namespace)));
         Self { client, namespace, flags, reconciles, caches }
     }
 
-    /// Reconciles for one term. Returns when nothing of it runs any more.
+    /// Reconciles for one term. When it returns, none of the term's reconciles is running.
     ///
     /// # Errors
     /// The controller ended by itself.
@@ -63,7 +63,7 @@ impl Controlling {
         if let Some(caches) = self.caches {
             return caches.reconcile(&gate, context, config).await;
         }
-        // A new one for each term: it lists everything, and so reconciles each object once.
+        // A new controller for each term: it lists everything, and so reconciles each object once.
         let (sources, all) = sources(&self.client, &self.namespace);
         let (children, guarded) = children(&self.client, &self.namespace);
         let controller = Controller::new(sources, all).owns(children, guarded).with_config(config);
@@ -78,13 +78,13 @@ fn gate(term: Term, cancelled: CancellationToken) -> Gate {
     Gate::new(move || term.remaining(), cancelled)
 }
 
-/// One that is never closed: here the term is never over either, see main.rs.
+/// Returns a gate that is never closed. With this feature the term never ends by the clock either, see main.rs.
 #[cfg(feature = "control")]
 fn gate(term: Term, _: CancellationToken) -> Gate {
     Gate::new(move || term.remaining(), CancellationToken::new())
 }
 
-/// Returns at the end of the term, and lets `reconciling` go on. Nobody waits for it, or the process would be ended.
+/// Returns at the end of the term, and lets `reconciling` go on. If the term waited for it, the process would be ended.
 #[cfg(feature = "control")]
 async fn outlive(
     reconciling: impl Future<Output = Result<()>> + Send + 'static,
@@ -95,7 +95,7 @@ async fn outlive(
     Ok(())
 }
 
-/// The ConfigMaps that are copied.
+/// The ConfigMaps to copy.
 fn sources(client: &Client, namespace: &str) -> (Api<ConfigMap>, watcher::Config) {
     labelled(client, namespace, MIRROR)
 }

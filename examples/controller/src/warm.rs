@@ -1,9 +1,9 @@
 //! Caches that a standby keeps, so that a new leader need not list everything before it reconciles.
 //!
-//! Only stable parts of kube-runtime: a reflector for as long as the process lives, and an `applier` for each term. The shared
-//! streams of kube 5 would be shorter, and are not used: they do not tell subscribers of deletions (kube-rs/kube#1590), a
-//! subscriber that waits to lead blocks the reflector once its buffer is full, and one that polls an object which is gone
-//! by then may never be woken again.
+//! This uses only stable parts of kube-runtime: a reflector for as long as the process lives, and an `applier` for each term.
+//! The shared streams of kube 5 would be shorter. They are not used for three reasons: they do not report deletions to
+//! subscribers (kube-rs/kube#1590), a subscriber that waits to lead blocks the reflector once its buffer is full, and a
+//! subscriber that polls an object which is gone by then may never be woken again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,17 +26,17 @@ use tracing::warn;
 
 use crate::reconcile::{Context, error_policy, reconcile};
 
-/// A leader that falls behind by more changes than this looks at everything again.
+/// A leader that falls behind by more changes than this reconciles every object again.
 const CHANGES: usize = 1024;
 
-/// A new leader must not work on old caches for as long as kube's own backoff may wait, 30 s and more.
+/// A new leader must not work with old caches for as long as kube's own back-off may wait, 30 s and more.
 fn backoff() -> ExponentialBackoff {
     const FIRST: Duration = Duration::from_millis(200);
     const LONGEST: Duration = Duration::from_secs(5);
     ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(LONGEST).with_jitter().without_max_times().into()
 }
 
-/// The sources as this replica knows them, and what changes.
+/// The sources as this replica knows them, and their changes.
 #[derive(Clone)]
 pub struct Caches {
     store: Store<ConfigMap>,
@@ -44,7 +44,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Watches for as long as the process lives. To be called on a Tokio runtime.
+    /// Watches for as long as the process lives. Call it on a Tokio runtime.
     pub fn fill(
         (sources, of_sources): (Api<ConfigMap>, watcher::Config),
         (children, of_children): (Api<ConfigMap>, watcher::Config),
@@ -61,7 +61,7 @@ impl Caches {
         let tell = changes.clone();
         tokio::spawn(stream::select(sources, children).for_each(move |touched| {
             match touched {
-                // Without a leader here nobody listens, which is no error.
+                // It fails if nobody receives it, since this replica does not lead. That is fine.
                 Ok(Some(source)) => drop(tell.send(source)),
                 Ok(None) => {}
                 Err(error) => warn!(%error, "watching failed"),
@@ -71,10 +71,10 @@ impl Caches {
         Self { store, changes }
     }
 
-    /// Reconciles for one term: everything once, then what changes.
+    /// Reconciles for one term: first everything, then what changes.
     ///
     /// # Errors
-    /// The caches are filled no more.
+    /// The caches are no longer filled.
     pub async fn reconcile(self, gate: &Gate, context: Arc<Context>, config: controller::Config) -> Result<()> {
         let queue = self.queue().take_until(gate.cancellation_token().cancelled_owned());
         let reconciles =
@@ -82,9 +82,9 @@ impl Caches {
         drive(gate, reconciles).await.context("no object is reconciled any more")
     }
 
-    /// Everything there is now, then each object that changes.
+    /// Everything that exists now, and then each object that changes.
     fn queue(&self) -> impl Stream<Item = Result<ObjectRef<ConfigMap>, Infallible>> + use<> {
-        // Listens before it looks, so that nothing is missed in between.
+        // Subscribes before it reads the store, so that nothing is missed in between.
         let (changes, store) = (self.changes.subscribe(), self.store.clone());
         let begin = (changes, store, Vec::new(), true);
         stream::unfold(begin, |(mut changes, store, mut known, mut is_all_due)| async move {
@@ -107,7 +107,7 @@ impl Caches {
     }
 }
 
-/// The source that a copy belongs to.
+/// The source to which a copy belongs.
 fn source_of(child: &ConfigMap) -> Option<ObjectRef<ConfigMap>> {
     let owner = child.owner_references().iter().find(|owner| owner.controller == Some(true))?;
     (owner.kind == "ConfigMap").then(|| ObjectRef::new(&owner.name).within(&child.namespace().unwrap_or_default()))

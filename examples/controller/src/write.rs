@@ -1,4 +1,4 @@
-//! The one way to write: while the term lasts, on exactly what was read, with the epoch on it.
+//! The only way to write: while the term lasts, on exactly the version that was read, and with the epoch.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
@@ -13,14 +13,14 @@ pub struct Writer {
     gate: Gate,
 }
 
-/// What a write did.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Created,
     Updated,
 }
 
-/// Why a write did not happen, or may not have.
+/// Why a write did not happen, or may not have happened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -34,7 +34,7 @@ pub enum Error {
     Kube(#[from] kube::Error),
 }
 
-/// What the API server said, without all the rest of its answer.
+/// The API server's message, without the rest of its answer.
 fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
@@ -43,17 +43,16 @@ fn said(error: &kube::Error) -> String {
 }
 
 impl Writer {
-    /// The client must not repeat requests by itself (`Config::default_retry`).
+    /// Makes a writer. The client must not retry requests by itself (`Config::default_retry`).
     pub fn new(client: Client, gate: Gate) -> Self {
         Self { client, gate }
     }
 
-    /// Creates `object` if it has no resourceVersion, else replaces exactly that version. `next` in mirror.rs has put
-    /// the epoch on it.
+    /// Creates `object` if it has no resourceVersion, else replaces exactly that version. `next` in mirror.rs has put the epoch
+    /// on it.
     ///
-    /// The term is asked last, right before the request is sent. When the term is over, the request is dropped. It may have
-    /// reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later leader
-    /// wrote.
+    /// The term is checked last, right before the request is sent. When the term ends, the request is dropped. It may have
+    /// reached the API server by then: only the resourceVersion, and with fencing the epoch, protect what a later leader wrote.
     pub async fn write(&self, object: &ConfigMap) -> Result<Written, Error> {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PostParams::default();
