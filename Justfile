@@ -146,6 +146,10 @@ fmt:
 lint:
     @.ci/lint
 
+# The documents as a book in target/book; says how to install mdbook
+book:
+    @.ci/book
+
 # Exactly what CI runs
 ci:
     @.ci/run
