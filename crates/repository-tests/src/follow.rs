@@ -32,7 +32,7 @@ pub fn follow(block: &Block, at: &mut PathBuf) -> Result<()> {
     }
 }
 
-/// What cargo is told when a test runs it, for a program that runs cargo: one target directory for all.
+/// The variables for cargo when a test runs it, or for a program that runs cargo: one target directory for all.
 pub fn cargo_environment(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, value) in cargo().get_envs() {

@@ -1,34 +1,15 @@
 //! People read the documents once. A sentence of more than thirty words has to be read twice.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
-use still_leading_testbed::workspace;
+use still_leading_repository_tests::files;
 
 /// The most words that a sentence may have. Inline code counts as one.
 const WORDS_MAX: usize = 30;
-/// Documents that have longer sentences today, as paths from the root. Whoever mends one takes it out of this list.
+/// Documents that have longer sentences today, as paths from the root. Take out a document that you have mended.
 const NOT_MENDED: [&str; 4] = ["README.md", "docs/choosing.md", "docs/comparison.md", "docs/upstream/kubert.md"];
-/// Folders without documents of ours.
-const FOREIGN: [&str; 3] = ["target", "bin", "node_modules"];
-
-/// The documents below `folder`, by their paths from the root.
-fn documents(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("looking into {}", folder.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && !FOREIGN.contains(&name.as_str()) {
-            documents(root, &path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            found.insert(path.strip_prefix(root)?.display().to_string(), text);
-        }
-    }
-    Ok(())
-}
 
 /// The paragraphs and list items of a page, without headings, tables and code.
 fn paragraphs(page: &str) -> Vec<String> {
@@ -80,8 +61,7 @@ fn too_long(page: &str) -> Vec<String> {
 
 #[test]
 fn no_sentence_of_a_document_has_more_than_thirty_words() -> Result<()> {
-    let mut pages = BTreeMap::new();
-    documents(&workspace(), &workspace(), &mut pages)?;
+    let pages = files::read(|path| path.extension().is_some_and(|extension| extension == "md"))?;
     assert!(pages.len() > 30, "{} documents", pages.len());
     let found: BTreeMap<&str, Vec<String>> = pages
         .iter()

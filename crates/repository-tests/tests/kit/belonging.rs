@@ -35,7 +35,7 @@ pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: 
     look_at_relations(overlay, objects, components, findings)
 }
 
-/// Whatever names another object, or finds it, under whatever name.
+/// Everything that names another object, or finds it, under any name.
 pub fn look_at_relations(
     overlay: Overlay,
     objects: &Objects,

@@ -31,7 +31,7 @@ const KEEPS_ITS_LABEL: &str = "a guarded object keeps its label (still-leading.d
 const FENCED: &str = "fenced: epoch 1500 is over, 1600 has written since";
 
 const PAGE: &str = "fencing.md";
-/// How often is asked whether something is in force, since no event tells.
+/// How often to check whether something is in force, since there is no event for it.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// The policy is about the writes of the account that the pods run as, and the binding about its namespace.
@@ -213,7 +213,7 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// What the page tells a person to do after a restore; and what it says of a patch without an epoch.
+    /// What the page asks a person to do after a restore, and what it says of a patch without an epoch.
     async fn older_epoch_is_repaired(&self) -> Result<()> {
         let riding = self.patch(json!({"data": {"x": "rides on the stored epoch"}})).await;
         ensure!(riding.is_ok(), "{riding:?}");

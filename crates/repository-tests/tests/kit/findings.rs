@@ -1,4 +1,4 @@
-//! What is wrong with something. All of it is told at once: one mistake in a shared base shows in many places.
+//! What is wrong with something. All findings are reported at once, since one mistake in a shared base shows in many places.
 
 use std::fmt::Debug;
 

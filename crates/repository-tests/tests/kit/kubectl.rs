@@ -45,7 +45,7 @@ impl Kubectl {
     fn with(&self, kubeconfig: &Path) -> Result<Command> {
         let home = kubeconfig.parent().context("a kubeconfig is in a folder")?;
         let mut command = Command::new(&self.0);
-        // Neither the settings of whoever runs this, nor a cache of what some other server once served.
+        // Neither the settings of the user, nor a cache of what another server once served.
         command.env("HOME", home).env_remove("KUBERC").arg("--kubeconfig").arg(kubeconfig);
         Ok(command)
     }

@@ -60,7 +60,7 @@ pub fn keeps_its_election_under_an_everyday_patch(world: &World, overlay: Overla
     Ok(())
 }
 
-/// Every name follows through any number of layers: what the pods are told, what the Role lets them do, and what is there.
+/// Every name follows through any number of layers: what the pods' variables say, what the Role lets them do, and what is there.
 pub fn keeps_its_names_together(world: &World, overlay: Overlay) -> Result<()> {
     let copy = Copy::of(overlay)?;
     for choice in [0, overlay.all_components()] {

@@ -18,7 +18,7 @@ const OVERLAYS: &str = "deploy/overlays/";
 const EVERYTHING: &str = "all";
 const PROFILES: &str = "the profiles of skaffold.yaml";
 
-/// Whatever is not among Kubernetes' own files, as it is read.
+/// The contents of files other than Kubernetes' own.
 pub struct Sources {
     pub skaffold: Value,
     pub kind_config: Value,

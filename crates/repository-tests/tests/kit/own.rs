@@ -160,7 +160,7 @@ fn differing_rights_are_told() -> Result<()> {
     Ok(())
 }
 
-/// Whatever a row breaks is found, and told as the row says.
+/// What a row breaks is found, and reported as the row says.
 fn each(rows: &[Row], look: impl Fn(&Row) -> Result<Findings>) -> Result<()> {
     let wrong = rows.iter().filter_map(|row| look(row).and_then(|found| tells(found, row.2)).err());
     let wrong: Vec<String> = wrong.map(|error| format!("{error:#}")).collect();

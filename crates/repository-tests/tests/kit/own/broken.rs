@@ -256,7 +256,7 @@ pub const CONTROLLER: &[Row] = &[
         "what the binding",
     ),
     ("ValidatingAdmissionPolicyBinding", "{op: remove, path: /spec/matchResources}", "the namespace of the binding"),
-    // What the application is told.
+    // The application's variables.
     ("StatefulSet", "{op: remove, path: /spec/template/spec/containers/0/env/4}", "REQUIRE_FENCING"),
     (
         "StatefulSet",
