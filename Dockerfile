@@ -18,7 +18,7 @@ COPY ${PARENT}/${VARIANT} ${PARENT}/${VARIANT}
 ARG COMMIT=
 WORKDIR /src/${PARENT}/${VARIANT}
 # Linked whole, since the runtime image has no libc; with --target, so that this does not reach build scripts and macros.
-# The mounts keep crates and compiled dependencies for the next build; they are no layers, hence the copy of the result.
+# The mounts keep crates and compiled dependencies for the next build. They are not layers, hence the copy of the result.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     target=$(rustc -vV | sed -n 's/^host: //p') && \

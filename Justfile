@@ -16,7 +16,7 @@ test *ARGS:
 simulate *ARGS:
     cargo simulate {{ ARGS }}
 
-# Random writes to the embedded and the real API server, which have to agree (a minute a thousand)
+# Random writes to the embedded and the real API server, which have to agree (one minute per thousand)
 conformance CASES="1000": control-plane
     STILL_LEADING_CASES={{ CASES }} cargo test --package still-leading-lease-api --test conformance -- random
 
@@ -51,7 +51,7 @@ matrix *DIRS="target/evaluation/5-3-1 target/evaluation/15-10-2 target/evaluatio
 controller *ARGS: control-plane
     cargo run --quiet --release --package still-leading-evaluation --bin controller -- {{ ARGS }}
 
-# Four minutes a variant, and as many to build it the first time; --help says what is done, and to which cluster.
+# Four minutes per variant, and as many to build it the first time; --help says what is done, and to which cluster.
 # `just e2e single` tries one replica under each setting instead (twenty minutes).
 # Deploy variants on the current cluster, break what can break there, and take them away again
 e2e *VARIANTS:

@@ -49,7 +49,7 @@ func newLogger(out io.Writer, format, identity string) *slog.Logger {
 func monotonicNs() int64 {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
-		return 0 // Cannot happen on Linux; a log line is no reason to end the process.
+		return 0 // Cannot happen on Linux; a log line must not end the process.
 	}
 	return now.Nano()
 }

@@ -48,7 +48,7 @@ pub struct Params {
     pub renew_deadline: Duration,
     /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    /// Called with how long each accepted write took, and with `None` for each failure; where the crate reports them.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
@@ -57,7 +57,7 @@ pub struct Params {
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, where the crate tells.
+    /// The holder of the Lease, where the crate reports it.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
@@ -82,7 +82,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    /// The fencing token, where the crate has one: a number that is larger in each later term of any replica.
     pub fn epoch(&self) -> Option<u64> {
         self.epoch
     }
@@ -150,7 +150,7 @@ pub fn client(config: Config) -> Result<Client> {
 /// replica's name, because the crate has no release. It expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
     let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
-    // The crate tells of no attempt.
+    // The crate reports no attempt.
     drop(on_attempt);
     let renew_period = retry_period.max(Duration::from_millis(1250));
     let api_timeout = (renew_deadline.saturating_sub(renew_period) / 2).max(Duration::from_secs(1));

@@ -49,7 +49,7 @@ pub struct Params {
     pub renew_deadline: Duration,
     /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    /// Called with how long each accepted write took, and with `None` for each failure; where the crate reports them.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
@@ -58,7 +58,7 @@ pub struct Params {
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, where the crate tells.
+    /// The holder of the Lease, where the crate reports it.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
@@ -83,7 +83,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    /// The fencing token, where the crate has one: a number that is larger in each later term of any replica.
     pub fn epoch(&self) -> Option<u64> {
         self.epoch
     }
@@ -219,7 +219,7 @@ fn holder(lease: &Lease) -> Option<String> {
     lease.spec.as_ref()?.holder_identity.clone().filter(|holder| !holder.is_empty())
 }
 
-/// What tells one claim from another.
+/// What distinguishes one claim from another.
 #[derive(Clone)]
 struct Sight {
     uid: Option<String>,

@@ -3,7 +3,7 @@
 //! Promised:
 //! - A term ends by this process's own clocks, one renew deadline after its last successful renewal was begun, whether or
 //!   not any task has run since. Errors do not end it before; an answer that names another holder does at once.
-//! - A claim that does not expire one lease duration from now by the wall clock is no renewal: the clock was set.
+//! - A claim that does not expire one lease duration from now by the wall clock is not a renewal: the clock was set.
 //! - A claim in this replica's name by which it does not lead already is not renewed: somebody else wrote it, or it came too
 //!   late. It has to expire first, and others may take it then.
 //! - No attempt takes longer than a retry period.
@@ -51,7 +51,7 @@ pub struct Params {
     pub renew_deadline: Duration,
     /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    /// Called with how long each accepted write took, and with `None` for each failure; where the crate reports them.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
@@ -60,7 +60,7 @@ pub struct Params {
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, where the crate tells.
+    /// The holder of the Lease, where the crate reports it.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
@@ -85,7 +85,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    /// The fencing token, where the crate has one: a number that is larger in each later term of any replica.
     pub fn epoch(&self) -> Option<u64> {
         self.epoch
     }
