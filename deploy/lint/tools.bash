@@ -17,7 +17,7 @@ need_skaffold() { need skaffold "$lint"/skaffold/go.{mod,sum}; }
 need_promtool() { need promtool "$lint"/alerts/go.{mod,sum}; }
 need_schemas() { need_kit; need schemas "$lint"/{requirements.txt,go.mod,crds.go,skaffold/go.mod}; }
 
-compile() { # folder of a module, and what "go build" is to be told
+compile() { # folder of a module, arguments of "go build"
   local start=$SECONDS packages=0 line
   # Flags as in control-plane/build, so that common packages are compiled once.
   (cd "$lint/$1" && CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go build -v -o "$tools/bin/" "${@:2}" 2>&1) |

@@ -238,6 +238,6 @@ async fn nothing_that_a_client_sends_ends_the_server() {
     ] {
         client.get(&format!("{LEASES}?{query}")).await;
     }
-    // Whatever the first request has done.
+    // The server still answers, after any effect of the first request.
     assert_eq!(client.post(LEASES, &lease("b", "x")).await.0, 201);
 }

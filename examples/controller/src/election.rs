@@ -37,7 +37,7 @@ pub struct Params {
     pub renew_deadline: Duration,
     /// The pause between two attempts. Below half of the renew deadline; 2 s in client-go.
     pub retry_period: Duration,
-    /// Told how long each write took that was accepted, and `None` for each failure; where the crate tells.
+    /// Called with how long each accepted write took, and with `None` for each failure; where the crate reports them.
     pub on_attempt: Box<dyn Fn(Option<Duration>) + Send + Sync>,
 }
 
@@ -46,7 +46,7 @@ pub struct Params {
 pub struct Status {
     /// The API server has shown the Lease.
     pub synced: bool,
-    /// The holder of the Lease, where the crate tells.
+    /// The holder of the Lease, where the crate reports it.
     pub leader: Option<String>,
     /// This replica's own term. Ask [`Term::remaining`] before each act.
     pub term: Option<Term>,
@@ -66,7 +66,7 @@ impl From<&still_leading::Status> for Status {
 pub struct Term(still_leading::Term);
 
 impl Term {
-    /// The fencing token, where the crate tells one: a number that is larger in each later term of any replica.
+    /// The fencing token, where the crate has one: a number that is larger in each later term of any replica.
     pub fn epoch(&self) -> Option<u64> {
         Some(self.0.epoch())
     }
