@@ -159,7 +159,7 @@ func explain(err error) error {
 }
 
 func badValue(source, value string, flag *pflag.Flag) error {
-	return fmt.Errorf("%s: %q is no %s; %s", source, value, flag.Value.Type(), adviceFor(flag))
+	return fmt.Errorf("%s: %q is not a %s; %s", source, value, flag.Value.Type(), adviceFor(flag))
 }
 
 func adviceFor(flag *pflag.Flag) string {
@@ -178,7 +178,7 @@ func (c *config) check() error {
 	}
 	if c.listen != "" {
 		if _, err := netip.ParseAddrPort(c.listen); err != nil {
-			return fmt.Errorf("--listen %q is no address; give IP:PORT such as [::]:8080, or nothing at all", c.listen)
+			return fmt.Errorf("--listen %q is not an address; give IP:PORT such as [::]:8080, or nothing at all", c.listen)
 		}
 	}
 	if len(validation.IsDNS1123Subdomain(c.leaseName)) > 0 {

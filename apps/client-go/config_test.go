@@ -71,18 +71,18 @@ func TestWhatCannotBeUsedIsRefusedWithWhatToDo(t *testing.T) {
 		{"--renew-deadline -2000000h --retry-period 2000000h",
 			"--renew-deadline -2000000h0m0s must be longer than 2 x --retry-period 2000000h0m0s; raise it or lower the period"},
 		{"--drain-timeout -1s", "--drain-timeout -1s must not be negative; give one such as 20s"},
-		{"--drain-timeout never", `--drain-timeout: "never" is no duration; give a number with its unit, such as 20s`},
+		{"--drain-timeout never", `--drain-timeout: "never" is not a duration; give a number with its unit, such as 20s`},
 		{"--lease-duration 15500ms", "--lease-duration 15.5s cannot be stored in a Lease; give whole seconds, at least 1s"},
 		{"--lease-duration 0s", "--lease-duration 0s cannot be stored in a Lease; give whole seconds, at least 1s"},
 		{"--lease-duration 600000h",
 			"--lease-duration 600000h0m0s cannot be stored in a Lease; give whole seconds, at least 1s"},
 		{"--retry-period 0s", "--retry-period 0s must be longer than zero; give one such as 2s"},
 		{"--tick -1s", "--tick -1s must be longer than zero; give one such as 5s"},
-		{"--tick soon", `--tick: "soon" is no duration; give a number with its unit, such as 5s`},
+		{"--tick soon", `--tick: "soon" is not a duration; give a number with its unit, such as 5s`},
 		{"--tick", "--tick needs a value; give a number with its unit, such as 5s"},
-		{"--enable-leader-election=maybe", `--enable-leader-election: "maybe" is no bool; give true or false`},
+		{"--enable-leader-election=maybe", `--enable-leader-election: "maybe" is not a bool; give true or false`},
 		{"--enable-leader-election true", `unexpected argument "true"; give flags only, --help explains them`},
-		{"--listen everywhere", `--listen "everywhere" is no address; give IP:PORT such as [::]:8080, or nothing at all`},
+		{"--listen everywhere", `--listen "everywhere" is not an address; give IP:PORT such as [::]:8080, or nothing at all`},
 		{"--log-format xml", `--log-format "xml" is unknown; give text or json`},
 		{"--lease-name UPPER_case", `--lease-name "UPPER_case": expected a DNS-1123 subdomain: ` +
 			"lower case letters, digits, '-' and '.', at most 253 characters"},
@@ -113,7 +113,7 @@ func TestARefusalIsOneLineOnStderrAndExitCodeTwo(t *testing.T) {
 
 func TestABadEnvironmentVariableIsRefusedByItsName(t *testing.T) {
 	_, err := parseConfig(nil, envOfMap(map[string]string{"RENEW_DEADLINE": ""}))
-	if want := `RENEW_DEADLINE: "" is no duration; give a number with its unit, such as 10s`; err == nil || err.Error() != want {
+	if want := `RENEW_DEADLINE: "" is not a duration; give a number with its unit, such as 10s`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

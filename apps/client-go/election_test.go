@@ -359,16 +359,16 @@ func TestALeaseThatIsNeverSeenIsWorthOneWordAboutThePolicy(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *leaseServer) {
 		a := startReplica("a", server, nil)
 		a.lock.partitioned.Store(true)
-		told := func() int {
+		logged := func() int {
 			return len(slices.DeleteFunc(server.log.all(), func(line string) bool { return !strings.Contains(line, "NetworkPolicy") }))
 		}
 		after(29 * time.Second)
-		if told() != 0 {
-			t.Error("told too early")
+		if logged() != 0 {
+			t.Error("logged too early")
 		}
 		after(5 * time.Minute)
-		if told() != 1 {
-			t.Errorf("told %d times", told())
+		if logged() != 1 {
+			t.Errorf("logged %d times", logged())
 		}
 		a.stop()
 		if err := a.end(); err != nil {

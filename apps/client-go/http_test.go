@@ -42,7 +42,7 @@ func TestALeaderPastItsLeaseIsUnhealthy(t *testing.T) {
 	expectAnswer(t, fixedStatus{healthy: errors.New("stuck")}, "/healthz", 503, "stuck")
 }
 
-func TestLeaderTellsWhatClientGoTellsAndNullForTheRest(t *testing.T) {
+func TestLeaderShowsWhatClientGoReportsAndNullForTheRest(t *testing.T) {
 	expectAnswer(t, fixedStatus{}, "/leader", 200,
 		`{"identity":"pod-0_1","leader":null,"leading":false,"epoch":null,"valid_for_s":null}`)
 	expectAnswer(t, fixedStatus{leader: "pod-0_1", leading: true}, "/leader", 200,

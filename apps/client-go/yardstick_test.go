@@ -112,7 +112,7 @@ func TestClientGoDoesNotReleaseWhatItAcquiredInTheMomentOfItsShutdown(t *testing
 	})
 }
 
-func TestClientGoTakesAClaimInItsOwnNameForItsOwnWhoeverWroteIt(t *testing.T) {
+func TestClientGoTakesAClaimInItsOwnNameForItsOwnAlthoughAnotherWroteIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *leaseServer) {
 		a := startReplica("a", server, nil)
 		after(time.Second)

@@ -63,6 +63,6 @@ func TestFlagsAreSetFromTheEnvironment(t *testing.T) {
 	}
 	t.Setenv("LEASE_DURATION", "7")
 	if err := fromEnvironment(flags); err == nil {
-		t.Fatal("7 is no duration")
+		t.Fatal("7 was accepted as a duration")
 	}
 }

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_mistakes_the_first_is_told_but_what_is_no_time_comes_before_it() {
+    fn of_several_mistakes_the_first_is_reported_but_a_wrong_time_comes_before_it() {
         let sent = json!({"metadata": {"name": 1}, "spec": {"leaseTransitions": "x", "renewTime": "y"}});
         assert!(lease(&sent).unwrap_err().starts_with("parsing time \"y\""));
         let sent = json!({"metadata": {"name": 1}, "spec": {"leaseTransitions": "x"}});
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_told_as_go_does() {
+    fn a_wrong_type_is_reported_as_go_does() {
         for (spec, told) in [
             (
                 json!({"leaseDurationSeconds": "15"}),

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_stays_and_a_wrong_epoch_is_told_first() {
+    fn the_label_stays_and_a_wrong_epoch_is_reported_first() {
         let object =
             |labels: Value, epoch: &str| json!({"metadata": {"labels": labels, "annotations": {"epoch": epoch}}});
         let old = object(json!({"guarded": "true"}), "9");

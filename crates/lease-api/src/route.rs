@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_no_resources() {
+    fn other_paths_are_not_resources() {
         for uri in ["/", "/api", "/api/v1", "/apis/coordination.k8s.io/v1/", "/version"] {
             let info = info(Method::GET, uri);
             assert_eq!((info.is_resource, info.verb.as_str(), info.path.as_str()), (false, "get", uri));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_refused() {
+    fn an_invalid_selector_is_refused() {
         let error = FieldSelector::parse("a").unwrap_err();
         assert_eq!(error, "invalid selector: 'a'; can't understand 'a'");
     }

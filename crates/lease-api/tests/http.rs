@@ -39,7 +39,7 @@ fn limited(rules: Vec<PolicyRule>) -> User {
 }
 
 #[tokio::test]
-async fn a_write_that_lost_the_race_is_told_so() {
+async fn a_write_that_lost_the_race_gets_a_conflict() {
     let (_server, client) = start().await;
     let (code, created) = client.post(LEASES, &lease("a", "x")).await;
     assert_eq!((code, created["spec"]["holderIdentity"].as_str()), (201, Some("x")));
@@ -56,7 +56,7 @@ async fn a_write_that_lost_the_race_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_is_no_event() {
+async fn a_write_that_changes_nothing_makes_no_event() {
     let (_server, client) = start().await;
     let (_, created) = client.post(LEASES, &lease("a", "x")).await;
     let path = format!("{LEASES}/a");
@@ -71,7 +71,7 @@ async fn a_write_that_changes_nothing_is_no_event() {
 }
 
 #[tokio::test]
-async fn whoever_shows_no_token_is_anonymous_and_whoever_shows_a_wrong_one_is_nobody() {
+async fn a_client_without_a_token_is_anonymous_and_a_wrong_token_is_refused() {
     let (server, _) = start().await;
     let (code, status) = Client::new(server.address(), "").get(LEASES).await;
     let told = "leases.coordination.k8s.io is forbidden: User \"system:anonymous\" cannot list resource \"leases\" in \

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_proxy_can_do_is_a_fault() {
+    fn everything_that_a_proxy_can_do_is_a_fault() {
         assert_eq!(Fault::all().len(), 3 + Mode::ALL.len() - 1);
     }
 

@@ -107,7 +107,7 @@ fn strike(stage: &mut Stage, told: &mut Vec<Told>, fault: Fault) {
     let name = stage.fleet().replica(victim).name().to_owned();
     let is_again = |it: &Told| it.episode.fault == fault && it.episode.victim == name && it.episode.healed.is_none();
     if told.iter().any(is_again) {
-        return stage.output().note(&format!("{name} has had that already: wait for what comes of it"));
+        return stage.output().note(&format!("{name} has that fault already: wait for its outcome"));
     }
     stage.output().announce(&format!("{fault}: {}", fault.announce(&name, stage.timings())));
     match stage.inject(fault, victim) {

@@ -196,7 +196,7 @@ impl Outcome {
     pub fn line(&self, fault: Fault) -> String {
         let mut parts = vec![self.who_leads(fault), self.nobody_led(), self.stale_acts()];
         if self.stale.is_none() && !self.overlap.is_zero() {
-            parts.push(format!("for {} two took themselves for the leader", seconds(self.overlap)));
+            parts.push(format!("for {} two believed that they led", seconds(self.overlap)));
         }
         parts.extend(self.acted_after_thaw());
         if self.refused > 0 {

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_message_is_no_line() {
+    fn an_event_without_a_message_makes_no_line() {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::registry()

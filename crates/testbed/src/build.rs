@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tool_is_told_from_a_failed_build() {
+    fn a_missing_tool_is_distinguished_from_a_failed_build() {
         let missing = run(&mut Command::new("no-such-tool"), "go", "https://go.dev/dl").unwrap_err();
         let remedy = "go is not installed; this variant is built with it: https://go.dev/dl";
         assert_eq!(missing, BuildError::Unavailable(remedy.to_owned()));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_a_variant_has_not_is_no_executable() {
+    fn a_form_that_a_variant_does_not_have_has_no_executable() {
         let failed = build(Variant::Native, Form::AsDocumented, Profile::Debug).unwrap_err();
         assert!(matches!(&failed, BuildError::Failed(why) if why.contains("no as-documented form")), "{failed:?}");
     }

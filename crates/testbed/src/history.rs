@@ -101,7 +101,7 @@ impl History {
                 return Ok(found);
             }
             if Instant::now() >= deadline {
-                bail!("what was waited for did not happen within {bound:?}; what did:\n{}", self.table());
+                bail!("the expected event did not come within {bound:?}; these did:\n{}", self.table());
             }
             // In both cases, check again.
             timeout_at(deadline.min(Instant::now() + LOOK_PERIOD), changes.changed()).await.ok();

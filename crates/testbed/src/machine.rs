@@ -23,7 +23,7 @@ impl Machine {
     /// The memory is not known, since this is not Linux.
     pub fn here() -> Result<Self> {
         let meminfo = fs::read_to_string("/proc/meminfo").context("the memory of a machine is known on Linux only")?;
-        let kib = memory_kib(&meminfo).context("/proc/meminfo does not tell the memory of the machine")?;
+        let kib = memory_kib(&meminfo).context("/proc/meminfo does not show the memory of the machine")?;
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let system = pretty_name(&release).unwrap_or("Linux");
         Ok(Self {

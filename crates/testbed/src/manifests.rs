@@ -118,7 +118,7 @@ spec: {replicas: 3}
     }
 
     #[test]
-    fn what_is_no_object_is_an_error() {
+    fn a_document_that_is_not_an_object_is_an_error() {
         assert!(parse("a: [").is_err());
         assert!(parse("just text").is_err());
     }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_signal_ends_it_and_wait_tells_which() {
+    async fn a_signal_ends_it_and_wait_returns_which() {
         let process = Process::spawn(sleep(), |_| ()).unwrap();
         process.signal(Signal::TERM).unwrap();
         assert_eq!(process.wait(BOUND).await.unwrap().signal(), Some(Signal::TERM.as_raw()));

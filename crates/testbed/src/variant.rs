@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_comes_in_two_forms_and_what_is_no_crate_in_one() {
+    fn a_crate_has_two_forms_and_every_other_variant_has_one() {
         let crates = [
             Variant::KubeLeaderElection,
             Variant::KubeCoordinate,

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_is_told_by_the_query_of_a_collection_only() {
+    fn only_the_query_of_a_collection_makes_a_watch() {
         assert_eq!(verb(Method::GET, &format!("{LEASES}?limit=1&watch=true")), "watch");
         assert_eq!(verb(Method::GET, &format!("{LEASES}?watch=1")), "watch");
         assert_eq!(verb(Method::GET, &format!("{LEASES}?watch=false")), "list");
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_renew_a_lease_is_a_write_and_nothing_else_is() {
+    fn each_verb_that_may_renew_a_lease_is_a_write_and_no_other_is() {
         use Verb::*;
         assert!([Create, Update, Patch].into_iter().all(Verb::is_write));
         assert!(![Get, List, Watch, Delete, DeleteCollection, Other].into_iter().any(Verb::is_write));
     }
 
     #[test]
-    fn what_is_no_resource_is_a_get() {
+    fn a_path_that_is_not_a_resource_is_a_get() {
         for path in ["/version", "/readyz", "/api", "/api/v1", "/apis", "/apis/coordination.k8s.io/v1"] {
             assert_eq!(verb(Method::GET, path), "get", "{path}");
         }

@@ -93,7 +93,7 @@ fn lacking() -> Option<String> {
 
 fn try_variant(variant: Variant, network: Network) -> Result<()> {
     let program = variant.build(Profile::Debug)?;
-    let mut args = vec![network.prepare, program.to_str().context("a path that is no text")?];
+    let mut args = vec![network.prepare, program.to_str().context("a path that is not UTF-8")?];
     args.extend(network.probes);
     let output = in_namespace(SCRIPT, &args)?;
     let [said, errors] = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_drawn_says_what_it_is() {
+    fn every_drawn_part_has_a_title() {
         let drawn = svg(&story(), "native");
         for title in [
             "native-1 leads, 4.00 s to 6.00 s",

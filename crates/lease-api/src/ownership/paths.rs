@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_of_fields_is_refused() {
+    fn an_invalid_set_of_fields_is_refused() {
         for fields in [json!({"spec": {}}), json!({"f:spec": 1}), json!([]), json!({"é": {}})] {
             assert_eq!(Paths::from_fields(&fields), None);
         }

@@ -131,7 +131,7 @@ fn labels_are_owned_one_by_one() {
 }
 
 #[test]
-fn a_list_that_lost_all_its_items_is_still_owned_by_whoever_made_it() {
+fn a_list_that_lost_all_its_items_is_still_owned_by_the_manager_that_made_it() {
     let owner = |uid: &str| json!({"apiVersion": "v1", "kind": "K", "name": "n", "uid": uid});
     let mut live = lease(json!({}));
     live["metadata"]["ownerReferences"] = json!([owner("1")]);

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_refused() {
+    fn an_invalid_selector_is_refused() {
         for selector in [
             "a b",
             "a in",

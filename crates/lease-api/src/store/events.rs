@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_keeps_the_latest_and_tells_what_it_has_lost() {
+    fn a_ring_keeps_the_latest_events_and_reports_lost_ones() {
         let mut events = Events::new(3);
         assert_eq!(revisions(&events, 0), Ok(vec![]));
         for revision in 1..=5 {

@@ -43,7 +43,7 @@ async fn lines(mut watching: Watching) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_watch_tells_what_has_happened_since_a_revision_and_what_happens_then() {
+async fn a_watch_sends_what_has_happened_since_a_revision_and_what_happens_then() {
     let store = Store::default();
     let from = put(&mut store.lock(), "a", "x");
     put(&mut store.lock(), "a", "y");
@@ -87,7 +87,7 @@ async fn a_watch_from_before_the_ring_ends_with_410() {
 }
 
 #[tokio::test]
-async fn a_watch_that_does_not_read_holds_little_and_is_told_what_it_missed() {
+async fn a_watch_whose_client_does_not_read_holds_little_and_reports_what_was_missed() {
     let store = Store::new(Limits { watch_events: 100, ..Limits::default() });
     let from = put(&mut store.lock(), "a", "x");
     let mut watching = watching(&store, &format!("resourceVersion={from}"));

@@ -89,7 +89,7 @@ impl Watch {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.read.drain(..=end).collect();
-                return Some(serde_json::from_slice(&line).expect("a line that is no JSON"));
+                return Some(serde_json::from_slice(&line).expect("a line that is not JSON"));
             }
             let frame = self.body.frame().await?.ok()?;
             self.read.extend_from_slice(frame.data_ref()?);

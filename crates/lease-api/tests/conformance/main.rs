@@ -105,7 +105,7 @@ impl Suite {
                 let golden = golden::read(&topic.name)?.unwrap_or_default();
                 let forgotten = golden.scenarios.keys().find(|name| topic.scenarios.iter().all(|it| it.name != **name));
                 if let Some(name) = forgotten.filter(|_| !self.records) {
-                    bail!("golden/{}.json answers `{name}`, which is no scenario: run with {RECORD}=1", topic.name);
+                    bail!("golden/{}.json answers `{name}`, which is not a scenario: run with {RECORD}=1", topic.name);
                 }
                 for scenario in &topic.scenarios {
                     let expected = golden.scenarios.get(&scenario.name).cloned();

@@ -169,7 +169,7 @@ fn content_type(method: &str, patch: Option<&str>) -> Result<String> {
         ("PATCH", Some("merge")) => "merge-patch+json",
         ("PATCH", Some("strategic")) => "strategic-merge-patch+json",
         ("PATCH", Some("apply")) => "apply-patch+yaml",
-        ("PATCH", other) => bail!("{other:?} is no kind of patch"),
+        ("PATCH", other) => bail!("{other:?} is not a kind of patch"),
         (_, None) => "json",
         (_, Some(_)) => bail!("only a PATCH has a kind of patch"),
     };

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_at_once_are_counted_for_each_replica_and_told_before_whatever_comes_next() {
+    fn writes_at_once_are_counted_for_each_replica_and_printed_before_the_next_event() {
         let mut writes = Writes::default();
         for write in [wrote("a", "created"), wrote("b", "updated"), wrote("a", "created"), wrote("a", "updated")] {
             assert_eq!(writes.add(write), []);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fence_refused_is_told_in_its_words_and_apart_from_what_was_written() {
+    fn refused_writes_are_printed_in_the_words_of_the_fence_and_apart_from_accepted_ones() {
         let mut writes = Writes::default();
         for write in [wrote("a", "updated"), refused("3"), refused("3"), refused("4")] {
             assert_eq!(writes.add(write), []);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_is_told_after_a_moment_and_nothing_is_never_due() {
+    async fn a_write_is_printed_after_a_moment_and_without_writes_nothing_is_due() {
         let mut writes = Writes::default();
         let long = Duration::from_secs(3_600);
         assert!(tokio::time::timeout(long, writes.due()).await.is_err());

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_after_a_fault_is_said_and_so_is_what_is_undecided_and_no_fault_is_no_table() {
+    fn a_row_shows_when_nobody_led_or_nothing_was_decided_and_without_faults_there_is_no_table() {
         let outcome = Outcome { successor: None, after: None, ..outcome(None, None) };
         let mut row = Row { fault: Fault::Kill, outcome, verdict: Verdict::NobodyLed };
         assert!(table(std::slice::from_ref(&row), 100).contains("native-0    nobody     4.98 s"), "nobody");

@@ -108,7 +108,7 @@ fn acts_after_the_thaw_are_counted_up_to_the_next_term_of_its_own() {
 }
 
 #[test]
-fn two_that_lead_at_once_but_act_one_after_the_other_are_told_apart_from_two_that_act() {
+fn an_overlap_without_simultaneous_acts_is_distinguished_from_one_with_them() {
     let mut events = vec![
         event(1.0, "a", "leading"),
         event(6.0, "b", "leading"),
@@ -118,7 +118,7 @@ fn two_that_lead_at_once_but_act_one_after_the_other_are_told_apart_from_two_tha
     let cut = episode(CUT, 2.0, None);
     let outcome = judged(&events, &cut, 8.0);
     assert_eq!((&outcome.stale, millis(outcome.overlap)), (&None, 500));
-    assert!(outcome.line(CUT).ends_with("two never acted at once; for 500 ms two took themselves for the leader"));
+    assert!(outcome.line(CUT).ends_with("two never acted at once; for 500 ms two believed that they led"));
 
     events.insert(2, event(6.2, "a", "still leading"));
     let stale = judged(&events, &cut, 8.0).stale.unwrap();
@@ -146,7 +146,7 @@ fn without_events_nobody_leads_and_nothing_fails() {
 }
 
 #[test]
-fn an_act_after_the_end_of_its_term_is_told_even_if_nobody_else_led() {
+fn an_act_after_the_end_of_its_term_is_reported_even_if_nobody_else_led() {
     let events = [
         event(1.0, "a", "leading"),
         event(2.0, "a", "leading cancelled"),
@@ -170,7 +170,7 @@ fn acts_after_a_thaw_that_came_in_time_are_not_stale() {
 }
 
 #[test]
-fn stale_acts_of_two_replicas_are_not_told_as_those_of_one() {
+fn stale_acts_of_two_replicas_are_not_reported_as_those_of_one() {
     let events = [
         event(1.0, "a", "leading"),
         event(2.0, "b", "leading"),
@@ -184,7 +184,7 @@ fn stale_acts_of_two_replicas_are_not_told_as_those_of_one() {
 }
 
 #[test]
-fn what_a_fence_refused_is_counted_and_is_no_act() {
+fn a_refused_write_is_counted_and_is_not_an_act() {
     let refused = |at: f64| {
         let error = Value::from("forbidden: ... denied request: fenced: epoch 1 is over, 2 has written since");
         Event { fields: Map::from_iter([("error".to_owned(), error)]), ..event(at, "a", "reconcile failed") }
@@ -248,7 +248,7 @@ fn of_two_faults_at_once_the_first_is_judged_up_to_the_second_and_the_gap_is_cou
 }
 
 #[test]
-fn what_a_thawed_leader_does_is_told_of_it_also_after_another_fault() {
+fn the_acts_of_a_thawed_leader_are_its_own_also_after_another_fault() {
     let events = [
         event(1.0, "a", "leading"),
         signal(2.0, "SIGSTOP", "a"),

@@ -199,7 +199,7 @@ fault            1               2--------
     }
 
     #[test]
-    fn no_width_no_time_and_no_replicas_are_no_panic() {
+    fn no_width_no_time_and_no_replicas_cause_no_panic() {
         for width in [0, 1, 9] {
             assert!(text(&story(), Look { width, ..PLAIN }).contains("leads"), "{width}");
         }

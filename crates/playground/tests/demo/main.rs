@@ -80,10 +80,10 @@ fn quick_story() -> Tried {
     ] {
         check!(said.contains(line), "{line:?} is missing in\n{said}\n{errors}");
     }
-    check!(said.matches("; nobody led for ").count() == 4, "not every take-over was told\n{said}");
+    check!(said.matches("; nobody led for ").count() == 4, "not every outcome was printed\n{said}");
     check!(!said.contains('\x1b'), "there are colours although nobody sees them\n{said}");
     let svg = std::fs::read_to_string(svg)?;
-    check!(svg.starts_with("<svg") && svg.contains(" leads, "), "this is no timeline: {svg}");
+    check!(svg.starts_with("<svg") && svg.contains(" leads, "), "this is not a timeline: {svg}");
     Ok(())
 }
 

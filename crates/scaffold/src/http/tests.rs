@@ -70,7 +70,7 @@ async fn a_replica_that_is_locked_out_is_unhealthy_with_the_reason_and_answers_t
 }
 
 #[tokio::test]
-async fn leader_tells_who_leads_and_until_when() {
+async fn leader_shows_who_leads_and_until_when() {
     let (_, body) = ask("/leader", leading(Duration::from_secs(7))).await;
     assert_eq!(body, r#"{"identity":"pod-0_1","leader":"pod-0_1","leading":true,"epoch":42,"valid_for_s":7.0}"#);
 

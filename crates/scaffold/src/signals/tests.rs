@@ -43,7 +43,7 @@ fn child() {
     // Ends with code 0 or 1 when standard input ends or has data. Until then, the second signal has to end it.
     match io::stdin().read(&mut [0]) {
         Ok(0) => crate::exit(Ok(())),
-        _ => crate::exit(Err(anyhow!("told so"))),
+        _ => crate::exit(Err(anyhow!("asked to stop"))),
     }
 }
 
@@ -199,5 +199,5 @@ fn at_the_exit_the_log_is_written_to_its_last_line() {
     assert_eq!(program.end().code(), Some(1));
     assert_eq!(log.lines().filter(|line| line.contains("much to say")).count(), 3000);
     let last = log.lines().last().unwrap_or_default();
-    assert!(log.ends_with('\n') && last.contains("exiting") && last.contains("told so"), "{last}");
+    assert!(log.ends_with('\n') && last.contains("exiting") && last.contains("asked to stop"), "{last}");
 }

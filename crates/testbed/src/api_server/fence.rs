@@ -37,7 +37,7 @@ pub(super) fn read(policy: &str, fence: &Fence) -> Result<Vec<DynamicObject>> {
 /// Returns namespace and name of the fenced ServiceAccount.
 pub(super) fn account(fence: &Fence) -> Result<(&str, &str)> {
     let account = fence.user.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
-    account.with_context(|| format!("{} is no ServiceAccount", fence.user))
+    account.with_context(|| format!("{} is not a ServiceAccount", fence.user))
 }
 
 pub(super) async fn apply(client: &Client, objects: &[DynamicObject]) -> Result<()> {

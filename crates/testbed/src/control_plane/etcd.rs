@@ -85,7 +85,7 @@ impl Etcd {
     /// Removes every revision but the present one.
     pub(super) async fn compact(&self) -> Result<()> {
         let any = self.ask("/v3/kv/range", &json!({"key": "Lw=="})).await?;
-        let revision = any["header"]["revision"].as_str().context("etcd does not tell its revision")?;
+        let revision = any["header"]["revision"].as_str().context("etcd does not show its revision")?;
         let compacted = self.ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true})).await?;
         ensure!(compacted["header"].is_object(), "etcd does not compact: {compacted}");
         Ok(())

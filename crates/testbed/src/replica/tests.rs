@@ -137,7 +137,7 @@ fn processor_time_is_that_of_user_and_system() {
 }
 
 #[tokio::test]
-async fn a_busy_replica_uses_processor_time_and_an_ended_one_tells_none() {
+async fn a_busy_replica_uses_processor_time_and_an_ended_one_shows_none() {
     let history = History::default();
     let replica = start(&history, "while :; do :; done");
     if cfg!(target_os = "linux") {

@@ -114,7 +114,7 @@ async fn leads_for_life_and_says_so(fixture: &Fixture, env: &[(&str, &str)], lev
     promise!(status.code() == Some(0), "it ended with {status}; {}", replica.stderr());
     let said = |message: &str| history.events().iter().any(|event| event.message == message);
     promise!(said("leading cancelled") && said("stopped leading"), "it did not end its term:\n{}", history.table());
-    promise!(history.malformed().is_empty(), "lines that are no events: {:?}", history.malformed());
+    promise!(history.malformed().is_empty(), "lines that are not events: {:?}", history.malformed());
     Ok(())
 }
 

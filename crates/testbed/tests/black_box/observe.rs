@@ -89,7 +89,7 @@ pub fn check_history(fleet: &Fleet) -> Result<()> {
     };
     promise!(verdict.is_held(), "two led at once: {said}\n{}", fleet.history().table());
     let malformed = fleet.history().malformed();
-    promise!(malformed.is_empty(), "lines that are no events: {malformed:?}");
+    promise!(malformed.is_empty(), "lines that are not events: {malformed:?}");
     let said = events.iter().filter(|event| event.replica != HARNESS && event.message != EXITED);
     for event in said {
         let identity = format!("{}_", event.replica);

@@ -130,7 +130,7 @@ pub fn disagreements(record: &Value, table: &[Row], ids: &[Id]) -> Vec<String> {
         told == [Some(id.variant.name()), Some(id.form.name()), Some(id.case)]
     };
     let unknown = outcomes.iter().filter(|outcome| !ids.iter().any(|id| is_of(outcome, id)));
-    let unknown = unknown.map(|outcome| format!("it has a case that is no more: {outcome}"));
+    let unknown = unknown.map(|outcome| format!("it has a case that no longer exists: {outcome}"));
     let differing = ids.iter().filter_map(|id| {
         let Some(outcome) = outcomes.iter().find(|outcome| is_of(outcome, id)) else {
             return Some(format!("it lacks {id}"));

@@ -196,7 +196,7 @@ fn an_overlap_is_unknown_while_the_older_leader_neither_acts_nor_logs_the_end_of
 // Stale acts.
 
 #[test]
-fn whoever_acts_within_the_own_term_acts_in_time() {
+fn an_act_within_the_own_term_is_in_time() {
     for good in [&HAND_OVER[..], &FROZEN_AND_THAWED, &["1 a leading", "4 a still leading", "4 a leading cancelled"]] {
         assert_eq!(no_stale_act(&events(good), always), Verdict::Held, "{good:?}");
     }
@@ -227,7 +227,7 @@ fn an_act_without_a_term_is_stale() {
 }
 
 #[test]
-fn whoever_leads_again_may_act_again_and_its_predecessor_may_not() {
+fn a_replica_that_leads_again_may_act_again_and_its_predecessor_may_not() {
     let lines = ["1 a leading", "2 a leading cancelled", "3 b leading", "4 b leading cancelled", "5 a leading"];
     assert_eq!(stale(&[&lines[..], &["6 a still leading"]].concat()), []);
     assert_eq!(stale(&[&lines[..], &["7 b still leading"]].concat()), [beside("b", "a", 7, 5)]);

@@ -59,7 +59,7 @@ fn status(code: u16, message: &str, particular: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_conflict_is_told_as_by_the_api_server() {
+async fn a_conflict_is_answered_as_by_the_api_server() {
     let answer = answer_to_put(Action::Conflict, LEASE).await;
     assert!(answer.is("409"), "{}", answer.head);
     let details = json!({"name": "mine", "group": "coordination.k8s.io", "kind": "leases"});
@@ -72,7 +72,7 @@ async fn a_conflict_is_told_as_by_the_api_server() {
 }
 
 #[tokio::test]
-async fn overload_is_told_as_plain_text_with_a_time_to_wait() {
+async fn overload_is_answered_in_plain_text_with_a_time_to_wait() {
     let answer = answer_to_put(Action::TooManyRequests, LEASE).await;
     assert!(answer.is("429"), "{}", answer.head);
     assert!(answer.head.contains("content-type: text/plain; charset=utf-8\r\n"), "{}", answer.head);
@@ -94,7 +94,7 @@ async fn a_request_is_read_to_its_end_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn errors_of_the_server_are_told_as_by_the_api_server() {
+async fn errors_of_the_server_are_answered_as_by_the_api_server() {
     let answer = answer_to_put(Action::InternalError, LEASE).await;
     assert!(answer.is("500"), "{}", answer.head);
     assert_eq!(answer.json(), status(500, "etcdserver: request timed out", json!({})));

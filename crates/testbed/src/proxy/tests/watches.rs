@@ -14,7 +14,7 @@ async fn start_silent_watch(client: &mut TlsStream<TcpStream>, server: &mut Stre
 }
 
 #[track_caller]
-fn assert_told_that_it_expired(rest: &[u8]) {
+fn assert_reports_that_it_expired(rest: &[u8]) {
     let rest = String::from_utf8_lossy(rest);
     let event = rest.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no event in {rest:?}"));
     assert!(rest.ends_with(&format!("{event}\n\r\n0\r\n\r\n")), "{rest:?}");
@@ -59,19 +59,19 @@ async fn a_watch_is_closed_after_a_whole_event_only() {
 }
 
 #[tokio::test]
-async fn watches_that_expire_are_told_so_in_flight_and_new() {
+async fn watches_that_expire_get_an_error_in_flight_and_new() {
     let setup = Setup::new().await;
     let (mut client, mut server) = setup.connected().await;
     start_watch(&mut client, &mut server).await;
     setup.proxy.set_mode(Action::WatchGone);
-    assert_told_that_it_expired(&rest(&mut client).await);
+    assert_reports_that_it_expired(&rest(&mut client).await);
     rest(&mut server).await;
 
     let (mut client, mut server) = setup.connected().await;
     pass(&mut client, &mut server, "GET", LEASE).await;
     let head = start_silent_watch(&mut client, &mut server).await;
     assert!(head.starts_with("http/1.1 200 "), "{head}");
-    assert_told_that_it_expired(&rest(&mut client).await);
+    assert_reports_that_it_expired(&rest(&mut client).await);
     assert_eq!(setup.proxy.requests()[2].effect, Effect::Lost);
 }
 
@@ -87,7 +87,7 @@ async fn a_watch_that_the_api_server_refuses_stays_refused() {
 }
 
 #[tokio::test]
-async fn stalled_watches_neither_tell_nor_end_until_the_mode_changes() {
+async fn stalled_watches_neither_send_nor_end_until_the_mode_changes() {
     let setup = Setup::new().await;
     let (mut old, mut old_server) = setup.connected().await;
     start_watch(&mut old, &mut old_server).await;
