@@ -8,7 +8,7 @@
 //! | `warm.rs` | the same with caches that a standby keeps |
 //! | `reconcile.rs` | the reconcile of one object |
 //! | `mirror.rs` | what the child should be |
-//! | `write.rs` | the one way to write: in time, with the epoch |
+//! | `write.rs` | the only way to write: in time, with the epoch |
 //! | `fencing.rs` | the proof that the API server refuses a write without an epoch |
 //! | `events.rs` | "became leader" and "stopped leading" as Events of the Lease |
 

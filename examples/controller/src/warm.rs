@@ -1,9 +1,11 @@
 //! Caches that a standby keeps, so that a new leader need not list everything before it reconciles.
 //!
 //! This uses only stable parts of kube-runtime: a reflector for as long as the process lives, and an `applier` for each term.
-//! The shared streams of kube 5 would be shorter. They are not used for three reasons: they do not report deletions to
-//! subscribers (kube-rs/kube#1590), a subscriber that waits to lead blocks the reflector once its buffer is full, and a
-//! subscriber that polls an object which is gone by then may never be woken again.
+//! The shared streams of kube 5 would be shorter. They are not used for three reasons:
+//!
+//! - They do not report deletions to subscribers (kube-rs/kube#1590).
+//! - A subscriber that waits to lead blocks the reflector once its buffer is full.
+//! - A subscriber that polls an object which is gone by then may never be woken again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
