@@ -140,7 +140,7 @@ watch-lease VARIANT="native":
 fmt:
     cargo fmt
     for app in apps/*/Cargo.toml examples/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
-    gofmt -w apps/client-go examples/controller-go deploy/lint
+    gofmt -w apps/client-go examples/controller-go crates/testbed/tests/from_configmaps deploy/lint
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests
 lint:

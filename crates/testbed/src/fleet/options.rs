@@ -115,9 +115,20 @@ pub struct FleetOptions {
     pub token_files: bool,
 }
 
+/// A program that is no variant, and takes the flags of one.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What its replicas are called, before the number.
+    pub name: String,
+    /// Its executable.
+    pub path: PathBuf,
+}
+
 /// What one replica has and the others have not.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
+    /// What it runs in place of the fleet's program, with the same flags and the same rights.
+    pub program: Option<Program>,
     /// Its name in the election, in place of the one that the testbed gives it.
     pub identity: Option<String>,
     /// Further arguments. They come last.
