@@ -243,3 +243,106 @@ async fn dropping_it_drops_the_work() {
     sleep(SECOND).await;
     assert_eq!(running.load(Ordering::Relaxed), 0);
 }
+
+/// Terms that can be handed over.
+struct HandsOver {
+    terms: Published,
+    asked: CancellationToken,
+    publish: watch::Sender<Option<Until>>,
+}
+
+impl Terms for HandsOver {
+    type Term = Until;
+
+    async fn begin(&mut self) -> Until {
+        self.terms.begin().await
+    }
+
+    async fn over(&mut self, term: &Until) -> String {
+        self.terms.over(term).await
+    }
+
+    fn is_over(&self, term: &Until) -> bool {
+        self.terms.is_over(term)
+    }
+
+    fn asked_to_hand_over(&self, _: &Until) -> CancellationToken {
+        self.asked.clone()
+    }
+
+    async fn hand_over(&mut self, _: &Until) -> Result<(), LeadError> {
+        self.publish.send_replace(None);
+        self.asked = CancellationToken::new();
+        Ok(())
+    }
+}
+
+/// Work that takes so long to end, a term that begins now, and a hand-over after a second.
+async fn hands_over<W, F>(work: W, asks: bool) -> (Vec<String>, Result<End<u32>, LeadError>, Duration)
+where
+    W: Fn(Until, CancellationToken) -> F + Send + Sync + 'static,
+    F: Future<Output = u32> + Send + 'static,
+{
+    let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
+    let asked = CancellationToken::new();
+    let terms = HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone() };
+    let (phases, shutdown) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+    let (seen, stop) = (Arc::clone(&phases), shutdown.clone());
+    let began = Instant::now();
+    let observe =
+        move |phase: Phase<'_, Until>| seen.lock().unwrap().push(format!("{phase:?} {}", began.elapsed().as_secs()));
+    let workers = Handle::current();
+    let leading = async move { lead(terms, stop.cancelled_owned(), LIMITS, &workers, observe, work).await };
+    let leading = tokio::spawn(leading);
+    sleep(SECOND).await;
+    if asks {
+        asked.cancel();
+    }
+    while publish.borrow().is_some() && !leading.is_finished() {
+        sleep(SECOND / 100).await;
+    }
+    let took = began.elapsed();
+    shutdown.cancel();
+    let end = leading.await.unwrap();
+    let phases = phases.lock().unwrap().iter().filter(|phase| phase.starts_with("Stopped")).cloned().collect();
+    (phases, end, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_waits_for_the_work_and_goes_on_to_the_next_term() {
+    let (phases, end, took) = hands_over(takes(7 * SECOND), true).await;
+    assert_eq!(phases, ["Stopped(\"handing over\") 8"]);
+    assert_eq!(end, Ok(End::Shutdown), "it contended again");
+    assert!(took >= 8 * SECOND, "given away after {took:?}, while the work still ran");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_end_for_a_hand_over_keeps_the_lease() {
+    let (_, end, _) = hands_over(|_, _| std::future::pending::<u32>(), true).await;
+    let reason = "handing over".to_owned();
+    assert_eq!(end, Err(LeadError::Overstayed { bound: LIMITS.drain, reason }));
+}
+
+/// The work asks for the hand-over itself and returns, and both are noticed at once.
+#[tokio::test(start_paused = true)]
+async fn work_that_returns_because_of_a_hand_over_does_not_end_the_replica() {
+    let asked = CancellationToken::new();
+    let of_work = asked.clone();
+    let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
+    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone() };
+    let work = move |_, _| {
+        let asked = of_work.clone();
+        async move {
+            asked.cancel();
+            7
+        }
+    };
+    let (shutdown, workers) = (CancellationToken::new(), Handle::current());
+    let stop = shutdown.clone();
+    let leading =
+        tokio::spawn(async move { lead(terms, stop.cancelled_owned(), LIMITS, &workers, |_| (), work).await });
+    sleep(SECOND).await;
+    assert!(publish.borrow().is_none() && !leading.is_finished());
+    shutdown.cancel();
+    assert_eq!(leading.await.unwrap(), Ok(End::Shutdown));
+}

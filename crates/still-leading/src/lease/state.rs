@@ -6,6 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::event::{Action, Event, Lost, Release, Settling, Term};
+use super::preference;
 use super::record::{self, claimed_duration, holder, renew_time, resource_version};
 use super::timing::{Moment, Timing};
 
@@ -55,6 +56,8 @@ struct Claim {
 pub(super) struct Flight {
     sent: Moment,
     is_write: bool,
+    /// It accepts a hand-over, and claims nothing.
+    accepts: bool,
 }
 
 /// Everything that the elector remembers.
@@ -80,6 +83,8 @@ pub struct State {
     /// The resourceVersion that the last write was to replace, and whether it was refused.
     attempted: Option<Option<String>>,
     pub(super) refused: bool,
+    /// The last write accepted a hand-over, and claimed nothing.
+    pub(super) has_only_accepted: bool,
     /// The last write was refused, and a read showed what it was to replace.
     is_unexplained: bool,
     /// The last write failed for a reason that a change of the Lease does not mend.
@@ -96,6 +101,18 @@ pub struct State {
     /// The largest number seen, kept beyond a deletion so that it never goes backwards.
     transitions: i32,
     has_seen_lease: bool,
+    /// When this replica saw the present Lease without a holder who was there before.
+    released: Option<Moment>,
+    /// That release was this replica's own hand-over.
+    has_handed_over: bool,
+    /// The name in the request to hand over that the Lease shows, and since when.
+    request: Option<(String, Moment)>,
+    /// The name that the application wants to hand over to, until the Lease shows it.
+    wish: Option<String>,
+    /// The wish was not sent yet.
+    is_wish_new: bool,
+    /// The name in a request that the last claim has dropped.
+    dropped: Option<String>,
 }
 
 impl State {
@@ -176,7 +193,69 @@ impl State {
         let is_mine = matches!(self.known, Known::Present { owner: Owner::Me, .. });
         // Whoever takes over from this replica has to wait as well.
         let duration = timing.lease_duration.max(self.wait_left(timing, sent));
-        record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions)
+        let mut lease = record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions);
+        preference::sign(&mut lease, timing, is_mine);
+        let dropped = self.request_to_drop(timing, is_mine, sent);
+        if self.wish.is_some() || dropped.is_some() {
+            preference::ask(&mut lease, self.wish.as_deref());
+        }
+        // A request that names whoever acquires is fulfilled.
+        self.dropped = dropped.filter(|_| is_mine);
+        lease
+    }
+
+    /// The Lease with this standby's word that it takes over. To be called right after [`step`] answered
+    /// [`Action::Accept`].
+    pub fn accept(&self, timing: &Timing) -> Lease {
+        self.lease().map(|lease| preference::acceptance(lease, timing)).unwrap_or_default()
+    }
+
+    /// The request that nobody answers: it names this replica, or nobody has accepted it within a retry period.
+    fn request_to_drop(&self, timing: &Timing, is_mine: bool, now: Moment) -> Option<String> {
+        let (name, since) = self.request.as_ref()?;
+        let is_old = is_mine && now >= since.saturating_add(timing.retry_period);
+        (is_old || preference::bears(&timing.identity, name)).then(|| name.clone())
+    }
+
+    /// The name in a request to hand over that the last claim has dropped, since nobody answers to it.
+    pub fn dropped_request(&self) -> Option<&str> {
+        self.dropped.as_deref()
+    }
+
+    /// The standby that has accepted to take over from this replica, while it leads.
+    pub fn successor(&self, timing: &Timing) -> Option<&str> {
+        let successor = self.term.as_ref().and(self.lease()).and_then(preference::successor);
+        successor.filter(|successor| !preference::bears(&timing.identity, successor))
+    }
+
+    /// Whether this standby was asked to take over, and can.
+    pub(super) fn is_chosen(&self, timing: &Timing, now: Moment) -> bool {
+        let is_asked =
+            self.lease().and_then(preference::request).is_some_and(|it| preference::bears(&timing.identity, it));
+        is_asked && self.settling(now).is_none() && !self.is_impersonated(timing)
+    }
+
+    /// When this replica may try for a Lease that has been without a holder since `since`. Only a release that it saw happen
+    /// gives others a head start, and each release only once.
+    pub(super) fn turn(&self, timing: &Timing, since: Moment) -> Moment {
+        let Some((released, lease)) = self.released.zip(self.lease()) else { return since };
+        let given = preference::head_starts_given(lease, timing, self.has_handed_over);
+        since.max(released.saturating_add(timing.head_start * given))
+    }
+
+    /// Whether the application wants something written that was not sent yet.
+    pub(super) fn has_wish(&self) -> bool {
+        self.is_wish_new
+    }
+
+    /// Ends the term, for another replica to lead. The Lease is to be released then, and this replica contends again
+    /// after the others.
+    pub fn hand_over(&mut self) {
+        if self.term.take().is_some() {
+            self.lost = Some(Lost::HandedOver);
+        }
+        self.wish = None;
+        self.has_handed_over = true;
     }
 
     /// How long nobody may lead from now on.
@@ -271,11 +350,37 @@ impl State {
                 None
             }
         };
+        let was_held = match &self.known {
+            Known::Present { lease: known, owner, .. } if known.metadata.uid == lease.metadata.uid && !is_older => {
+                Some(*owner != Owner::Nobody)
+            }
+            _ => None,
+        };
         let owner = self.owner(timing, &lease);
+        self.note_preferences(&lease, owner, was_held, now);
         let since = unchanged_since.unwrap_or(now);
         self.known = Known::Present { lease: Box::new(lease), owner, since };
         self.confirm(timing, now);
         unchanged_since.is_none()
+    }
+
+    /// Takes note of what `lease` says about who should lead next. `was_held`: whether the same Lease had a holder before,
+    /// if it was known.
+    fn note_preferences(&mut self, lease: &Lease, owner: Owner, was_held: Option<bool>, now: Moment) {
+        self.released = match was_held {
+            _ if owner != Owner::Nobody => None,
+            Some(true) => Some(now),
+            Some(false) => self.released,
+            None => None,
+        };
+        self.has_handed_over &= owner != Owner::Other;
+        let request = preference::request(lease);
+        if self.request.as_ref().map(|(name, _)| name.as_str()) != request {
+            self.request = request.map(|name| (name.to_owned(), now));
+        }
+        if self.wish.as_deref() == request || owner != Owner::Me {
+            self.wish = None;
+        }
     }
 
     /// Whose claim `lease` shows. Forgets the claims of this process that can no longer become the Lease: a
@@ -382,6 +487,7 @@ impl State {
         if self.term.is_some() {
             self.lost = Some(Lost::RenewDeadline);
         }
+        self.has_handed_over = false;
         self.term = Some(Term { number: self.terms, epoch, valid_until, uid });
     }
 }
@@ -423,6 +529,11 @@ impl State {
             Event::WriteFailed => {
                 self.give_up_write();
                 self.is_failing = true;
+            }
+            Event::Asked(name) => {
+                if self.term.is_some() {
+                    (self.wish, self.is_wish_new) = (Some(name), true);
+                }
             }
         }
     }
@@ -497,9 +608,9 @@ impl State {
     /// write that the Lease already shows, or one that replaces a version which is gone.
     pub(super) fn is_moot(&self, flight: &Flight, next: Action) -> bool {
         if !flight.is_write {
-            return next == Action::Write;
+            return matches!(next, Action::Write | Action::Accept);
         }
-        self.has_changed()
+        self.has_changed() || flight.accepts && next == Action::Write
     }
 
     /// Takes note that the request of `action` is sent now, in place of one that may be in flight.
@@ -507,14 +618,16 @@ impl State {
         let is_write = match action {
             Action::Wait(_) => return,
             Action::Read => false,
-            Action::Write => true,
+            Action::Write | Action::Accept => true,
         };
         self.give_up_write();
-        self.in_flight = Some(Flight { sent: now, is_write });
+        self.in_flight = Some(Flight { sent: now, is_write, accepts: action == Action::Accept });
+        self.is_wish_new &= action != Action::Write;
         if is_write {
             self.last_write = Some(now);
             self.attempted = Some(self.resource_version().map(str::to_owned));
             self.refused = false;
+            self.has_only_accepted = action == Action::Accept;
         } else {
             self.last_read = Some(now);
             self.asked_in_doubt = Some(now).filter(|_| self.in_doubt);
@@ -542,6 +655,7 @@ impl State {
             _ => Lost::Deleted,
         };
         self.term = None;
+        self.wish = None;
         self.lost = Some(reason);
     }
 }
