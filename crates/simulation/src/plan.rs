@@ -147,7 +147,7 @@ impl Plan {
     /// Half of the histories have generations, and half have hand-overs. By chance of its own, so that the other histories are
     /// what they are without.
     fn prefer(&mut self) {
-        let mut rng = Rng::with_seed(self.seed ^ 0x5eed_0f_9e4e);
+        let mut rng = Rng::with_seed(self.seed ^ 0x9e4e_5eed);
         if rng.bool() {
             for spec in &mut self.replicas {
                 spec.timing.generation = pick(&mut rng, &[None, Some("old"), Some("new")]).map(str::to_owned);
