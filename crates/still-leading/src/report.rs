@@ -234,10 +234,9 @@ fn log(note: &Note) {
         Note::HandOverAccepted => info!("asked to take over from the leader, accepting"),
         Note::HandingOver(Some(successor)) => info!(successor, "handing over"),
         Note::HandingOver(None) => info!("handing over to anybody"),
-        Note::HandOverDropped(name) => warn!(
-            name,
-            "dropped the request to hand over: no standby has answered to that name (a pod's name without its random part)"
-        ),
+        Note::HandOverDropped(name) => {
+            warn!(name, "dropped the request to hand over: no standby has answered to this name");
+        }
         Note::Overstayed(reason) => error!(reason, "exiting"),
     }
 }
