@@ -155,8 +155,8 @@ where
         let stop = select! {
             biased;
             () = &mut shutdown => Stop::Shutdown,
-            reason = terms.over(&term) => Stop::Lost(reason),
             () = asked.cancelled() => Stop::HandOver,
+            reason = terms.over(&term) => Stop::Lost(reason),
             end = &mut task => {
                 let output = ended(end)?;
                 if !terms.is_over(&term) && asked.is_cancelled() {

@@ -249,6 +249,8 @@ struct HandsOver {
     terms: Published,
     asked: CancellationToken,
     publish: watch::Sender<Option<Until>>,
+    /// Done once, after it was looked whether a hand-over is asked for and before it is looked whether the work has ended.
+    between: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Terms for HandsOver {
@@ -259,6 +261,7 @@ impl Terms for HandsOver {
     }
 
     async fn over(&mut self, term: &Until) -> String {
+        self.between.take().into_iter().for_each(|act| act());
         self.terms.over(term).await
     }
 
@@ -285,7 +288,7 @@ where
 {
     let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
     let asked = CancellationToken::new();
-    let terms = HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone() };
+    let terms = HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone(), between: None };
     let (phases, shutdown) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
     let (seen, stop) = (Arc::clone(&phases), shutdown.clone());
     let began = Instant::now();
@@ -323,21 +326,31 @@ async fn work_that_does_not_end_for_a_hand_over_keeps_the_lease() {
     assert_eq!(end, Err(LeadError::Overstayed { bound: LIMITS.drain, reason }));
 }
 
-/// The work asks for the hand-over itself and returns, and both are noticed at once.
+/// The work asks for the hand-over itself and returns, on a thread of its own: its end may be seen before what it asked for.
 #[tokio::test(start_paused = true)]
 async fn work_that_returns_because_of_a_hand_over_does_not_end_the_replica() {
     let asked = CancellationToken::new();
-    let of_work = asked.clone();
     let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
-    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone() };
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let begun = Arc::new(Mutex::new(begun));
+    let of_between = asked.clone();
+    let between = move || {
+        of_between.cancel();
+        begin.send(()).unwrap();
+        // So long the work may take to return. If it takes longer, this test says nothing.
+        std::thread::sleep(SECOND / 5);
+    };
+    let between: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(between));
+    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone(), between };
     let work = move |_, _| {
-        let asked = of_work.clone();
+        let begun = Arc::clone(&begun);
         async move {
-            asked.cancel();
+            begun.lock().unwrap().recv().unwrap();
             7
         }
     };
-    let (shutdown, workers) = (CancellationToken::new(), Handle::current());
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let (shutdown, workers) = (CancellationToken::new(), threads.handle().clone());
     let stop = shutdown.clone();
     let leading =
         tokio::spawn(async move { lead(terms, stop.cancelled_owned(), LIMITS, &workers, |_| (), work).await });
@@ -345,4 +358,5 @@ async fn work_that_returns_because_of_a_hand_over_does_not_end_the_replica() {
     assert!(publish.borrow().is_none() && !leading.is_finished());
     shutdown.cancel();
     assert_eq!(leading.await.unwrap(), Ok(End::Shutdown));
+    threads.shutdown_background();
 }

@@ -300,6 +300,23 @@ fn an_application_that_does_not_lead_asks_for_nothing() {
     assert!(matches!(standby.at(1.0, Event::Asked("other".to_owned())), Action::Wait(_)));
     assert_eq!(standby.at(2.0, Event::Watched(lease(12, None))), Action::Write);
     assert_eq!(annotation(standby.draft.as_ref().unwrap(), HAND_OVER_TO), None);
+    // The same while it gives a head start to others.
+    let mut waiting = self::standby(Some("old"));
+    waiting.at(1.0, Event::Watched(with(lease(12, None), GENERATION, "old")));
+    waiting.at(1.1, Event::Asked("other".to_owned()));
+    assert_eq!(waiting.at(2.0, Event::Tick), Action::Write);
+    assert_eq!(annotation(waiting.draft.as_ref().unwrap(), HAND_OVER_TO), None);
+}
+
+#[test]
+fn a_leader_that_is_named_as_its_own_successor_leads_on() {
+    let mut leader = leader(None);
+    let mut accepted = with(leader.written(11), SUCCESSOR, ME);
+    accepted.metadata.resource_version = Some("12".to_owned());
+    leader.at(1.0, Event::Watched(accepted));
+    assert_eq!(leader.state.successor(&leader.timing), None);
+    assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+    assert_eq!(annotation(leader.draft.as_ref().unwrap(), SUCCESSOR), None);
 }
 
 #[test]

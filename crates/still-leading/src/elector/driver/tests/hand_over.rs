@@ -74,15 +74,39 @@ async fn a_name_that_nobody_bears_is_dropped_with_one_line_in_the_log() {
 
 /// Nobody else is there, so the former leader leads again, in another term.
 #[tokio::test(start_paused = true)]
-async fn alone_it_leads_again_after_two_head_starts() {
+async fn alone_it_leads_again_after_two_head_starts_without_a_conflict() {
+    for api in [FakeApi::with_watches(), FakeApi::new()] {
+        let (mut leader, term) = leader(&api).await;
+        term.hand_over();
+        assert_eq!(leader.lost().await, Lost::HandedOver);
+        let begin = Instant::now();
+        assert!(leader.leads().await.epoch() > term.epoch());
+        let waited = begin.elapsed();
+        assert!(waited >= timing().head_start * 2 && waited < timing().retry_period, "{waited:?}");
+        assert_eq!(api.0.lock().unwrap().conflicts, 0, "what it has released is known");
+    }
+}
+
+/// The renewal that drops the request is refused, and drafted again.
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_is_logged_once_although_somebody_else_writes_meanwhile() {
+    let (lines, _guard) = Lines::collect();
     let api = FakeApi::with_watches();
-    let (mut leader, term) = leader(&api).await;
-    term.hand_over();
-    assert_eq!(leader.lost().await, Lost::HandedOver);
-    let begin = Instant::now();
-    assert!(leader.leads().await.epoch() > term.epoch());
-    let waited = begin.elapsed();
-    assert!(waited >= timing().head_start * 2 && waited < timing().retry_period, "{waited:?}");
+    let (leader, _term) = leader(&api).await;
+    annotate(&api, HAND_OVER_TO, "nobody");
+    seconds(2.0).await;
+    api.0.lock().unwrap().latency = Duration::from_millis(100);
+    let begun = || api.0.lock().unwrap().begun_puts;
+    let before = begun();
+    while begun() == before {
+        sleep(Duration::from_millis(10)).await;
+    }
+    api.change(|_| {});
+    seconds(2.0).await;
+    assert_eq!((annotation(&api, HAND_OVER_TO), api.0.lock().unwrap().conflicts), (None, 1));
+    lines.wait_for("WARN", "dropped the request to hand over");
+    drop(leader);
+    assert_eq!(lines.all().matches("dropped the request").count(), 1, "{}", lines.all());
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,9 +116,11 @@ async fn a_hand_over_that_the_api_server_does_not_take_ends_in_another_term_of_t
     let (mut leader, term) = leader(&api).await;
     api.set(Mood::Failing(503, "busy"));
     term.hand_over();
+    seconds(0.1).await;
+    assert!(term.is_over(), "belief goes first");
     assert_eq!(leader.lost().await, Lost::HandedOver);
     seconds(20.0).await;
-    assert!(term.is_over() && !leader.task.is_finished());
+    assert!(!leader.task.is_finished());
     lines.wait_for("WARN", "could not release the lease");
     api.set(Mood::Well);
     assert!(leader.leads().await.epoch() > term.epoch());
