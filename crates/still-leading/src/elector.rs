@@ -1,6 +1,7 @@
 //! The driver: runs the decisions of `lease.rs` on `kube`, on a thread of its own.
 
 pub(crate) mod driver;
+mod hand_over;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::term::Term;
 
 pub use driver::ReleaseError;
 use driver::{Driver, Wish};
+pub use hand_over::HandOver;
 
 /// The log gets so long to say the last word.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -140,7 +142,7 @@ impl Elector {
     /// An operator does the same with `kubectl annotate lease <lease> still-leading.dev/hand-over-to=<pod>`.
     #[must_use]
     pub fn hand_over(&self) -> HandOver {
-        HandOver(self.wish.clone())
+        HandOver::new(self.wish.clone())
     }
 
     /// Contends, and runs `work` once for each term, until `shutdown` completes; then ends the work, waits for it, and
@@ -281,33 +283,6 @@ fn say(reporter: &Reporter) -> Say {
     Say::new(move |news| {
         reporter.note(news.map_or_else(|error| Note::CannotRenewAccess(error.to_string()), |()| Note::AccessRenewed))
     })
-}
-
-/// Asks the elector to hand the leadership over, see [`Elector::hand_over`]. Nothing happens unless it leads.
-///
-/// The work is cancelled and ends as at a shutdown, while the Lease is renewed. Then the Lease is released, and the elector
-/// contends again. Who leads next is decided by the compare-and-swap, as always: another standby may be faster than the one
-/// that was chosen, and if there is no other, this replica leads again.
-#[derive(Clone, Debug)]
-pub struct HandOver(mpsc::UnboundedSender<Wish>);
-
-impl HandOver {
-    /// To the replica of this name, which is an identity or the [name](Identity::name) that one was made of. The
-    /// standby of that name is asked through the Lease first. If none answers within two retry periods or so, the log says
-    /// so, and this replica leads on.
-    pub fn to(&self, name: impl Into<String>) {
-        self.send(Some(name.into()));
-    }
-
-    /// To any other replica.
-    pub fn to_anybody(&self) {
-        self.send(None);
-    }
-
-    fn send(&self, wish: Wish) {
-        // An elector that is gone leads no more.
-        let _ = self.0.send(wish);
-    }
 }
 
 /// An elector that contends, see [`Elector::start`]. Dropping it ends the term at once and leaves the Lease to expire.

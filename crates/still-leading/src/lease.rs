@@ -26,6 +26,7 @@ mod event;
 mod preference;
 mod record;
 mod state;
+mod succession;
 mod timing;
 
 pub use event::{Action, Event, Lost, Release};

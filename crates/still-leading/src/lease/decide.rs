@@ -56,7 +56,7 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
             }
         }
         Known::Present { owner: Owner::Me, .. } => {
-            at(write_at(changed && state.refused || state.has_wish()), Action::Write)
+            at(write_at(changed && state.refused || state.succession.has_wish()), Action::Write)
         }
     }
 }

@@ -6,8 +6,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::event::{Action, Event, Lost, Release, Settling, Term};
-use super::preference;
 use super::record::{self, claimed_duration, holder, renew_time, resource_version};
+use super::succession::Succession;
 use super::timing::{Moment, Timing};
 
 /// So many claims without an answer are remembered. One that was forgotten and lands all the same is taken for somebody
@@ -70,7 +70,7 @@ pub struct State {
     highest: Option<u128>,
     pub(super) term: Option<Term>,
     terms: u64,
-    lost: Option<Lost>,
+    pub(super) lost: Option<Lost>,
     pub(super) in_flight: Option<Flight>,
     /// What is known was proven to be outdated.
     pub(super) in_doubt: bool,
@@ -101,18 +101,8 @@ pub struct State {
     /// The largest number seen, kept beyond a deletion so that it never goes backwards.
     transitions: i32,
     has_seen_lease: bool,
-    /// When this replica saw the present Lease without a holder who was there before.
-    released: Option<Moment>,
-    /// That release was this replica's own hand-over.
-    has_handed_over: bool,
-    /// The name in the request to hand over that the Lease shows, and since when.
-    request: Option<(String, Moment)>,
-    /// The name that the application wants to hand over to, until the Lease shows it.
-    wish: Option<String>,
-    /// The wish was not sent yet.
-    is_wish_new: bool,
-    /// The name in a request that the last claim has dropped.
-    dropped: Option<String>,
+    /// Who should lead next.
+    pub(super) succession: Succession,
 }
 
 impl State {
@@ -194,68 +184,8 @@ impl State {
         // Whoever takes over from this replica has to wait as well.
         let duration = timing.lease_duration.max(self.wait_left(timing, sent));
         let mut lease = record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions);
-        preference::sign(&mut lease, timing, is_mine);
-        let dropped = self.request_to_drop(timing, is_mine, sent);
-        if self.wish.is_some() || dropped.is_some() {
-            preference::ask(&mut lease, self.wish.as_deref());
-        }
-        // A request that names whoever acquires is fulfilled.
-        self.dropped = dropped.filter(|_| is_mine);
+        self.succession.sign(&mut lease, timing, is_mine, sent);
         lease
-    }
-
-    /// The Lease with this standby's word that it takes over. To be called right after [`step`] answered
-    /// [`Action::Accept`].
-    pub fn accept(&self, timing: &Timing) -> Lease {
-        self.lease().map(|lease| preference::acceptance(lease, timing)).unwrap_or_default()
-    }
-
-    /// The request that nobody answers: it names this replica, or nobody has accepted it within a retry period.
-    fn request_to_drop(&self, timing: &Timing, is_mine: bool, now: Moment) -> Option<String> {
-        let (name, since) = self.request.as_ref()?;
-        let is_old = is_mine && now >= since.saturating_add(timing.retry_period);
-        (is_old || preference::bears(&timing.identity, name)).then(|| name.clone())
-    }
-
-    /// The name in a request to hand over that the last claim has dropped, since nobody answers to it.
-    pub fn dropped_request(&self) -> Option<&str> {
-        self.dropped.as_deref()
-    }
-
-    /// The standby that has accepted to take over from this replica, while it leads.
-    pub fn successor(&self, timing: &Timing) -> Option<&str> {
-        let successor = self.term.as_ref().and(self.lease()).and_then(preference::successor);
-        successor.filter(|successor| !preference::bears(&timing.identity, successor))
-    }
-
-    /// Whether this standby was asked to take over, and can.
-    pub(super) fn is_chosen(&self, timing: &Timing, now: Moment) -> bool {
-        let is_asked =
-            self.lease().and_then(preference::request).is_some_and(|it| preference::bears(&timing.identity, it));
-        is_asked && self.settling(now).is_none() && !self.is_impersonated(timing)
-    }
-
-    /// When this replica may try for a Lease that has been without a holder since `since`. Only a release that it saw happen
-    /// gives others a head start, and each release only once.
-    pub(super) fn turn(&self, timing: &Timing, since: Moment) -> Moment {
-        let Some((released, lease)) = self.released.zip(self.lease()) else { return since };
-        let given = preference::head_starts_given(lease, timing, self.has_handed_over);
-        since.max(released.saturating_add(timing.head_start * given))
-    }
-
-    /// Whether the application wants something written that was not sent yet.
-    pub(super) fn has_wish(&self) -> bool {
-        self.is_wish_new
-    }
-
-    /// Ends the term, for another replica to lead. The Lease is to be released then, and this replica contends again
-    /// after the others.
-    pub fn hand_over(&mut self) {
-        if self.term.take().is_some() {
-            self.lost = Some(Lost::HandedOver);
-        }
-        self.wish = None;
-        self.has_handed_over = true;
     }
 
     /// How long nobody may lead from now on.
@@ -306,7 +236,7 @@ impl State {
         self.in_doubt = true;
     }
 
-    fn lease(&self) -> Option<&Lease> {
+    pub(super) fn lease(&self) -> Option<&Lease> {
         match &self.known {
             Known::Present { lease, .. } => Some(lease),
             _ => None,
@@ -357,30 +287,11 @@ impl State {
             _ => None,
         };
         let owner = self.owner(timing, &lease);
-        self.note_preferences(&lease, owner, was_held, now);
+        self.succession.observe(&lease, owner, was_held, now);
         let since = unchanged_since.unwrap_or(now);
         self.known = Known::Present { lease: Box::new(lease), owner, since };
         self.confirm(timing, now);
         unchanged_since.is_none()
-    }
-
-    /// Takes note of what `lease` says about who should lead next. `was_held`: whether the same Lease had a holder before,
-    /// if it was known.
-    fn note_preferences(&mut self, lease: &Lease, owner: Owner, was_held: Option<bool>, now: Moment) {
-        self.released = match was_held {
-            _ if owner != Owner::Nobody => None,
-            Some(true) => Some(now),
-            Some(false) => self.released,
-            None => None,
-        };
-        self.has_handed_over &= owner != Owner::Other;
-        let request = preference::request(lease);
-        if self.request.as_ref().map(|(name, _)| name.as_str()) != request {
-            self.request = request.map(|name| (name.to_owned(), now));
-        }
-        if self.wish.as_deref() == request || owner != Owner::Me {
-            self.wish = None;
-        }
     }
 
     /// Whose claim `lease` shows. Forgets the claims of this process that can no longer become the Lease: a
@@ -487,7 +398,7 @@ impl State {
         if self.term.is_some() {
             self.lost = Some(Lost::RenewDeadline);
         }
-        self.has_handed_over = false;
+        self.succession.begin();
         self.term = Some(Term { number: self.terms, epoch, valid_until, uid });
     }
 }
@@ -532,7 +443,7 @@ impl State {
             }
             Event::Asked(name) => {
                 if self.term.is_some() {
-                    (self.wish, self.is_wish_new) = (Some(name), true);
+                    self.succession.wish(name);
                 }
             }
         }
@@ -622,7 +533,7 @@ impl State {
         };
         self.give_up_write();
         self.in_flight = Some(Flight { sent: now, is_write, accepts: action == Action::Accept });
-        self.is_wish_new &= action != Action::Write;
+        self.succession.send(action);
         if is_write {
             self.last_write = Some(now);
             self.attempted = Some(self.resource_version().map(str::to_owned));
@@ -655,7 +566,7 @@ impl State {
             _ => Lost::Deleted,
         };
         self.term = None;
-        self.wish = None;
+        self.succession.forget_wish();
         self.lost = Some(reason);
     }
 }
