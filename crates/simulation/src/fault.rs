@@ -80,6 +80,8 @@ pub enum What {
     Clear,
     /// An operator asks for a hand-over to the replica that it hits, or to a name that nobody bears.
     HandOver(Named),
+    /// The application of the leader asks for a hand-over to the replica that it hits.
+    Wish,
     /// The application gives its leadership to anybody, if it leads.
     Yield,
     /// Somebody sets the wall clock; by so many seconds.
@@ -138,6 +140,7 @@ impl What {
             Self::Clear => "clear",
             Self::HandOver(Named::It) => "hand over",
             Self::HandOver(Named::Nobody) => "hand over to nobody",
+            Self::Wish => "wish",
             Self::Yield => "yield",
             Self::WallJump(_) => "set clock",
             Self::WallStop => "stop clock",

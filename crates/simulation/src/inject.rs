@@ -46,6 +46,10 @@ impl World {
             What::Thief(name, lasts) => self.steal(number, slot, name, lasts),
             What::HandOver(Named::It) => self.intervene(Intervention::Ask(name(slot))),
             What::HandOver(Named::Nobody) => self.intervene(Intervention::Ask("nobody".to_owned())),
+            What::Wish => {
+                let leader = self.slots.iter().position(|slot| leads(slot, now)).unwrap_or(0);
+                self.intervene(Intervention::Wish(leader, name(slot)));
+            }
             What::Yield => self.intervene(Intervention::Yield(slot)),
             What::Edit => self.intervene(Intervention::Annotate(number)),
             What::Clear => self.clear_by_hand(false),
@@ -70,6 +74,12 @@ impl World {
             Intervention::Stop(slot) => {
                 if let Some(replica) = &mut self.slots[slot].replica {
                     replica.stop();
+                    self.poll(slot);
+                }
+            }
+            Intervention::Wish(slot, name) => {
+                if let Some(replica) = &mut self.slots[slot].replica {
+                    replica.wish(name);
                     self.poll(slot);
                 }
             }

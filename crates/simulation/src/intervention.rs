@@ -37,6 +37,8 @@ pub enum Intervention {
     Annotate(usize),
     /// An annotation asks to hand over to the replica of this name.
     Ask(String),
+    /// The application in this place asks to hand over to the replica of this name.
+    Wish(usize, String),
     /// The application in this place gives its leadership away.
     Yield(usize),
     /// The holder is cleared.
@@ -71,6 +73,7 @@ impl Intervention {
             Self::Start(_)
             | Self::Kill(_)
             | Self::Stop(_)
+            | Self::Wish(..)
             | Self::Yield(_)
             | Self::BreakWatch(_)
             | Self::Deliver(_) => {}

@@ -162,6 +162,7 @@ impl Plan {
                 what: match rng.u8(0..6) {
                     0 => What::HandOver(Named::Nobody),
                     1 => What::Yield,
+                    2 => What::Wish,
                     _ => What::HandOver(Named::It),
                 },
             };
@@ -255,7 +256,7 @@ impl Plan {
         let wait = if is_anew { self.longest(|spec| spec.timing.longest_wait()) } else { claim };
         let learn = self.longest_term() + self.longest(|spec| spec.timing.attempt_timeout() + spec.timing.retry_period);
         let write = self.longest(|spec| spec.timing.retry_period * 2 + spec.timing.spread_after_expiry);
-        let is_handed_over = has(|what| matches!(what, What::HandOver(_) | What::Yield));
+        let is_handed_over = has(|what| matches!(what, What::HandOver(_) | What::Wish | What::Yield));
         let agree =
             |spec: &Spec| spec.timing.retry_period * 3 + spec.timing.attempt_timeout() + spec.timing.head_start * 2;
         let hand_over = if is_handed_over { self.longest(agree) + write } else { 0 };

@@ -69,6 +69,8 @@ pub struct Replica {
     pub(crate) published: Option<Published>,
     pub(crate) pending: Option<Pending>,
     inbox: VecDeque<Event>,
+    /// What its application asks for.
+    wishes: VecDeque<String>,
     watch: Watch,
     /// When it was opened, on the replica's clock.
     watching_since: Duration,
@@ -98,6 +100,7 @@ impl Replica {
             published: None,
             pending: None,
             inbox: VecDeque::new(),
+            wishes: VecDeque::new(),
             watch: Watch::start(0, clock.started),
             watching_since: Duration::ZERO,
             wake: 0,
@@ -166,6 +169,11 @@ impl Replica {
         }
     }
 
+    /// The application asks to hand over to the replica of this name.
+    pub fn wish(&mut self, name: String) {
+        self.wishes.push_back(name);
+    }
+
     /// The application gives its leadership away, if it has it.
     pub fn give_up(&mut self, now: Ns) {
         if self.published.is_some() {
@@ -207,7 +215,9 @@ impl Replica {
                 self.hand_over(now);
                 continue;
             }
-            if let Some(event) = self.due_answer(now) {
+            if let Some(name) = self.wishes.pop_front() {
+                self.advance(Event::Asked(name), now);
+            } else if let Some(event) = self.due_answer(now) {
                 self.advance(event, now);
             } else if let Some(event) = self.inbox.pop_front() {
                 self.advance(event, now);

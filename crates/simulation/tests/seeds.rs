@@ -54,6 +54,7 @@ fn every_fault_happens_in_some_seed() {
         "clear",
         "hand over",
         "hand over to nobody",
+        "wish",
         "yield",
         "set clock",
         "stop clock",

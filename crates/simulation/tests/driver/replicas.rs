@@ -9,7 +9,7 @@ use still_leading_simulation::plan::{Plan, identity};
 use still_leading_simulation::record::Observed;
 use still_leading_simulation::replica::work_takes;
 use still_leading_simulation::time::Ns;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ struct Process {
     driver: JoinHandle<()>,
     observer: JoinHandle<()>,
     status: watch::Receiver<Status>,
+    wish: mpsc::UnboundedSender<Option<String>>,
     stop: CancellationToken,
 }
 
@@ -43,10 +44,11 @@ impl Process {
         let (publish, status) = watch::channel(Status::default());
         let stop = CancellationToken::new();
         let driver = Driver::new(requests, reporter.clone(), Arc::new(PausedClock(Instant::now())), publish);
-        let run = driver.run(stop.clone());
+        let (wish, wishes) = mpsc::unbounded_channel();
+        let run = driver.with_wishes(wishes).run(stop.clone());
         let driver = tokio::spawn(async move { drop(run.await) });
         let observer = tokio::spawn(observe(api.clone(), slot, status.clone(), takes));
-        Self { driver, observer, status, stop }
+        Self { driver, observer, status, wish, stop }
     }
 
     fn has_ended(&self) -> bool {
@@ -107,6 +109,12 @@ pub fn run(plan: &Plan, interventions: &[(Ns, Intervention)]) -> Vec<(Ns, usize,
                 Intervention::Stop(slot) => {
                     if let Some(process) = &processes[*slot] {
                         process.stop.cancel();
+                    }
+                }
+                Intervention::Wish(slot, name) => {
+                    if let Some(process) = &processes[*slot] {
+                        // A process that has ended wants nothing.
+                        process.wish.send(Some(name.clone())).unwrap_or_default();
                     }
                 }
                 Intervention::Yield(slot) => {

@@ -126,7 +126,7 @@ impl Driver {
     }
 
     /// As `self`, with an application that may ask to hand over.
-    pub(crate) fn with_wishes(mut self, wishes: mpsc::UnboundedReceiver<Wish>) -> Self {
+    pub fn with_wishes(mut self, wishes: mpsc::UnboundedReceiver<Wish>) -> Self {
         self.wishes = Some(wishes);
         self
     }
