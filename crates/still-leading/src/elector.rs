@@ -188,7 +188,7 @@ impl Elector {
         let Self { config, runtime, requests, reporter, publish, wishes, .. } = self;
         runtime.on_a_thread(move || async move {
             let release = CancellationToken::new();
-            let mut driver = Box::pin(driver(requests, &reporter, publish, wishes).run(release.clone()));
+            let mut driver = Box::pin(driver(requests, &reporter, publish, wishes).led().run(release.clone()));
             let end = {
                 let mut led = pin!(lead::lead_tracked(terms, shutdown, limits, (&workers, &tracker), observe, work));
                 let mut leaders = pin!(announce(leaders, &reporter));
@@ -458,7 +458,7 @@ impl Terms for Published {
         ended(&[&self.acts], self.after_loss, "an act of a gate runs on").await?;
         // The next term has acts as well.
         self.acts.reopen();
-        term.hand_over();
+        term.give_up();
         term.ended().await;
         Ok(())
     }

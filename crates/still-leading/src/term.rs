@@ -24,8 +24,10 @@ pub struct Term {
     cancelled: CancellationToken,
     /// Cancelled when the term is to be handed over.
     asked: CancellationToken,
-    /// Cancelled when the work has ended and the Lease may be released. The work itself cannot say so.
-    given_up: Option<CancellationToken>,
+    /// Cancelled when the work has ended and the Lease may be released.
+    given_up: CancellationToken,
+    /// `lead` runs the work, and alone knows when it has ended.
+    is_led: bool,
     /// What runs through the gates of this term.
     acts: TaskTracker,
 }
@@ -57,8 +59,8 @@ impl Term {
             ended_at: OnceLock::new(),
         };
         let asked = CancellationToken::new();
-        let given_up = Some(CancellationToken::new());
-        Self { shared: Arc::new(shared), cancelled: asked.clone(), asked, given_up, acts: TaskTracker::new() }
+        let (given_up, acts) = (CancellationToken::new(), TaskTracker::new());
+        Self { shared: Arc::new(shared), cancelled: asked.clone(), asked, given_up, is_led: false, acts }
     }
 
     /// The fencing token: the resourceVersion that the acquiring write produced, or was first seen with.
@@ -148,7 +150,7 @@ impl Term {
     /// elector that was [started](crate::Elector::start) calls this only after its work has ended: the Lease is released at
     /// once. It does so when [`cancelled`](Self::cancelled) completes while the term lasts, since then a hand-over was asked for.
     pub fn hand_over(&self) {
-        self.given_up.as_ref().unwrap_or(&self.asked).cancel();
+        if self.is_led { self.asked.cancel() } else { self.given_up.cancel() }
     }
 
     /// Why the term ended. The elector says so, unless the clock was first.
@@ -158,7 +160,17 @@ impl Term {
 
     /// The term as `lead` hands it to the work: told when to end, and with its acts waited for.
     pub(crate) fn of_lead(self, cancelled: CancellationToken, acts: TaskTracker) -> Self {
-        Self { cancelled, acts, given_up: None, ..self }
+        Self { cancelled, acts, ..self }
+    }
+
+    /// The same for work that `lead` runs: nobody else says that it has ended.
+    pub(crate) fn led(self) -> Self {
+        Self { is_led: true, ..self }
+    }
+
+    /// Has the Lease released: the work has ended.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Has the work cancelled for a hand-over. Returns whether this is the first time.
@@ -175,10 +187,7 @@ impl Term {
 
     /// Waits until the work has ended, for the Lease to be released.
     pub(crate) async fn given_up(&self) {
-        match &self.given_up {
-            Some(given_up) => given_up.cancelled().await,
-            None => std::future::pending().await,
-        }
+        self.given_up.cancelled().await;
     }
 
     pub(crate) fn acts(&self) -> TaskTracker {

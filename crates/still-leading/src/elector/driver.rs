@@ -81,6 +81,8 @@ pub struct Driver {
     /// The decided term's number, and the term as it was published.
     term: Option<(u64, Term)>,
     wishes: Option<mpsc::UnboundedReceiver<Wish>>,
+    /// `lead` runs the work.
+    is_led: bool,
     request: Option<Request>,
     watch: Watch,
     watching_since: Moment,
@@ -118,6 +120,7 @@ impl Driver {
             state,
             term: None,
             wishes: None,
+            is_led: false,
             request: None,
             watch,
             watching_since,
@@ -128,6 +131,12 @@ impl Driver {
     /// As `self`, with an application that may ask to hand over.
     pub fn with_wishes(mut self, wishes: mpsc::UnboundedReceiver<Wish>) -> Self {
         self.wishes = Some(wishes);
+        self
+    }
+
+    /// As `self`, for work that `lead` runs: whoever else asks for a hand-over only has that work cancelled.
+    pub(crate) fn led(mut self) -> Self {
+        self.is_led = true;
         self
     }
 
@@ -215,7 +224,7 @@ impl Driver {
                 Some((_, term)) => term.extend(decided.valid_until),
                 None => {
                     let term = Term::new(decided.epoch, decided.valid_until, Arc::clone(&self.clock));
-                    self.term = Some((decided.number, term));
+                    self.term = Some((decided.number, if self.is_led { term.led() } else { term }));
                     true
                 }
             };
