@@ -111,6 +111,11 @@ leader VARIANT="native":
 term-leader VARIANT="native":
     @deploy/cluster term-leader {{ VARIANT }}
 
+# Have the leader hand over to a standby, by the name of its pod
+[group('cluster')]
+hand-over POD VARIANT="native":
+    @deploy/cluster hand-over {{ VARIANT }} {{ POD }}
+
 # SIGKILL for the leader: nothing is released, its Lease has to run out
 [group('cluster')]
 kill-leader VARIANT="native":
