@@ -111,6 +111,11 @@ leader VARIANT="native":
 term-leader VARIANT="native":
     @deploy/cluster term-leader {{ VARIANT }}
 
+# Have the leader hand over to a standby, by the name of its pod
+[group('cluster')]
+hand-over POD VARIANT="native":
+    @deploy/cluster hand-over {{ VARIANT }} {{ POD }}
+
 # SIGKILL for the leader: nothing is released, its Lease has to run out
 [group('cluster')]
 kill-leader VARIANT="native":
@@ -140,7 +145,7 @@ watch-lease VARIANT="native":
 fmt:
     cargo fmt
     for app in apps/*/Cargo.toml examples/*/Cargo.toml; do cargo fmt --manifest-path "$app" || exit 1; done
-    gofmt -w apps/client-go examples/controller-go deploy/lint
+    gofmt -w apps/client-go examples/controller-go crates/testbed/tests/from_configmaps deploy/lint
 
 # Formatting, clippy, go vet, manifests, links: what CI checks besides the tests
 lint:

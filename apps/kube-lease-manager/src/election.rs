@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::{Client, Config};
@@ -206,11 +206,11 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
     }
     let release = async {
         loop {
-            // In a task of its own, because the crate panics when the release meets a conflict. It reads before it writes.
-            let manager = manager();
-            match tokio::spawn(async move { manager.await?.release().await }).await {
-                Ok(Ok(())) => return,
-                failure => warn!(?failure, "could not release the lease"),
+            // It reads before it writes.
+            let released = async { manager().await?.release().await };
+            match released.await {
+                Ok(()) => return,
+                Err(error) => warn!(%error, "could not release the lease"),
             }
             sleep(BEAT).await;
         }
@@ -257,7 +257,8 @@ async fn lead(
     Ok(Some("this process did not run"))
 }
 
-/// The same client with a bound on each request as a whole, which the crate does not set; and what the crate does not tell.
+/// The same client with a bound on each request as a whole, which the crate does not set; with a conflict as the failure that it
+/// is; and with what the crate does not tell.
 fn bounded(client: Client, bound: Duration, on_attempt: Arc<dyn Fn(Option<Duration>) + Send + Sync>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| {
@@ -269,12 +270,23 @@ fn bounded(client: Client, bound: Duration, on_attempt: Arc<dyn Fn(Option<Durati
                 Ok::<_, BoxError>(Response::from_parts(head, Body::from(body.collect().await?.to_bytes())))
             });
             let answer = answer.await.map_err(BoxError::from).flatten();
-            match &answer {
-                Ok(answer) if answer.status().is_success() && is_write => on_attempt(Some(began.elapsed())),
-                Ok(answer) if answer.status().is_success() => {}
-                _ => on_attempt(None),
+            match answer {
+                // The crate would sleep over it and lead on, and a release would panic.
+                Ok(answer) if answer.status() == StatusCode::CONFLICT => {
+                    on_attempt(None);
+                    Err("the API server answered 409 Conflict".into())
+                }
+                Ok(answer) if answer.status().is_success() => {
+                    if is_write {
+                        on_attempt(Some(began.elapsed()));
+                    }
+                    Ok(answer)
+                }
+                failure => {
+                    on_attempt(None);
+                    failure
+                }
             }
-            answer
         }
     });
     Client::new(service, namespace)

@@ -77,15 +77,29 @@ impl Term {
     }
 }
 
+/// The library's own, which says when a hand-over is asked for.
+impl From<Term> for still_leading::Term {
+    fn from(Term(term): Term) -> Self {
+        term
+    }
+}
+
 /// What the library makes its client of: it does so itself, because the client lives on the elector's own thread.
-pub struct Client(Access);
+pub struct Client(Access, Option<String>);
+
+/// As before, for a process of this generation.
+impl From<(Client, Option<String>)> for Client {
+    fn from((Client(access, _), generation): (Client, Option<String>)) -> Self {
+        Self(access, generation)
+    }
+}
 
 /// A client of the lease's own.
 ///
 /// # Errors
 /// None here: [`run`] says if the configuration cannot be used.
 pub fn client(access: Access) -> Result<Client> {
-    Ok(Client(access))
+    Ok(Client(access, None))
 }
 
 /// Contends for the Lease until `release` is cancelled, then gives it up and returns. Cancel it only after the work has
@@ -96,10 +110,12 @@ pub fn client(access: Access) -> Result<Client> {
 /// name, because the release was not answered. It expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
     let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
+    let Client(access, generation) = client;
     let config = still_leading::Config {
         namespace: Some(namespace),
         lease: lease_name,
         identity: Identity::assume_unique(identity),
+        generation,
         lease_duration,
         renew_deadline,
         retry_period,
@@ -109,7 +125,7 @@ pub async fn run(client: Client, params: Params, publish: Sender<Status>, releas
         })),
         ..still_leading::Config::default()
     };
-    let elector = Elector::new(client.0, config)?;
+    let elector = Elector::new(access, config)?;
     let mut status = elector.status();
     let mut running = elector.start();
     loop {

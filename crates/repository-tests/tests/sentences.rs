@@ -9,7 +9,7 @@ use still_leading_repository_tests::files;
 /// The most words that a sentence may have. Inline code counts as one.
 const WORDS_MAX: usize = 30;
 /// Documents that have longer sentences today, as paths from the root. Take out a document that you have mended.
-const NOT_MENDED: [&str; 4] = ["README.md", "docs/choosing.md", "docs/comparison.md", "docs/upstream/kubert.md"];
+const NOT_MENDED: [&str; 1] = ["docs/comparison.md"];
 
 /// The paragraphs and list items of a page, without headings, tables and code.
 fn paragraphs(page: &str) -> Vec<String> {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 /// What this replica knows about the election.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -25,13 +27,40 @@ pub struct Term {
     /// Whether somebody has seen the term end. All clones of the same term share it.
     over: Arc<AtomicBool>,
     remaining: Arc<dyn Fn() -> Duration + Send + Sync>,
+    hand_over: Option<HandOver>,
+}
+
+/// How the lease is given to another replica in the middle of the process's life.
+#[derive(Clone)]
+struct HandOver {
+    asked: CancellationToken,
+    give: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Term {
     /// Makes a term with its fencing token, where the election has one, and a function that returns how long it remains valid.
     /// The function is called for each question, so that a process that was stopped and resumed gets the answer of the moment.
     pub fn new(epoch: Option<u64>, remaining: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { epoch, over: Arc::default(), remaining: Arc::new(remaining) }
+        Self { epoch, over: Arc::default(), remaining: Arc::new(remaining), hand_over: None }
+    }
+
+    /// The same, for an election that can hand over to another replica: `asked` is cancelled when the work is to end for
+    /// that, and `give` releases the lease once it has ended.
+    #[must_use]
+    pub fn with_hand_over(self, asked: CancellationToken, give: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { hand_over: Some(HandOver { asked, give: Arc::new(give) }), ..self }
+    }
+
+    /// Cancelled when the work is to end for another replica to lead; never, if the election cannot hand over.
+    pub(crate) fn asked_to_hand_over(&self) -> CancellationToken {
+        self.hand_over.as_ref().map_or_else(CancellationToken::new, |it| it.asked.clone())
+    }
+
+    /// Releases the lease. The work has ended.
+    pub(crate) fn give(&self) {
+        if let Some(hand_over) = &self.hand_over {
+            (hand_over.give)();
+        }
     }
 
     /// Makes a term that never ends, for a replica without an election.

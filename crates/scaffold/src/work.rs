@@ -186,6 +186,16 @@ impl<S: Send + Sync> Terms for Beliefs<S> {
     fn overdue(&self, _: &Term) -> Duration {
         self.overdue
     }
+
+    fn asked_to_hand_over(&self, term: &Term) -> CancellationToken {
+        term.asked_to_hand_over()
+    }
+
+    async fn hand_over(&mut self, term: &Term) -> Result<(), LeadError> {
+        term.give();
+        self.over(term).await;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

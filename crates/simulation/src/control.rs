@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use still_leading::internals::{Event, Timing};
@@ -22,16 +23,25 @@ pub enum Control {
     IgnoresOtherHolders,
     /// A claim is over when the local wall clock has passed its renewTime by its duration.
     BelievesWallClock,
+    /// A leader that hands over releases the Lease while its work goes on until the end of the term.
+    ReleasesBeforeTheWorkEnds,
+    /// Whoever is not preferred after a release waits for ever.
+    NobodyElseTries,
+    /// Whoever is preferred after a release has no head start.
+    NoHeadStart,
 }
 
 impl Control {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::NoCompareAndSwap,
         Self::FromTheAnswer,
         Self::NoWaitAfterRecreation,
         Self::IgnoresOtherHolders,
         Self::BelievesWallClock,
+        Self::ReleasesBeforeTheWorkEnds,
+        Self::NobodyElseTries,
+        Self::NoHeadStart,
     ];
 
     /// As it is called on the command line.
@@ -42,6 +52,9 @@ impl Control {
             Self::NoWaitAfterRecreation => "no-wait-after-recreation",
             Self::IgnoresOtherHolders => "ignores-other-holders",
             Self::BelievesWallClock => "believes-wall-clock",
+            Self::ReleasesBeforeTheWorkEnds => "releases-before-the-work-ends",
+            Self::NobodyElseTries => "nobody-else-tries",
+            Self::NoHeadStart => "no-head-start",
         }
     }
 }
@@ -70,6 +83,16 @@ impl FromStr for Control {
     fn from_str(name: &str) -> Result<Self, UnknownControl> {
         Self::ALL.into_iter().find(|control| control.name() == name).ok_or(UnknownControl)
     }
+}
+
+/// The timing of a process, if this control is on.
+pub fn timed(control: Option<Control>, timing: Timing) -> Timing {
+    let head_start = match control {
+        Some(Control::NobodyElseTries) => Duration::from_secs(1_000_000_000),
+        Some(Control::NoHeadStart) => Duration::ZERO,
+        _ => return timing,
+    };
+    Timing { head_start, ..timing }
 }
 
 /// What the elector is shown instead of `event`, if this control is on.

@@ -24,6 +24,15 @@ pub enum Name {
     Holder,
 }
 
+/// Whom a request to hand over names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The replica that the fault hits.
+    It,
+    /// No replica.
+    Nobody,
+}
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
@@ -69,6 +78,12 @@ pub enum What {
     Edit,
     /// Somebody clears a holder that is dead or foreign.
     Clear,
+    /// An operator asks for a hand-over to the replica that it hits, or to a name that nobody bears.
+    HandOver(Named),
+    /// The application of the leader asks for a hand-over to the replica that it hits.
+    Wish,
+    /// The application gives its leadership to anybody, if it leads.
+    Yield,
     /// Somebody sets the wall clock; by so many seconds.
     WallJump(i64),
     /// The wall clock stands still.
@@ -123,6 +138,10 @@ impl What {
             Self::Thief(Name::Holder, _) => "impersonate",
             Self::Edit => "edit",
             Self::Clear => "clear",
+            Self::HandOver(Named::It) => "hand over",
+            Self::HandOver(Named::Nobody) => "hand over to nobody",
+            Self::Wish => "wish",
+            Self::Yield => "yield",
             Self::WallJump(_) => "set clock",
             Self::WallStop => "stop clock",
         }

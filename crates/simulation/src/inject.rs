@@ -6,8 +6,9 @@ use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use still_leading::internals::Moment;
 
-use crate::fault::{Fault, Name, Target, What};
+use crate::fault::{Fault, Name, Named, Target, What};
 use crate::intervention::Intervention;
+use crate::plan::name;
 use crate::queue::Occurrence;
 use crate::random::{Purpose, Random};
 use crate::server::{BEGIN, version};
@@ -43,6 +44,13 @@ impl World {
             }
             What::Restore(age, has_outage) => self.restore(age, has_outage),
             What::Thief(name, lasts) => self.steal(number, slot, name, lasts),
+            What::HandOver(Named::It) => self.intervene(Intervention::Ask(name(slot))),
+            What::HandOver(Named::Nobody) => self.intervene(Intervention::Ask("nobody".to_owned())),
+            What::Wish => {
+                let leader = self.slots.iter().position(|slot| leads(slot, now)).unwrap_or(0);
+                self.intervene(Intervention::Wish(leader, name(slot)));
+            }
+            What::Yield => self.intervene(Intervention::Yield(slot)),
             What::Edit => self.intervene(Intervention::Annotate(number)),
             What::Clear => self.clear_by_hand(false),
             What::WallJump(by) => self.set_wall(slot, |wall| wall.jump(by)),
@@ -66,6 +74,19 @@ impl World {
             Intervention::Stop(slot) => {
                 if let Some(replica) = &mut self.slots[slot].replica {
                     replica.stop();
+                    self.poll(slot);
+                }
+            }
+            Intervention::Wish(slot, name) => {
+                if let Some(replica) = &mut self.slots[slot].replica {
+                    replica.wish(name);
+                    self.poll(slot);
+                }
+            }
+            Intervention::Yield(slot) => {
+                let now = self.now;
+                if let Some(replica) = &mut self.slots[slot].replica {
+                    replica.give_up(now);
                     self.poll(slot);
                 }
             }

@@ -8,6 +8,8 @@ use crate::network::Network;
 use crate::server::Server;
 use crate::time::Ns;
 
+const HAND_OVER_TO: &str = "still-leading.dev/hand-over-to";
+
 /// One thing that is done from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intervention {
@@ -33,6 +35,12 @@ pub enum Intervention {
     Overwrite(LeaseSpec),
     /// An annotation is set to this number.
     Annotate(usize),
+    /// An annotation asks to hand over to the replica of this name.
+    Ask(String),
+    /// The application in this place asks to hand over to the replica of this name.
+    Wish(usize, String),
+    /// The application in this place gives its leadership away.
+    Yield(usize),
     /// The holder is cleared.
     Clear,
     /// The Lease becomes what it was at this time.
@@ -52,13 +60,23 @@ impl Intervention {
                 let annotations = lease.metadata.annotations.get_or_insert_default();
                 annotations.insert("example.com/edited".to_owned(), number.to_string());
             }),
+            Self::Ask(name) => server.edit(now, |lease| {
+                let annotations = lease.metadata.annotations.get_or_insert_default();
+                annotations.insert(HAND_OVER_TO.to_owned(), name.clone());
+            }),
             Self::Clear => server.edit(now, |lease| lease.spec.iter_mut().for_each(|spec| spec.holder_identity = None)),
             Self::Restore(time) => {
                 if let Some(backup) = server.backup(*time).cloned() {
                     server.restore(backup, now);
                 }
             }
-            Self::Start(_) | Self::Kill(_) | Self::Stop(_) | Self::BreakWatch(_) | Self::Deliver(_) => {}
+            Self::Start(_)
+            | Self::Kill(_)
+            | Self::Stop(_)
+            | Self::Wish(..)
+            | Self::Yield(_)
+            | Self::BreakWatch(_)
+            | Self::Deliver(_) => {}
         }
     }
 }

@@ -82,7 +82,7 @@ impl Network {
             scale: plan.scale,
             late: plan.late(),
             slow: plan.shortest_attempt(),
-            noisy_until: plan.last_end(),
+            noisy_until: if plan.is_quiet { 0 } else { plan.last_end() },
             conditions: vec![Conditions::default(); plan.replicas.len()],
             outage: 0,
         }

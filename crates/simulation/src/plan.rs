@@ -17,7 +17,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use still_leading::internals::Timing;
 
-use crate::fault::{Fault, Name, Target, What};
+use crate::fault::{Fault, Name, Named, Target, What};
 use crate::time::{MILLI, Ns, SECOND, nanos};
 
 /// A backup that is restored without an outage is at most this old. Older ones differ in nothing that matters.
@@ -26,6 +26,8 @@ const BACKUP_AGE_MAX: Ns = 60 * SECOND;
 const FAULTS_UNTIL: Ns = 150 * SECOND;
 /// Fewer than so many.
 const FAULTS_MAX: usize = 26;
+/// Fewer hand-overs than so many, in a history that has any.
+const HAND_OVERS_MAX: usize = 6;
 /// What goes wrong lasts for at most this time.
 const LASTS_MAX: Ns = 30 * SECOND;
 /// Each history lasts at least this long.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub replicas: Vec<Spec>,
     /// The Lease is deleted only while every process knows its holder.
     pub deletes_the_known: bool,
+    /// The network has no noise besides its faults.
+    pub is_quiet: bool,
     /// What there is at the beginning.
     pub initially: Initially,
     /// What goes wrong, by time.
@@ -119,6 +123,7 @@ impl Plan {
             quantum: 1,
             replicas,
             deletes_the_known: mix == Mix::Known,
+            is_quiet: false,
             initially,
             faults: Vec::new(),
             healed: 0,
@@ -126,8 +131,45 @@ impl Plan {
             ends: LENGTH_MIN,
         };
         plan.faults = plan.random_faults(&mut rng, mix);
+        plan.prefer();
         plan.set_bounds();
         plan
+    }
+
+    /// The same with other faults.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
+        self.set_bounds();
+        self
+    }
+
+    /// Half of the histories have generations, and half have hand-overs. By chance of its own, so that the other histories are
+    /// what they are without.
+    fn prefer(&mut self) {
+        let mut rng = Rng::with_seed(self.seed ^ 0x9e4e_5eed);
+        if rng.bool() {
+            for spec in &mut self.replicas {
+                spec.timing.generation = pick(&mut rng, &[None, Some("old"), Some("new")]).map(str::to_owned);
+            }
+        }
+        if rng.bool() {
+            let replicas = self.replicas.len();
+            let fault = |_| Fault {
+                at: rng.u64(2 * SECOND..FAULTS_UNTIL),
+                lasts: 0,
+                target: if rng.u8(0..4) == 0 { Target::Leader } else { Target::Replica(rng.usize(0..replicas)) },
+                what: match rng.u8(0..6) {
+                    0 => What::HandOver(Named::Nobody),
+                    1 => What::Yield,
+                    2 => What::Wish,
+                    _ => What::HandOver(Named::It),
+                },
+            };
+            let number = Rng::with_seed(self.seed ^ 0x5eed).usize(1..HAND_OVERS_MAX);
+            self.faults.extend((0..number).map(fault));
+            self.faults.sort_by_key(|fault| fault.at);
+        }
     }
 
     /// The same at a thousandth of the speed, so that a timer that counts milliseconds is as good as one that counts
@@ -142,6 +184,7 @@ impl Plan {
                 &mut timing.retry_period,
                 &mut timing.spread_after_release,
                 &mut timing.spread_after_expiry,
+                &mut timing.head_start,
             ] {
                 *duration *= FACTOR;
             }
@@ -196,6 +239,9 @@ impl Plan {
     /// [`Timing::longest_wait`] instead. Then it takes a retry period to write, and another one if the first write is
     /// lost to another standby.
     ///
+    /// A hand-over that was asked for in the bad time may happen once somebody leads: it is accepted or dropped within two retry
+    /// periods, then the work ends, the Lease is released, and the next leader writes after two head starts at most.
+    ///
     /// If one replica stays ill, it may acquire the Lease and lose it again and again. Then somebody must lead once within
     /// each such time.
     fn set_bounds(&mut self) {
@@ -210,7 +256,11 @@ impl Plan {
         let wait = if is_anew { self.longest(|spec| spec.timing.longest_wait()) } else { claim };
         let learn = self.longest_term() + self.longest(|spec| spec.timing.attempt_timeout() + spec.timing.retry_period);
         let write = self.longest(|spec| spec.timing.retry_period * 2 + spec.timing.spread_after_expiry);
-        self.bound = arrive.max(clear) + learn + wait + claim + write + SECOND * self.scale;
+        let is_handed_over = has(|what| matches!(what, What::HandOver(_) | What::Wish | What::Yield));
+        let agree =
+            |spec: &Spec| spec.timing.retry_period * 3 + spec.timing.attempt_timeout() + spec.timing.head_start * 2;
+        let hand_over = if is_handed_over { self.longest(agree) + write } else { 0 };
+        self.bound = arrive.max(clear) + learn + wait + claim + write + hand_over + SECOND * self.scale;
         // Long enough to see that it happens again.
         let gap = if self.has_chronic() { self.bound } else { 0 };
         self.ends = (LENGTH_MIN * self.scale).max(self.healed + self.bound + gap);
@@ -293,9 +343,14 @@ impl Plan {
     }
 }
 
+/// The name of the replica `slot`, through all of its processes.
+pub fn name(slot: usize) -> String {
+    format!("r{slot}")
+}
+
 /// The identity of the process `incarnation` of the replica `slot`.
 pub fn identity(slot: usize, incarnation: u64) -> String {
-    format!("r{slot}_{incarnation}")
+    format!("{}_{incarnation}", name(slot))
 }
 
 fn timings(rng: &mut Rng, mix: Mix) -> Vec<Timing> {
@@ -322,11 +377,13 @@ fn timing(rng: &mut Rng, factor: f64, base: Option<Duration>) -> Timing {
     let retry_period = renew_deadline.div_f64(2.1 + 3.0 * rng.f64());
     Timing {
         identity: String::new(),
+        generation: None,
         lease_duration,
         renew_deadline,
         retry_period,
         spread_after_release: Duration::from_millis(8),
         spread_after_expiry: Duration::from_millis(50),
+        head_start: (retry_period / 8).min(Duration::from_millis(250)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a process gives the Lease up: as `release` of the library's driver.rs. Belief is off by then.
+//! How a process gives the Lease up: as `give_up` of the library's driver.rs. Belief is off by then.
 
 use std::time::Duration;
 
@@ -16,15 +16,11 @@ impl Releasing {
     pub(crate) fn poll(&mut self, replica: &mut Replica, now: Ns) -> bool {
         let Some(gives_up) = self.gives_up else { return self.begin(replica, now) };
         if gives_up <= now && replica.pending.is_none() {
-            replica.exit();
-            return false;
+            return self.done(replica);
         }
         if let Some(is_write) = replica.pending.as_ref().map(|pending| pending.is_write) {
             let Some(event) = replica.due_answer(now) else {
-                if gives_up <= now {
-                    replica.exit();
-                }
-                return false;
+                return gives_up <= now && self.done(replica);
             };
             replica.say(|| format!("event {} while releasing", crate::trace::event(&event)));
             return self.answered(replica, event, is_write, now);
@@ -37,10 +33,21 @@ impl Releasing {
         let wall_clock = micro_time(replica.wall.micros(now));
         let what = replica.state.release(wall_clock, moment);
         match what {
-            Release::Nothing | Release::Unsettled(_) => replica.exit(),
+            Release::Nothing | Release::Unsettled(_) => return self.done(replica),
             Release::Read => replica.send(None, now),
             Release::Put(lease) => replica.send(Some(lease), now),
         }
+        true
+    }
+
+    /// The process ends, or contends again. Returns whether there may be more to do now.
+    fn done(&mut self, replica: &mut Replica) -> bool {
+        if !self.is_hand_over {
+            replica.exit();
+            return false;
+        }
+        replica.give_up_request();
+        self.is_done = true;
         true
     }
 
@@ -50,6 +57,8 @@ impl Releasing {
             let Some(event) = replica.due_answer(now) else { return false };
             replica.say(|| format!("event {} before the release", crate::trace::event(&event)));
             take_note(replica, event, now);
+        } else if replica.pending.is_some() {
+            take_note(replica, Event::ReadFailed, now);
         }
         replica.give_up_request();
         self.pause = FIRST_PAUSE.min(replica.timing.retry_period);
@@ -59,7 +68,10 @@ impl Releasing {
 
     fn answered(&mut self, replica: &mut Replica, event: Event, is_write: bool, now: Ns) -> bool {
         match event {
-            Event::Wrote(_) => replica.exit(),
+            Event::Wrote(_) => {
+                take_note(replica, event, now);
+                return self.done(replica);
+            }
             // The first time it asks at once what the Lease is.
             Event::Refused if !std::mem::replace(&mut self.was_refused, true) => replica.state.doubt(),
             Event::Read { .. } if !is_write => take_note(replica, event, now),

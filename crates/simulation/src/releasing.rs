@@ -12,6 +12,9 @@ pub struct Releasing {
     pub(crate) pause: Duration,
     pub(crate) sleeps_until: Ns,
     pub(crate) was_refused: bool,
+    /// The process contends again when it has given the Lease up.
+    pub(crate) is_hand_over: bool,
+    pub(crate) is_done: bool,
 }
 
 impl Releasing {

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use still_leading::Lost;
 use still_leading::internals::{Action, Event, Moment, State, Timing, step};
 
-use crate::control::{Control, shown};
+use crate::control::{Control, shown, timed};
 use crate::releasing::Releasing;
 use crate::server::{holder, version};
 use crate::time::{Clock, NEVER, Ns, nanos};
@@ -69,11 +69,17 @@ pub struct Replica {
     pub(crate) published: Option<Published>,
     pub(crate) pending: Option<Pending>,
     inbox: VecDeque<Event>,
+    /// What its application asks for.
+    wishes: VecDeque<String>,
     watch: Watch,
     /// When it was opened, on the replica's clock.
     watching_since: Duration,
     wake: Ns,
     pub(crate) releasing: Option<Releasing>,
+    /// It was asked to end while it hands over.
+    is_stopping: bool,
+    /// When its work has ended for a hand-over.
+    work_ends: Option<Ns>,
     has_exited: bool,
     requests: u64,
     control: Option<Control>,
@@ -87,17 +93,20 @@ impl Replica {
     /// A process that starts at `clock.started`.
     pub fn start(timing: Timing, clock: Clock, wall: Wall, control: Option<Control>, is_traced: bool) -> Self {
         Self {
-            timing,
+            timing: timed(control, timing),
             clock,
             wall,
             state: State::default(),
             published: None,
             pending: None,
             inbox: VecDeque::new(),
+            wishes: VecDeque::new(),
             watch: Watch::start(0, clock.started),
             watching_since: Duration::ZERO,
             wake: 0,
             releasing: None,
+            is_stopping: false,
+            work_ends: None,
             has_exited: false,
             requests: 0,
             control,
@@ -150,9 +159,25 @@ impl Replica {
 
     /// SIGTERM: from now on its work does not act, and it gives the Lease up.
     pub fn stop(&mut self) {
-        if self.releasing.is_none() && !self.has_exited {
-            self.end(Lost::Stopped);
-            self.releasing = Some(Releasing::default());
+        if self.has_exited {
+            return;
+        }
+        self.end(Lost::Stopped);
+        match &self.releasing {
+            Some(releasing) => self.is_stopping |= releasing.is_hand_over,
+            None => self.releasing = Some(Releasing::default()),
+        }
+    }
+
+    /// The application asks to hand over to the replica of this name.
+    pub fn wish(&mut self, name: String) {
+        self.wishes.push_back(name);
+    }
+
+    /// The application gives its leadership away, if it has it.
+    pub fn give_up(&mut self, now: Ns) {
+        if self.published.is_some() {
+            self.work_ends = Some(now);
         }
     }
 
@@ -162,7 +187,8 @@ impl Replica {
             return NEVER;
         }
         let request = self.pending.as_ref().map_or(NEVER, |pending| pending.gives_up);
-        let own = self.releasing.as_ref().map_or(self.wake, Releasing::due);
+        let work_ends = self.work_ends.unwrap_or(NEVER);
+        let own = self.releasing.as_ref().map_or(self.wake.min(work_ends), Releasing::due);
         // The watch goes on while it releases, although nobody looks at it.
         own.min(request).min(self.watch.due().unwrap_or(NEVER))
     }
@@ -174,13 +200,24 @@ impl Replica {
             self.poll_watch(now);
             if let Some(mut releasing) = self.releasing.take() {
                 let goes_on = releasing.poll(self, now);
-                self.releasing = Some(releasing);
+                self.releasing = Some(releasing).filter(|releasing| !releasing.is_done);
+                if releasing.is_done && self.is_stopping {
+                    self.releasing = Some(Releasing::default());
+                } else if releasing.is_done {
+                    self.advance(Event::Tick, now);
+                }
                 if goes_on {
                     continue;
                 }
                 break;
             }
-            if let Some(event) = self.due_answer(now) {
+            if self.work_ends.is_some_and(|ends| ends <= now) {
+                self.hand_over(now);
+                continue;
+            }
+            if let Some(name) = self.wishes.pop_front() {
+                self.advance(Event::Asked(name), now);
+            } else if let Some(event) = self.due_answer(now) {
                 self.advance(event, now);
             } else if let Some(event) = self.inbox.pop_front() {
                 self.advance(event, now);
@@ -191,6 +228,14 @@ impl Replica {
             }
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// Ends its term and gives the Lease up. It contends again after that.
+    fn hand_over(&mut self, now: Ns) {
+        self.state.hand_over();
+        self.publish(self.clock.local(now));
+        self.work_ends = None;
+        self.releasing = Some(Releasing { is_hand_over: true, ..Releasing::default() });
     }
 
     pub(crate) fn exit(&mut self) {
@@ -230,6 +275,9 @@ impl Replica {
             let (was_watching, by_read) = (self.state.is_watching(), matches!(event, Event::Read { .. }));
             let action = step(&self.timing, &mut self.state, event, moment);
             self.publish(moment);
+            if self.state.successor(&self.timing).is_some() && self.published.is_some() && self.work_ends.is_none() {
+                self.work_ends = Some(now + nanos(self.in_virtual(work_takes(&self.timing))));
+            }
             self.say(|| format!("  does {action:?}"));
             let is_mute = moment.saturating_sub(self.watching_since) >= self.timing.renew_deadline;
             if by_read && !self.state.is_watching() && (was_watching || is_mute) {
@@ -249,6 +297,10 @@ impl Replica {
                 Action::Read => self.send(None, now),
                 Action::Write => {
                     let lease = self.state.claim(&self.timing, micro_time(wall_clock));
+                    self.send(Some(Box::new(lease)), now);
+                }
+                Action::Accept => {
+                    let lease = self.state.accept(&self.timing);
                     self.send(Some(Box::new(lease)), now);
                 }
             }
@@ -300,7 +352,8 @@ impl Replica {
     fn publish(&mut self, now: Moment) {
         let decided = self.state.term().map(|term| term.number);
         let is_another = self.published.is_some_and(|term| decided != Some(term.number));
-        if is_another && !(decided.is_none() && self.lasts_by_the_answer(now)) {
+        let goes_on = self.lasts_by_the_answer(now) || self.works_on(now);
+        if is_another && !(decided.is_none() && goes_on) {
             self.end(self.state.lost().cloned().unwrap_or(Lost::RenewDeadline));
         }
         let Some(decided) = self.state.term() else { return };
@@ -325,7 +378,15 @@ impl Replica {
             && self.published.is_some_and(|term| now < term.valid_until)
     }
 
+    /// Negative control: the work of a term that was handed over goes on until the term would have ended.
+    fn works_on(&self, now: Moment) -> bool {
+        self.control == Some(Control::ReleasesBeforeTheWorkEnds)
+            && self.state.lost() == Some(&Lost::HandedOver)
+            && self.published.is_some_and(|term| now < term.valid_until)
+    }
+
     fn end(&mut self, lost: Lost) {
+        self.work_ends = None;
         if self.published.take().is_some() {
             self.effects.push(Effect::Ended(lost));
         }
@@ -341,6 +402,11 @@ impl Replica {
     pub(crate) fn in_virtual(&self, duration: Duration) -> Duration {
         Duration::from_nanos(self.clock.global(duration).saturating_sub(self.clock.started))
     }
+}
+
+/// How long the work takes to end when it is asked to, for a hand-over.
+pub fn work_takes(timing: &Timing) -> Duration {
+    timing.retry_period / 2
 }
 
 pub(crate) fn micro_time(micros: i64) -> MicroTime {

@@ -19,6 +19,7 @@ pub fn event(event: &Event) -> String {
         Event::Refused => "refused".to_owned(),
         Event::Denied => "denied".to_owned(),
         Event::WriteFailed => "the write failed".to_owned(),
+        Event::Asked(name) => format!("the application asks to hand over to {name}"),
     }
 }
 

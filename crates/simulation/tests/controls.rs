@@ -1,5 +1,5 @@
-//! Each rule of the election is broken once, and the simulation must find two leaders. Without the breakage, the same seeds
-//! must have none.
+//! Each rule of the election is broken once, and the simulation must find two leaders, or that nobody leads any more. Without the
+//! breakage, the same seeds must have none of that. What a head start is for is in preference.rs.
 
 use still_leading_simulation::check::Kind;
 use still_leading_simulation::control::Control;
@@ -7,11 +7,14 @@ use still_leading_simulation::run::many;
 
 /// Runs `seeds` with the rule broken, and the seeds that failed without.
 fn must_be_found(control: Control, seeds: u64) {
+    must_be_found_as(Kind::Overlap, control, seeds);
+}
+
+fn must_be_found_as(kind: Kind, control: Control, seeds: u64) {
     let broken = many(0, seeds, Some(control), || {});
-    let overlaps: Vec<u64> =
-        broken.failures.iter().filter(|(_, it)| it.kind == Kind::Overlap).map(|(seed, _)| *seed).collect();
-    assert!(!overlaps.is_empty(), "{control}: no overlap in {seeds} seeds");
-    for seed in overlaps {
+    let found: Vec<u64> = broken.failures.iter().filter(|(_, it)| it.kind == kind).map(|(seed, _)| *seed).collect();
+    assert!(!found.is_empty(), "{control}: {kind:?} in none of {seeds} seeds");
+    for seed in found {
         assert_eq!(many(seed, 1, None, || {}).failures, [], "seed {seed} fails also with the rule in force");
     }
 }
@@ -39,4 +42,14 @@ fn a_leader_that_ignores_other_holders_is_found() {
 #[test]
 fn an_elector_that_believes_the_wall_clock_is_found() {
     must_be_found(Control::BelievesWallClock, 100);
+}
+
+#[test]
+fn a_hand_over_before_the_work_has_ended_is_found() {
+    must_be_found(Control::ReleasesBeforeTheWorkEnds, 100);
+}
+
+#[test]
+fn a_preference_that_keeps_the_others_from_leading_is_found() {
+    must_be_found_as(Kind::Stuck, Control::NobodyElseTries, 1000);
 }

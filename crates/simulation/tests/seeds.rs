@@ -52,6 +52,10 @@ fn every_fault_happens_in_some_seed() {
         "impersonate",
         "edit",
         "clear",
+        "hand over",
+        "hand over to nobody",
+        "wish",
+        "yield",
         "set clock",
         "stop clock",
     ];

@@ -1,6 +1,7 @@
 //! The driver: runs the decisions of `lease.rs` on `kube`, on a thread of its own.
 
 pub(crate) mod driver;
+mod hand_over;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::{io, process, thread};
 use kube::Client;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::select;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -27,8 +28,9 @@ use crate::requests::Requests;
 use crate::status::Status;
 use crate::term::Term;
 
-use driver::Driver;
 pub use driver::ReleaseError;
+use driver::{Driver, Wish};
+pub use hand_over::HandOver;
 
 /// The log gets so long to say the last word.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -61,6 +63,8 @@ pub struct Elector {
     requests: Requests,
     reporter: Reporter,
     publish: watch::Sender<Status>,
+    wish: mpsc::UnboundedSender<Wish>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
 }
 
 /// Why an [`Elector`] cannot be made.
@@ -110,7 +114,8 @@ impl Elector {
         let name = config.lease.clone();
         let requests = Requests::with_lockout(client, namespace, name, timing, reporter.clone(), lockout);
         let (publish, _) = watch::channel(Status::default());
-        Ok(Self { config, lease, runtime, requests, reporter, publish })
+        let (wish, wishes) = mpsc::unbounded_channel();
+        Ok(Self { config, lease, runtime, requests, reporter, publish, wish, wishes })
     }
 
     /// The identity under which this elector contends.
@@ -129,6 +134,15 @@ impl Elector {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.publish.subscribe()
+    }
+
+    /// For handing the leadership over while this elector leads. Take it before [`lead`](Self::lead) or
+    /// [`start`](Self::start).
+    ///
+    /// An operator does the same with `kubectl annotate lease <lease> still-leading.dev/hand-over-to=<pod>`.
+    #[must_use]
+    pub fn hand_over(&self) -> HandOver {
+        HandOver::new(self.wish.clone())
     }
 
     /// Contends, and runs `work` once for each term, until `shutdown` completes; then ends the work, waits for it, and
@@ -161,8 +175,9 @@ impl Elector {
             drain: self.config.drain_timeout,
         };
         let observe = self.observer();
-        let (terms, leaders) = (Published(self.status()), self.status());
         let (tracker, acts) = (TaskTracker::new(), TaskTracker::new());
+        let leaders = self.status();
+        let terms = Published { status: self.status(), acts: acts.clone(), after_loss: limits.after_loss };
         let of_terms = acts.clone();
         let work = move |term: Term, token| work(term.of_lead(token, of_terms.clone()));
         let shutdown = on_a_thread_of_its_own(shutdown);
@@ -170,11 +185,10 @@ impl Elector {
         let abandoned = CancellationToken::new();
         let _abandon = abandoned.clone().drop_guard();
 
-        let Self { config, runtime, requests, reporter, publish, .. } = self;
+        let Self { config, runtime, requests, reporter, publish, wishes, .. } = self;
         runtime.on_a_thread(move || async move {
             let release = CancellationToken::new();
-            let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
-            let mut driver = Box::pin(driver.run(release.clone()));
+            let mut driver = Box::pin(driver(requests, &reporter, publish, wishes).led().run(release.clone()));
             let end = {
                 let mut led = pin!(lead::lead_tracked(terms, shutdown, limits, (&workers, &tracker), observe, work));
                 let mut leaders = pin!(announce(leaders, &reporter));
@@ -224,12 +238,12 @@ impl Elector {
     #[must_use]
     pub fn start(self) -> Running {
         let status = self.status();
-        let Self { runtime, requests, reporter, publish, .. } = self;
+        let Self { runtime, requests, reporter, publish, wishes, .. } = self;
         let (release, stop) = (CancellationToken::new(), CancellationToken::new());
         let (tell, ended) = watch::channel(None);
         let (released, stopped) = (release.clone(), stop.clone());
         runtime.on_a_thread(move || async move {
-            let driver = Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish);
+            let driver = driver(requests, &reporter, publish, wishes);
             let end = select! {
                 biased;
                 end = driver.run(released) => end,
@@ -252,6 +266,15 @@ impl Elector {
             });
         }
     }
+}
+
+fn driver(
+    requests: Requests,
+    reporter: &Reporter,
+    publish: watch::Sender<Status>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+) -> Driver {
+    Driver::new(requests, reporter.clone(), Arc::new(BootClock::start()), publish).with_wishes(wishes)
 }
 
 /// Logs what becomes of the credentials.
@@ -392,18 +415,23 @@ impl Drop for OwnRuntime {
 }
 
 /// The terms that the elector publishes.
-struct Published(watch::Receiver<Status>);
+struct Published {
+    status: watch::Receiver<Status>,
+    /// What runs through the gates of all terms.
+    acts: TaskTracker,
+    after_loss: Duration,
+}
 
 impl Terms for Published {
     type Term = Term;
 
     async fn begin(&mut self) -> Term {
         loop {
-            let term = self.0.borrow_and_update().term.clone();
+            let term = self.status.borrow_and_update().term.clone();
             if let Some(term) = term.filter(|term| !term.is_over()) {
                 return term;
             }
-            if self.0.changed().await.is_err() {
+            if self.status.changed().await.is_err() {
                 // The elector is gone, and begins no term any more. Its end is noticed elsewhere.
                 return std::future::pending().await;
             }
@@ -420,6 +448,19 @@ impl Terms for Published {
 
     fn overdue(&self, term: &Term) -> Duration {
         term.overdue()
+    }
+
+    fn asked_to_hand_over(&self, term: &Term) -> CancellationToken {
+        term.asked_to_hand_over()
+    }
+
+    async fn hand_over(&mut self, term: &Term) -> Result<(), LeadError> {
+        ended(&[&self.acts], self.after_loss, "an act of a gate runs on").await?;
+        // The next term has acts as well.
+        self.acts.reopen();
+        term.give_up();
+        term.ended().await;
+        Ok(())
     }
 }
 

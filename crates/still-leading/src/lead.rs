@@ -32,6 +32,19 @@ pub trait Terms: Send {
     fn overdue(&self, _term: &Self::Term) -> Duration {
         Duration::ZERO
     }
+
+    /// The token that is cancelled when `term` is to be handed over to another replica. By default nobody asks for that.
+    fn asked_to_hand_over(&self, _term: &Self::Term) -> CancellationToken {
+        CancellationToken::new()
+    }
+
+    /// Gives the lease of `term` to another replica: the work has ended. Returns when the term is over.
+    ///
+    /// # Errors
+    /// Something of the work still runs. The lease must be kept then.
+    fn hand_over(&mut self, _term: &Self::Term) -> impl Future<Output = Result<(), LeadError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// How long the work may take to end.
@@ -138,12 +151,20 @@ where
         // The closure runs in the task as well, since it may block or panic like the rest of the work.
         let task = tracker.spawn_on(async move { of_task(its_term, its_token).await }, workers);
         let mut task = AbortOnDropHandle::new(task);
-        let lost = select! {
+        let asked = terms.asked_to_hand_over(&term);
+        let stop = select! {
             biased;
-            () = &mut shutdown => None,
-            reason = terms.over(&term) => Some(reason),
+            () = &mut shutdown => Stop::Shutdown,
+            () = asked.cancelled() => Stop::HandOver,
+            reason = terms.over(&term) => Stop::Lost(reason),
             end = &mut task => {
                 let output = ended(end)?;
+                if !terms.is_over(&term) && asked.is_cancelled() {
+                    // The work asked for it, and was first.
+                    observe(Phase::Stopped(HANDING_OVER));
+                    terms.hand_over(&term).await?;
+                    continue;
+                }
                 if !terms.is_over(&term) {
                     observe(Phase::Stopped("the work ended by itself"));
                     return Ok(output.map_or(End::Shutdown, End::Returned));
@@ -154,16 +175,33 @@ where
             }
         };
         cancelled.cancel();
-        let is_shutdown = lost.is_none();
-        let reason = match lost {
-            Some(reason) => after_loss(task, left(&terms, &term, limits), reason).await?,
-            None => drain(&mut terms, &term, task, limits).await?,
-        };
-        observe(Phase::Stopped(&reason));
-        if is_shutdown {
-            return Ok(End::Shutdown);
+        match stop {
+            Stop::Lost(reason) => {
+                let reason = after_loss(task, left(&terms, &term, limits), reason).await?;
+                observe(Phase::Stopped(&reason));
+            }
+            Stop::Shutdown => {
+                let reason = drain(&mut terms, &term, task, limits, SHUTTING_DOWN).await?;
+                observe(Phase::Stopped(&reason));
+                return Ok(End::Shutdown);
+            }
+            Stop::HandOver => {
+                let reason = drain(&mut terms, &term, task, limits, HANDING_OVER).await?;
+                observe(Phase::Stopped(&reason));
+                terms.hand_over(&term).await?;
+            }
         }
     }
+}
+
+const SHUTTING_DOWN: &str = "shutting down";
+const HANDING_OVER: &str = "handing over";
+
+/// Why the work of a term has to stop.
+enum Stop {
+    Shutdown,
+    Lost(String),
+    HandOver,
 }
 
 /// What the lease has left for work whose term is over.
@@ -179,14 +217,15 @@ async fn after_loss<T>(task: AbortOnDropHandle<T>, bound: Duration, reason: Stri
     }
 }
 
-/// Waits for work that was asked to shut down: until its time is up, or its term and what the lease has left after it.
+/// Waits for work that was asked to end in order: until its time is up, or its term and what the lease has left after it.
 async fn drain<S: Terms, T>(
     terms: &mut S,
     term: &S::Term,
     mut task: AbortOnDropHandle<T>,
     limits: Limits,
+    reason: &str,
 ) -> Result<String, LeadError> {
-    let reason = "shutting down".to_owned();
+    let reason = reason.to_owned();
     let lost = select! {
         biased;
         end = &mut task => return ended(end).map(|_| reason),

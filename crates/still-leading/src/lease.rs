@@ -11,6 +11,7 @@
 //! - Only a claim that this process wrote is its own, whatever identity the Lease shows.
 //! - Nobody leads on a Lease that was made anew before the leader on its predecessor must have stopped.
 //! - Standbys spread their attempts over a few milliseconds, so that hundreds of them do not collide.
+//! - After a release some let others try first, by their generation or because one of them was chosen (`preference.rs`).
 //!
 //! ```text
 //!               read or watched                        write confirmed, settled
@@ -22,8 +23,10 @@
 
 mod decide;
 mod event;
+mod preference;
 mod record;
 mod state;
+mod succession;
 mod timing;
 
 pub use event::{Action, Event, Lost, Release};

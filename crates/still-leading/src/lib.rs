@@ -35,7 +35,7 @@ pub use access::{Access, AccessError};
 #[cfg(feature = "kube")]
 pub use config::{Attempt, Config, InvalidConfig, OnOverstay, Violation};
 #[cfg(feature = "kube")]
-pub use elector::{Elector, Error, ReleaseError, Running};
+pub use elector::{Elector, Error, HandOver, ReleaseError, Running};
 pub use gate::{Gate, NotLeading};
 pub use identity::Identity;
 pub use lead::{End, LeadError, Limits, Phase, Terms, lead};

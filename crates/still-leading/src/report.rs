@@ -54,6 +54,12 @@ pub enum Note {
     StoppedLeading(String),
     NewLeader(String),
     CouldNotRelease(String),
+    /// This standby takes over from the leader, as soon as that has released.
+    HandOverAccepted,
+    /// To this standby, or to anybody.
+    HandingOver(Option<String>),
+    /// Nobody answers to this name, or this replica itself bears it.
+    HandOverDropped(String),
     Overstayed(String),
 }
 
@@ -225,6 +231,12 @@ fn log(note: &Note) {
         Note::StoppedLeading(reason) => info!(reason, "stopped leading"),
         Note::NewLeader(leader) => info!(leader, "new leader"),
         Note::CouldNotRelease(reason) => warn!(reason, "could not release the lease, it expires by itself"),
+        Note::HandOverAccepted => info!("asked to take over from the leader, accepting"),
+        Note::HandingOver(Some(successor)) => info!(successor, "handing over"),
+        Note::HandingOver(None) => info!("handing over to anybody"),
+        Note::HandOverDropped(name) => {
+            warn!(name, "dropped the request to hand over: no standby has answered to this name");
+        }
         Note::Overstayed(reason) => error!(reason, "exiting"),
     }
 }

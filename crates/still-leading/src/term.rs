@@ -22,6 +22,12 @@ use crate::lease::{Lost, Moment};
 pub struct Term {
     shared: Arc<Shared>,
     cancelled: CancellationToken,
+    /// Cancelled when the term is to be handed over.
+    asked: CancellationToken,
+    /// Cancelled when the work has ended and the Lease may be released.
+    given_up: CancellationToken,
+    /// `lead` runs the work, and alone knows when it has ended.
+    is_led: bool,
     /// What runs through the gates of this term.
     acts: TaskTracker,
 }
@@ -52,7 +58,9 @@ impl Term {
             lost: OnceLock::new(),
             ended_at: OnceLock::new(),
         };
-        Self { shared: Arc::new(shared), cancelled: CancellationToken::new(), acts: TaskTracker::new() }
+        let asked = CancellationToken::new();
+        let (given_up, acts) = (CancellationToken::new(), TaskTracker::new());
+        Self { shared: Arc::new(shared), cancelled: asked.clone(), asked, given_up, is_led: false, acts }
     }
 
     /// The fencing token: the resourceVersion that the acquiring write produced, or was first seen with.
@@ -107,9 +115,9 @@ impl Term {
         }
     }
 
-    /// Waits until the work should stop: the term is over, or a shutdown was asked for.
+    /// Waits until the work should stop: the term is over, or a shutdown or a hand-over was asked for.
     ///
-    /// After a shutdown was asked for, the term goes on until the work has ended, so that it can end in order.
+    /// After a shutdown or a hand-over was asked for, the term goes on until the work has ended, so that it can end in order.
     pub async fn cancelled(&self) {
         select! {
             () = self.cancelled.cancelled() => {}
@@ -119,7 +127,8 @@ impl Term {
 
     /// The token behind [`cancelled`](Self::cancelled), for interfaces that want a `'static` future, such as
     /// `Controller::graceful_shutdown_on(term.cancellation_token().cancelled_owned())`. It is cancelled by
-    /// [`Elector::lead`](crate::Elector::lead), as soon as the term is over or a shutdown was asked for.
+    /// [`Elector::lead`](crate::Elector::lead), as soon as the term is over or a shutdown or a hand-over was asked for. Of an
+    /// elector that was [started](crate::Elector::start), it is cancelled only when a hand-over was asked for.
     #[must_use]
     pub fn cancellation_token(&self) -> CancellationToken {
         self.cancelled.clone()
@@ -135,6 +144,15 @@ impl Term {
         bounded(future, || self.is_over(), self.ended()).await.ok_or_else(|| TermOver(self.lost()))
     }
 
+    /// Gives the leadership to another replica, which may be any: this one contends again after the others.
+    ///
+    /// In [`Elector::lead`](crate::Elector::lead) the work is cancelled and ends first, as at a shutdown. An application with an
+    /// elector that was [started](crate::Elector::start) calls this only after its work has ended: the Lease is released at
+    /// once. It does so when [`cancelled`](Self::cancelled) completes while the term lasts, since then a hand-over was asked for.
+    pub fn hand_over(&self) {
+        if self.is_led { self.asked.cancel() } else { self.given_up.cancel() }
+    }
+
     /// Why the term ended. The elector says so, unless the clock was first.
     fn lost(&self) -> Lost {
         self.shared.lost.get().cloned().unwrap_or(Lost::RenewDeadline)
@@ -143,6 +161,33 @@ impl Term {
     /// The term as `lead` hands it to the work: told when to end, and with its acts waited for.
     pub(crate) fn of_lead(self, cancelled: CancellationToken, acts: TaskTracker) -> Self {
         Self { cancelled, acts, ..self }
+    }
+
+    /// The same for work that `lead` runs: nobody else says that it has ended.
+    pub(crate) fn led(self) -> Self {
+        Self { is_led: true, ..self }
+    }
+
+    /// Has the Lease released: the work has ended.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    /// Has the work cancelled for a hand-over. Returns whether this is the first time.
+    pub(crate) fn ask_to_hand_over(&self) -> bool {
+        let is_first = !self.asked.is_cancelled();
+        self.asked.cancel();
+        is_first
+    }
+
+    /// Cancelled when the term is to be handed over.
+    pub(crate) fn asked_to_hand_over(&self) -> CancellationToken {
+        self.asked.clone()
+    }
+
+    /// Waits until the work has ended, for the Lease to be released.
+    pub(crate) async fn given_up(&self) {
+        self.given_up.cancelled().await;
     }
 
     pub(crate) fn acts(&self) -> TaskTracker {

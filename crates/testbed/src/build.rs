@@ -85,13 +85,24 @@ impl Variant {
 /// that Go compares its version with go.mod.
 fn missing_toolchain(variant: Variant) -> Option<String> {
     let app = variant.folder();
-    if !app.join("go.mod").is_file() {
-        return None;
-    }
+    if app.join("go.mod").is_file() { missing_go(&app) } else { None }
+}
+
+/// What this machine lacks to build the Go module in a folder, in one line: a test of it is to be ignored then.
+pub fn missing_go(module: &Path) -> Option<String> {
     let mut command = Command::new("go");
-    command.args(["env", "GOVERSION"]).current_dir(app).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(["env", "GOVERSION"]).current_dir(module).stdout(Stdio::null()).stderr(Stdio::null());
     let suits = command.status().is_ok_and(|status| status.success());
     (!suits).then(|| "Go 1.26 or newer is not installed (https://go.dev/dl)".to_owned())
+}
+
+/// Builds the program of a Go module that is no variant, with the dependencies of `modfile`, or finds it up to date. Returns
+/// the executable, which is called `name`. Blocks.
+///
+/// # Errors
+/// [`BuildError`], which tells a missing tool from broken code.
+pub fn go_program(module: &Path, modfile: &str, name: &str) -> Result<PathBuf, BuildError> {
+    build_with_go(module, modfile, &workspace().join("target").join(name).join(name))
 }
 
 /// Builds a form of a variant, or finds it up to date, and returns the executable.
@@ -102,7 +113,7 @@ fn build(variant: Variant, form: Form, profile: Profile) -> Result<PathBuf, Buil
     }
     let package = variant.full_name();
     if app.join("go.mod").is_file() {
-        build_with_go(&app, &workspace().join("target").join(variant.name()).join(package))
+        build_with_go(&app, "go.mod", &workspace().join("target").join(variant.name()).join(package))
     } else if app.join("Cargo.toml").is_file() {
         build_with_cargo(&app.join("Cargo.toml"), &package, form, profile, &[])
     } else {
@@ -156,9 +167,10 @@ fn is_about_a_package(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
-fn build_with_go(app: &Path, executable: &Path) -> Result<PathBuf, BuildError> {
+fn build_with_go(app: &Path, modfile: &str, executable: &Path) -> Result<PathBuf, BuildError> {
     let mut command = Command::new("go");
-    command.args(["build", "-trimpath", "-o"]).arg(executable).arg(".").current_dir(app).stderr(Stdio::inherit());
+    command.args(["build", "-trimpath", "-modfile", modfile, "-o"]).arg(executable).arg(".");
+    command.current_dir(app).stderr(Stdio::inherit());
     run(&mut command, "go", "https://go.dev/dl")?;
     Ok(executable.to_owned())
 }

@@ -6,7 +6,7 @@ mod options;
 mod setup;
 
 pub use lease_watch::LeaseRecord;
-pub use options::{Extra, FleetOptions, Timings};
+pub use options::{Extra, FleetOptions, Program, Timings};
 
 use std::fmt;
 use std::fs;
@@ -78,12 +78,13 @@ impl Fleet {
     /// As [`Fleet::start_replica`].
     pub async fn start_replica_with(&mut self, api_server: &ApiServer, extra: Extra) -> Result<usize> {
         let index = self.members.len();
-        let name = format!("{}-{index}", self.options.variant);
+        let own = || Program { name: self.options.variant.to_string(), path: self.options.program.clone() };
+        let Program { name, path: program } = extra.program.unwrap_or_else(own);
+        let name = format!("{name}-{index}");
         let proxy = Proxy::start(api_server.authority(), api_server.address()).await?;
         proxy.set_mode(extra.mode);
         let token = self.options.token_files.then(|| token_file(&self.dir, &name));
         let kubeconfig = self.setup.write_kubeconfig(api_server, self.dir.path(), &name, &proxy.url(), token).await?;
-        let program = self.options.program.clone();
         let mut args = self.args(extra.identity.as_deref().unwrap_or(&name));
         args.extend(extra.args);
         let launch = Launch { program, args, name, kubeconfig, env: extra.env };

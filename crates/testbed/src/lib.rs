@@ -30,7 +30,7 @@ pub use api_server::{ApiServer, ServerKind};
 pub use assets::{Assets, workspace};
 pub use build::{Profile, cargo, target_dir};
 pub use control_plane::ControlPlane;
-pub use fleet::{Extra, Fleet, FleetOptions, Timings};
+pub use fleet::{Extra, Fleet, FleetOptions, Program, Timings};
 pub use history::{Event, History};
 pub use process::Process;
 pub use proxy::{Mode, Proxy};

@@ -150,6 +150,17 @@ async fn the_first_request_that_fails_ends_the_term_and_the_elector_contends_aga
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_conflict_ends_the_term_as_any_failure_does() {
+    let mut running = Running::start();
+    let term = running.term().await;
+    running.set(Mood::Conflicting);
+    let (reason, took) = running.lost(Instant::now()).await;
+    assert_eq!(reason, "a request failed");
+    assert!(took <= Duration::from_secs(3), "it took {took:?}");
+    assert!(term.remaining().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_holder_ends_the_term_at_the_next_renewal() {
     let mut running = Running::start();
     let term = running.term().await;

@@ -13,6 +13,8 @@ use crate::overlay::Overlay;
 
 /// What the name of an image, a namespace and nearly everything else of a variant begins with.
 pub const PREFIX: &str = "still-leading-";
+/// The page whose table has every variant.
+pub const CHOOSING: &str = "docs/choosing.md";
 const OVERLAYS: &str = "deploy/overlays/";
 /// The profile of all variants.
 const EVERYTHING: &str = "all";
@@ -22,7 +24,7 @@ const PROFILES: &str = "the profiles of skaffold.yaml";
 pub struct Sources {
     pub skaffold: Value,
     pub kind_config: Value,
-    pub readme: String,
+    pub choosing: String,
     pub justfile: String,
     /// Folders and files that are called like variants, by where they are.
     pub called: Vec<(&'static str, BTreeSet<String>)>,
@@ -37,11 +39,13 @@ impl Sources {
         let installing = names_in(&root.join("deploy"), |name| {
             Some(name.strip_prefix("install-")?.strip_suffix(".yaml")?.to_owned())
         })?;
-        let folders = |folder: &str| names_in(&root.join(folder), |name| Some(name.to_owned()));
+        // Beside the variants stands a page about them.
+        let folders =
+            |folder: &str| names_in(&root.join(folder), |name| (name != "README.md").then(|| name.to_owned()));
         Ok(Self {
             skaffold: yaml("skaffold.yaml")?,
             kind_config: yaml("kind-config.yaml")?,
-            readme: read("README.md")?,
+            choosing: read(CHOOSING)?,
             justfile: read("Justfile")?,
             called: vec![
                 ("the folders in apps/", folders("apps")?),
@@ -73,7 +77,7 @@ pub fn look_at_lists(sources: &Sources) -> Findings {
         (PROFILES, profiles.collect()),
         ("the images of its profile all", without(PREFIX, images)),
         ("the paths of its profile all", without(OVERLAYS, paths)),
-        ("the table of variants in README.md", in_the_table(&sources.readme)),
+        ("the table of docs/choosing.md", in_the_table(&sources.choosing)),
     ]);
     for (what, list) in lists {
         let is_of_overlays = what.contains("deploy/") || what == PROFILES;
@@ -155,7 +159,7 @@ fn without(prefix: &str, names: Vec<String>) -> BTreeSet<String> {
 }
 
 /// The variants whose row begins with a link to their README.
-fn in_the_table(readme: &str) -> BTreeSet<String> {
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| [")?.split_once("](apps/"));
+fn in_the_table(choosing: &str) -> BTreeSet<String> {
+    let rows = choosing.lines().filter_map(|line| line.strip_prefix("| [")?.split_once("](../apps/"));
     rows.filter_map(|(_, link)| Some(link.split_once("/README.md)")?.0.to_owned())).collect()
 }

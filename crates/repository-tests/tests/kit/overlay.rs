@@ -31,8 +31,12 @@ pub const CREATE_LEASE: &str = "create-lease";
 /// The same without a name, for those that create by POST.
 pub const CREATE_ANY_LEASE: &str = "create-lease/by-post";
 
+/// Moves the leadership once in a rollout.
+pub const ONE_CHANGE: &str = "one-change";
+
 const OF_ALL: Components = with_those_of_all!();
 const OF_THOSE_THAT_CREATE: Components = with_those_of_all!((CREATE_LEASE, &[]));
+const OF_NATIVE: Components = with_those_of_all!((CREATE_LEASE, &[]), (ONE_CHANGE, &[]));
 const OF_CLIENT_GO: Components = with_those_of_all!((CREATE_ANY_LEASE, &[]));
 /// The last one checks what the example writes. The variants write nothing but their Lease.
 const OF_THE_CONTROLLER: Components = with_those_of_all!(
@@ -77,7 +81,8 @@ impl Overlay {
     /// The components that are tried with it.
     pub fn components(self) -> Components {
         match self {
-            Self::Variant(Variant::Native | Variant::KubeCoordinate) => OF_THOSE_THAT_CREATE,
+            Self::Variant(Variant::Native) => OF_NATIVE,
+            Self::Variant(Variant::KubeCoordinate) => OF_THOSE_THAT_CREATE,
             Self::Variant(Variant::ClientGo) => OF_CLIENT_GO,
             Self::Variant(_) => OF_ALL,
             Self::Controller => OF_THE_CONTROLLER,

@@ -10,7 +10,7 @@ use still_leading_testbed::{ServerKind, Variant};
 
 use crate::case::{Case, Need, Run};
 use crate::findings::Findings;
-use crate::lists::{Sources, look_at_lists, look_at_skaffold};
+use crate::lists::{CHOOSING, Sources, look_at_lists, look_at_skaffold};
 use crate::look::look;
 use crate::objects::{Objects, Workload};
 use crate::overlay::Overlay;
@@ -81,8 +81,9 @@ fn in_a_list() -> Result<()> {
         }
     }
     let mut sources = Sources::read()?;
-    sources.readme = sources.readme.replace("| [kubert](apps/kubert/README.md)", "| [kubert](apps/cubert/README.md)");
-    tells(look_at_lists(&sources), "README.md")?;
+    sources.choosing =
+        sources.choosing.replace("| [kubert](../apps/kubert/README.md)", "| [kubert](../apps/cubert/README.md)");
+    tells(look_at_lists(&sources), CHOOSING)?;
     let mut sources = Sources::read()?;
     sources.justfile += "run VARIANT=\"kubert\":\n";
     tells(look_at_lists(&sources), "the Justfile has another default")

@@ -15,7 +15,7 @@ use crate::belonging::has_port;
 use crate::findings::Findings;
 use crate::lists::PREFIX;
 use crate::objects::Objects;
-use crate::overlay::{Overlay, SINGLE};
+use crate::overlay::{ONE_CHANGE, Overlay, SINGLE};
 
 /// What the standard `restricted` forbids of a pod, or lets be only in other values than these. None of them is needed, so
 /// none is set at all.
@@ -43,8 +43,10 @@ pub fn look(overlay: Overlay, objects: &Objects, components: &[&str], findings: 
         findings.require(update.type_.as_deref() != Some("Recreate"), "all pods are replaced at once");
         let update = update.rolling_update.unwrap_or_default();
         let [none, one] = [0, 1].map(|count| Some(IntOrString::Int(count)));
-        // One of three makes room for the next. One alone has to have its standby first.
-        let (surge, unavailable) = if is_single { (one, none) } else { (none, one) };
+        // One of three makes room for the next. One alone has to have its standby first, and so has a rollout in which the
+        // leader changes once.
+        let starts_first = is_single || components.contains(&ONE_CHANGE);
+        let (surge, unavailable) = if starts_first { (one, none) } else { (none, one) };
         findings.equal("maxSurge", update.max_surge, surge);
         findings.equal("maxUnavailable", update.max_unavailable, unavailable);
     }
@@ -149,8 +151,19 @@ pub const SWITCH: &str = "ENABLE_LEADER_ELECTION";
 /// Makes the application refuse to start where the policy of the component fencing is not in force.
 const REQUIRE_FENCING: &str = "REQUIRE_FENCING";
 
+/// What a pod is a version of.
+const GENERATION: &str = "GENERATION";
+
 /// The default of `--drain-timeout`, in seconds.
 const DRAIN: u64 = 20;
+
+/// It is the label that the pod's controller gives to all pods of one template.
+fn look_at_generation(pod: &PodSpec, components: &[&str], findings: &mut Findings) {
+    let variable = pod.containers.iter().flat_map(|it| it.env.iter().flatten()).find(|it| it.name == GENERATION);
+    let field = variable.and_then(|it| it.value_from.as_ref()?.field_ref.as_ref()).map(|it| it.field_path.as_str());
+    let label = if components.contains(&"statefulset") { "controller-revision-hash" } else { "pod-template-hash" };
+    findings.equal(GENERATION, field, Some(format!("metadata.labels['{label}']").as_str()));
+}
 
 /// A leader that is asked to end first waits for its work, for the drain time-out at most. The release of its Lease takes up to one and a
 /// half renew deadlines. The defaults hold: no flag sets others.
@@ -163,6 +176,10 @@ fn look_at_end(pod: &PodSpec, components: &[&str], findings: &mut Findings) {
     if components.contains(&"fencing") {
         wanted.push(REQUIRE_FENCING);
         on.push(REQUIRE_FENCING);
+    }
+    if components.contains(&ONE_CHANGE) {
+        wanted.push(GENERATION);
+        look_at_generation(pod, components, findings);
     }
     for name in on {
         let value = variables().find(|it| it.name == name).and_then(|it| it.value.as_deref());

@@ -63,6 +63,8 @@ const REFUSALS: &[Refusal] = &[
         code: 1,
         said: &["kubert is not deployed", "just run kubert"],
     },
+    Refusal { tools: &[], asked: &["hand-over", "native"], code: 1, said: &["to which pod", "just hand-over POD"] },
+    Refusal { tools: &[], asked: &["hand-over", "kubert", "a"], code: 1, said: &["kubert does not hand over"] },
     Refusal { tools: &[("kubectl", NOBODY)], asked: &["leader"], code: 1, said: &["nobody holds the Lease"] },
     Refusal { tools: &[("kubectl", GONE)], asked: &["kill-leader"], code: 1, said: &["pod is gone"] },
 ];

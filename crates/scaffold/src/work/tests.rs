@@ -199,3 +199,21 @@ async fn how_long_a_term_was_over_when_that_was_noticed_is_known() {
     }
     assert_eq!(terms.overdue(&second).as_secs(), 56);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_ends_the_work_then_gives_the_lease_and_contends_again() {
+    let (messages, _guard) = Messages::collect();
+    let lead = Lead::start();
+    let (asked, publish) = (CancellationToken::new(), lead.publish.clone());
+    let term = term(1, Instant::now() + 60 * SECOND);
+    let give = move || drop(publish.send_replace(status(None)));
+    lead.publish.send_replace(status(Some(term.with_hand_over(asked.clone(), give))));
+    sleep(SECOND / 2).await;
+    assert_eq!(lead.contended(), 1);
+    asked.cancel();
+    sleep(SECOND / 2).await;
+    assert!(lead.publish.borrow().term.is_none(), "the lease is kept");
+    assert_eq!(lead.contended(), 2);
+    assert!(!lead.task.is_finished());
+    assert_eq!(messages.get(), ["leading", "leading cancelled", "stopped leading"]);
+}

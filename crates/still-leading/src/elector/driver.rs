@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::select;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,27 @@ async fn answer(request: &mut Option<Request>) -> Event {
     }
 }
 
+/// What the application asks for: to hand over to the replica of this name, or to anybody.
+pub type Wish = Option<String>;
+
+/// The next wish of the application; waits for ever if it cannot have one.
+async fn wished(wishes: &mut Option<mpsc::UnboundedReceiver<Wish>>) -> Wish {
+    if let Some(open) = wishes
+        && let Some(wish) = open.recv().await
+    {
+        return wish;
+    }
+    std::future::pending().await
+}
+
+/// Completes when the work of the term has ended before the term, for another replica to lead.
+async fn given_up(term: &Option<(u64, Term)>) {
+    match term {
+        Some((_, term)) => term.given_up().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// See the file.
 pub struct Driver {
     timing: Timing,
@@ -59,6 +80,9 @@ pub struct Driver {
     state: State,
     /// The decided term's number, and the term as it was published.
     term: Option<(u64, Term)>,
+    wishes: Option<mpsc::UnboundedReceiver<Wish>>,
+    /// `lead` runs the work.
+    is_led: bool,
     request: Option<Request>,
     watch: Watch,
     watching_since: Moment,
@@ -71,6 +95,7 @@ struct Said {
     settling_until: Moment,
     long_claim: Option<String>,
     is_impersonated: bool,
+    dropped_request: Option<String>,
 }
 
 impl Drop for Driver {
@@ -94,11 +119,25 @@ impl Driver {
             publish,
             state,
             term: None,
+            wishes: None,
+            is_led: false,
             request: None,
             watch,
             watching_since,
             said,
         }
+    }
+
+    /// As `self`, with an application that may ask to hand over.
+    pub fn with_wishes(mut self, wishes: mpsc::UnboundedReceiver<Wish>) -> Self {
+        self.wishes = Some(wishes);
+        self
+    }
+
+    /// As `self`, for work that `lead` runs: whoever else asks for a hand-over only has that work cancelled.
+    pub(crate) fn led(mut self) -> Self {
+        self.is_led = true;
+        self
     }
 
     /// Contends for the Lease until `release` is cancelled, then gives it up.
@@ -112,6 +151,11 @@ impl Driver {
                 // In this order: a shutdown, then the answer that is due, then what others did.
                 biased;
                 () = release.cancelled() => break,
+                () = given_up(&self.term) => {
+                    self.hand_over().await;
+                    Event::Tick
+                }
+                wish = wished(&mut self.wishes) => self.note_wish(wish),
                 event = answer(&mut self.request) => event,
                 event = self.watch.next() => event,
                 () = sleep(pause) => Event::Tick,
@@ -145,6 +189,12 @@ impl Driver {
                 Action::Write => {
                     let lease = self.state.claim(&self.timing, MicroTime(Timestamp::now()));
                     self.request = Some(Box::pin(async move { requests.write(lease).await }));
+                    self.say_what_was_dropped();
+                }
+                Action::Accept => {
+                    let lease = self.state.accept(&self.timing);
+                    self.request = Some(Box::pin(async move { requests.write(lease).await }));
+                    self.reporter.note(Note::HandOverAccepted);
                 }
             }
             event = Event::Tick;
@@ -174,7 +224,7 @@ impl Driver {
                 Some((_, term)) => term.extend(decided.valid_until),
                 None => {
                     let term = Term::new(decided.epoch, decided.valid_until, Arc::clone(&self.clock));
-                    self.term = Some((decided.number, term));
+                    self.term = Some((decided.number, if self.is_led { term.led() } else { term }));
                     true
                 }
             };
@@ -183,6 +233,9 @@ impl Driver {
                 self.state.forget_term();
                 self.end_term(Lost::RenewDeadline);
             }
+        }
+        if let Some(successor) = self.state.successor(&self.timing) {
+            self.ask_to_hand_over(Some(successor.to_owned()));
         }
         let of = |term: Option<&Term>| term.map(Term::epoch);
         let term = self.term.as_ref().map(|(_, term)| term);
@@ -208,6 +261,32 @@ impl Driver {
     fn end_term(&mut self, lost: Lost) {
         if let Some((_, term)) = self.term.take() {
             term.end(lost);
+        }
+    }
+
+    fn note_wish(&mut self, wish: Wish) -> Event {
+        match wish {
+            Some(name) => Event::Asked(name),
+            None => {
+                self.ask_to_hand_over(None);
+                Event::Tick
+            }
+        }
+    }
+
+    /// Has the work of the term end, if there is one.
+    fn ask_to_hand_over(&self, to: Option<String>) {
+        if self.term.as_ref().is_some_and(|(_, term)| term.ask_to_hand_over()) {
+            self.reporter.note(Note::HandingOver(to));
+        }
+    }
+
+    /// Logs once that nobody answers to a name. A claim that is refused is drafted again.
+    fn say_what_was_dropped(&mut self) {
+        let dropped = self.state.dropped_request().map(str::to_owned);
+        if dropped != self.said.dropped_request {
+            self.said.dropped_request.clone_from(&dropped);
+            dropped.into_iter().for_each(|name| self.reporter.note(Note::HandOverDropped(name)));
         }
     }
 
@@ -241,8 +320,22 @@ impl Driver {
     async fn release(mut self) -> Result<(), ReleaseError> {
         self.end_term(Lost::Stopped);
         self.publish.send_modify(|status| status.term = None);
-        if let Some(pending) = self.request.take().filter(|_| self.state.is_writing()) {
-            let event = pending.await;
+        self.give_up().await
+    }
+
+    /// Gives the Lease up in favour of another replica, in the same order. Then this one contends again, after the others.
+    async fn hand_over(&mut self) {
+        self.state.hand_over();
+        self.tell();
+        if let Err(error) = self.give_up().await {
+            self.reporter.note(Note::CouldNotRelease(error.to_string()));
+        }
+    }
+
+    async fn give_up(&mut self) -> Result<(), ReleaseError> {
+        if let Some(pending) = self.request.take() {
+            // A read brings nothing that the release does not ask for itself.
+            let event = if self.state.is_writing() { pending.await } else { Event::ReadFailed };
             self.note(event);
         }
         let bound = self.timing.renew_deadline;
@@ -266,7 +359,7 @@ impl Driver {
                 }
                 Release::Read => self.requests.get().await.map(|(lease, age)| self.note(Event::Read { lease, age })),
                 Release::Put(lease) => match self.requests.put(*lease).await {
-                    Ok(_) => return,
+                    Ok(released) => return self.note(Event::Wrote(released)),
                     // Somebody wrote since, or took it: ask, and give up what is still ours. A second time in a row, as
                     // after any other failure, not at once.
                     Err(refused @ Failure::Refused(_)) => {

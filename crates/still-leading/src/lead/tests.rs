@@ -243,3 +243,120 @@ async fn dropping_it_drops_the_work() {
     sleep(SECOND).await;
     assert_eq!(running.load(Ordering::Relaxed), 0);
 }
+
+/// Terms that can be handed over.
+struct HandsOver {
+    terms: Published,
+    asked: CancellationToken,
+    publish: watch::Sender<Option<Until>>,
+    /// Done once, after it was looked whether a hand-over is asked for and before it is looked whether the work has ended.
+    between: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Terms for HandsOver {
+    type Term = Until;
+
+    async fn begin(&mut self) -> Until {
+        self.terms.begin().await
+    }
+
+    async fn over(&mut self, term: &Until) -> String {
+        self.between.take().into_iter().for_each(|act| act());
+        self.terms.over(term).await
+    }
+
+    fn is_over(&self, term: &Until) -> bool {
+        self.terms.is_over(term)
+    }
+
+    fn asked_to_hand_over(&self, _: &Until) -> CancellationToken {
+        self.asked.clone()
+    }
+
+    async fn hand_over(&mut self, _: &Until) -> Result<(), LeadError> {
+        self.publish.send_replace(None);
+        self.asked = CancellationToken::new();
+        Ok(())
+    }
+}
+
+/// Work that takes so long to end, a term that begins now, and a hand-over after a second.
+async fn hands_over<W, F>(work: W, asks: bool) -> (Vec<String>, Result<End<u32>, LeadError>, Duration)
+where
+    W: Fn(Until, CancellationToken) -> F + Send + Sync + 'static,
+    F: Future<Output = u32> + Send + 'static,
+{
+    let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
+    let asked = CancellationToken::new();
+    let terms = HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone(), between: None };
+    let (phases, shutdown) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+    let (seen, stop) = (Arc::clone(&phases), shutdown.clone());
+    let began = Instant::now();
+    let observe =
+        move |phase: Phase<'_, Until>| seen.lock().unwrap().push(format!("{phase:?} {}", began.elapsed().as_secs()));
+    let workers = Handle::current();
+    let leading = async move { lead(terms, stop.cancelled_owned(), LIMITS, &workers, observe, work).await };
+    let leading = tokio::spawn(leading);
+    sleep(SECOND).await;
+    if asks {
+        asked.cancel();
+    }
+    while publish.borrow().is_some() && !leading.is_finished() {
+        sleep(SECOND / 100).await;
+    }
+    let took = began.elapsed();
+    shutdown.cancel();
+    let end = leading.await.unwrap();
+    let phases = phases.lock().unwrap().iter().filter(|phase| phase.starts_with("Stopped")).cloned().collect();
+    (phases, end, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_waits_for_the_work_and_goes_on_to_the_next_term() {
+    let (phases, end, took) = hands_over(takes(7 * SECOND), true).await;
+    assert_eq!(phases, ["Stopped(\"handing over\") 8"]);
+    assert_eq!(end, Ok(End::Shutdown), "it contended again");
+    assert!(took >= 8 * SECOND, "given away after {took:?}, while the work still ran");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_end_for_a_hand_over_keeps_the_lease() {
+    let (_, end, _) = hands_over(|_, _| std::future::pending::<u32>(), true).await;
+    let reason = "handing over".to_owned();
+    assert_eq!(end, Err(LeadError::Overstayed { bound: LIMITS.drain, reason }));
+}
+
+/// The work asks for the hand-over itself and returns, on a thread of its own: its end may be seen before what it asked for.
+#[tokio::test(start_paused = true)]
+async fn work_that_returns_because_of_a_hand_over_does_not_end_the_replica() {
+    let asked = CancellationToken::new();
+    let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let begun = Arc::new(Mutex::new(begun));
+    let of_between = asked.clone();
+    let between = move || {
+        of_between.cancel();
+        begin.send(()).unwrap();
+        // So long the work may take to return. If it takes longer, this test says nothing.
+        std::thread::sleep(SECOND / 5);
+    };
+    let between: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(between));
+    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone(), between };
+    let work = move |_, _| {
+        let begun = Arc::clone(&begun);
+        async move {
+            begun.lock().unwrap().recv().unwrap();
+            7
+        }
+    };
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let (shutdown, workers) = (CancellationToken::new(), threads.handle().clone());
+    let stop = shutdown.clone();
+    let leading =
+        tokio::spawn(async move { lead(terms, stop.cancelled_owned(), LIMITS, &workers, |_| (), work).await });
+    sleep(SECOND).await;
+    assert!(publish.borrow().is_none() && !leading.is_finished());
+    shutdown.cancel();
+    assert_eq!(leading.await.unwrap(), Ok(End::Shutdown));
+    threads.shutdown_background();
+}

@@ -28,7 +28,9 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
         return at(retry_after(state.asked_in_doubt), Action::Read);
     }
     // At once where the Lease has changed since it was last tried for and the pace of renewals is not meant.
-    let changed = state.has_changed() && !state.is_failing;
+    let is_news = state.has_changed() && !state.is_failing;
+    // A word that this replica takes over was no attempt to do so.
+    let changed = is_news || state.has_only_accepted;
     let write_at = |at_once: bool| if at_once { Moment::ZERO } else { retry_after(state.last_write) };
     let spread = |spread: Duration| timing.share_of(spread, state.resource_version());
     match &state.known {
@@ -38,15 +40,24 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
             at(write_at(changed).max(free), Action::Write)
         }
         Known::Present { owner: Owner::Nobody, since, .. } => {
-            let free = since.saturating_add(spread(timing.spread_after_release));
+            let free = state.turn(timing, *since).saturating_add(spread(timing.spread_after_release));
             at(write_at(changed).max(free), Action::Write)
         }
         Known::Present { owner: Owner::Other | Owner::MeTooLate, lease, since } => {
             let expires = since.saturating_add(claimed_duration(lease, timing));
             let free = expires.saturating_add(spread(timing.spread_after_expiry));
-            if free <= now { at(write_at(changed), Action::Write) } else { poll(timing, state, now, free) }
+            let accept_at = state.is_chosen(timing, now).then(|| write_at(is_news));
+            if free <= now {
+                at(write_at(changed), Action::Write)
+            } else if accept_at.is_some_and(|moment| moment <= now) {
+                Action::Accept
+            } else {
+                poll(timing, state, now, free.min(accept_at.unwrap_or(Moment::MAX)))
+            }
         }
-        Known::Present { owner: Owner::Me, .. } => at(write_at(changed && state.refused), Action::Write),
+        Known::Present { owner: Owner::Me, .. } => {
+            at(write_at(changed && state.refused || state.succession.has_wish()), Action::Write)
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Event {
     Denied,
     /// The write failed in a way that leaves open whether it happened.
     WriteFailed,
+    /// The application asks to hand over to the replica of this name. Counts only while this replica leads.
+    Asked(String),
 }
 
 /// What to do now.
@@ -46,6 +48,8 @@ pub enum Action {
     Read,
     /// Put the Lease as [`State::claim`](super::State::claim) drafts it. A request in flight is given up.
     Write,
+    /// Put the Lease as [`State::accept`](super::State::accept) drafts it: this standby was asked to take over.
+    Accept,
 }
 
 /// One unbroken spell of leadership, as decided here.
@@ -78,6 +82,8 @@ pub enum Lost {
     Deleted,
     /// The elector was stopped.
     Stopped,
+    /// This replica gave the Lease up for another one.
+    HandedOver,
 }
 
 impl fmt::Display for Lost {
@@ -90,6 +96,7 @@ impl fmt::Display for Lost {
             Self::Replaced => f.write_str("the lease was replaced"),
             Self::Deleted => f.write_str("the lease was deleted"),
             Self::Stopped => f.write_str("the elector was stopped"),
+            Self::HandedOver => f.write_str("the lease was handed over"),
         }
     }
 }

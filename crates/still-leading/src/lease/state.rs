@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::event::{Action, Event, Lost, Release, Settling, Term};
 use super::record::{self, claimed_duration, holder, renew_time, resource_version};
+use super::succession::Succession;
 use super::timing::{Moment, Timing};
 
 /// So many claims without an answer are remembered. One that was forgotten and lands all the same is taken for somebody
@@ -55,6 +56,8 @@ struct Claim {
 pub(super) struct Flight {
     sent: Moment,
     is_write: bool,
+    /// It accepts a hand-over, and claims nothing.
+    accepts: bool,
 }
 
 /// Everything that the elector remembers.
@@ -67,7 +70,7 @@ pub struct State {
     highest: Option<u128>,
     pub(super) term: Option<Term>,
     terms: u64,
-    lost: Option<Lost>,
+    pub(super) lost: Option<Lost>,
     pub(super) in_flight: Option<Flight>,
     /// What is known was proven to be outdated.
     pub(super) in_doubt: bool,
@@ -80,6 +83,8 @@ pub struct State {
     /// The resourceVersion that the last write was to replace, and whether it was refused.
     attempted: Option<Option<String>>,
     pub(super) refused: bool,
+    /// The last write accepted a hand-over, and claimed nothing.
+    pub(super) has_only_accepted: bool,
     /// The last write was refused, and a read showed what it was to replace.
     is_unexplained: bool,
     /// The last write failed for a reason that a change of the Lease does not mend.
@@ -96,6 +101,8 @@ pub struct State {
     /// The largest number seen, kept beyond a deletion so that it never goes backwards.
     transitions: i32,
     has_seen_lease: bool,
+    /// Who should lead next.
+    pub(super) succession: Succession,
 }
 
 impl State {
@@ -176,7 +183,9 @@ impl State {
         let is_mine = matches!(self.known, Known::Present { owner: Owner::Me, .. });
         // Whoever takes over from this replica has to wait as well.
         let duration = timing.lease_duration.max(self.wait_left(timing, sent));
-        record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions)
+        let mut lease = record::claim(self.lease(), is_mine, &timing.identity, duration, time, self.transitions);
+        self.succession.sign(&mut lease, timing, is_mine, sent);
+        lease
     }
 
     /// How long nobody may lead from now on.
@@ -227,7 +236,7 @@ impl State {
         self.in_doubt = true;
     }
 
-    fn lease(&self) -> Option<&Lease> {
+    pub(super) fn lease(&self) -> Option<&Lease> {
         match &self.known {
             Known::Present { lease, .. } => Some(lease),
             _ => None,
@@ -271,7 +280,14 @@ impl State {
                 None
             }
         };
+        let was_held = match &self.known {
+            Known::Present { lease: known, owner, .. } if known.metadata.uid == lease.metadata.uid && !is_older => {
+                Some(*owner != Owner::Nobody)
+            }
+            _ => None,
+        };
         let owner = self.owner(timing, &lease);
+        self.succession.observe(&lease, owner, was_held, now);
         let since = unchanged_since.unwrap_or(now);
         self.known = Known::Present { lease: Box::new(lease), owner, since };
         self.confirm(timing, now);
@@ -382,6 +398,7 @@ impl State {
         if self.term.is_some() {
             self.lost = Some(Lost::RenewDeadline);
         }
+        self.succession.begin();
         self.term = Some(Term { number: self.terms, epoch, valid_until, uid });
     }
 }
@@ -423,6 +440,11 @@ impl State {
             Event::WriteFailed => {
                 self.give_up_write();
                 self.is_failing = true;
+            }
+            Event::Asked(name) => {
+                if self.term.is_some() {
+                    self.succession.wish(name);
+                }
             }
         }
     }
@@ -497,9 +519,9 @@ impl State {
     /// write that the Lease already shows, or one that replaces a version which is gone.
     pub(super) fn is_moot(&self, flight: &Flight, next: Action) -> bool {
         if !flight.is_write {
-            return next == Action::Write;
+            return matches!(next, Action::Write | Action::Accept);
         }
-        self.has_changed()
+        self.has_changed() || flight.accepts && next == Action::Write
     }
 
     /// Takes note that the request of `action` is sent now, in place of one that may be in flight.
@@ -507,14 +529,16 @@ impl State {
         let is_write = match action {
             Action::Wait(_) => return,
             Action::Read => false,
-            Action::Write => true,
+            Action::Write | Action::Accept => true,
         };
         self.give_up_write();
-        self.in_flight = Some(Flight { sent: now, is_write });
+        self.in_flight = Some(Flight { sent: now, is_write, accepts: action == Action::Accept });
+        self.succession.send(action);
         if is_write {
             self.last_write = Some(now);
             self.attempted = Some(self.resource_version().map(str::to_owned));
             self.refused = false;
+            self.has_only_accepted = action == Action::Accept;
         } else {
             self.last_read = Some(now);
             self.asked_in_doubt = Some(now).filter(|_| self.in_doubt);
@@ -542,6 +566,7 @@ impl State {
             _ => Lost::Deleted,
         };
         self.term = None;
+        self.succession.forget_wish();
         self.lost = Some(reason);
     }
 }

@@ -14,6 +14,7 @@ mod attacks;
 mod claims;
 mod made_anew;
 mod overtaken;
+mod preference;
 mod spread;
 
 const ME: &str = "me_1";
@@ -22,11 +23,13 @@ const OTHER: &str = "other_2";
 fn timing(identity: &str) -> Timing {
     Timing {
         identity: identity.to_owned(),
+        generation: None,
         lease_duration: s(15.0),
         renew_deadline: s(10.0),
         retry_period: s(2.0),
         spread_after_release: Duration::ZERO,
         spread_after_expiry: Duration::ZERO,
+        head_start: Duration::from_millis(250),
     }
 }
 

@@ -11,6 +11,8 @@ pub type Moment = Duration;
 pub struct Timing {
     /// The identity of this process, unique among all processes that ever contend for the Lease.
     pub identity: String,
+    /// What this process is a version of, such as the hash of its pod template. `None`: it prefers nobody.
+    pub generation: Option<String>,
     /// How long a standby waits after the last change that it saw; stored in whole seconds.
     pub lease_duration: Duration,
     /// How long a leader goes on after it sent its last successful renewal.
@@ -21,6 +23,8 @@ pub struct Timing {
     pub spread_after_release: Duration,
     /// Standbys spread their attempts over this time after an expiry.
     pub spread_after_expiry: Duration,
+    /// How long a standby lets another one try first after a release, where that one is preferred.
+    pub head_start: Duration,
 }
 
 impl Timing {

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod common;
+mod hand_over;
 mod lead;
 mod process;
 mod readme;
@@ -35,6 +36,10 @@ fn side_by_side() {
         attacks::a_signal_after_lead_has_returned_still_ends_the_process,
         attacks::a_subscriber_that_is_installed_after_the_elector_was_made_gets_its_events,
         attacks::work_that_overstays_after_a_pause_gets_no_time_that_the_lease_does_not_have,
+        hand_over::the_pod_that_an_annotation_names_leads_next_each_time,
+        hand_over::a_name_that_nobody_bears_is_dropped_and_the_leader_goes_on,
+        hand_over::a_program_hands_over_to_a_name_or_to_anybody_else,
+        hand_over::a_standby_of_another_generation_leads_after_a_release,
         lead::the_lease_is_released_after_the_work_has_ended_and_the_next_one_leads_at_once,
         lead::work_that_returns_or_panics_has_the_lease_released,
         lead::work_that_overstays_keeps_the_lease_and_is_an_error,

@@ -116,9 +116,20 @@ pub struct FleetOptions {
     pub token_files: bool,
 }
 
+/// A program that is not a variant, but takes the flags of one.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The name of its replicas, before the number.
+    pub name: String,
+    /// Its executable.
+    pub path: PathBuf,
+}
+
 /// What one replica has and the others do not have.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
+    /// The program that it runs instead of the fleet's, with the same flags and the same rights.
+    pub program: Option<Program>,
     /// Its name in the election, instead of the testbed's.
     pub identity: Option<String>,
     /// Further arguments. They come last.

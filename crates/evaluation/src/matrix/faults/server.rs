@@ -57,6 +57,11 @@ impl Fault for Server {
         }
     }
 
+    /// Whoever led before the backup is a leader in it again, in the time that it shows.
+    fn breaks(&self) -> Option<&'static str> {
+        (self.0 == Kind::Restore).then_some("the API server keeps what it has confirmed")
+    }
+
     fn strike<'a>(&'a self, server: &'a ApiServer) -> Step<'a> {
         async move {
             match self.0 {

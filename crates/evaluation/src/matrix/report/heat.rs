@@ -10,6 +10,8 @@ const FIELD: f64 = 18.0;
 const LEFT: f64 = 190.0;
 const TOP: f64 = 210.0;
 const BOTTOM: f64 = 84.0;
+/// The names of the columns lean over the last one.
+const RIGHT: f64 = 130.0;
 
 const STYLE: &str = "\
 text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#1f2328}.back{fill:#ffffff}
@@ -22,7 +24,7 @@ text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#1f2328}.back{fill:#fffff
 #[must_use]
 pub fn picture(summary: &Summary) -> String {
     let (subjects, faults) = (subjects(), faults());
-    let width = LEFT + FIELD * 1.6 * subjects.len() as f64 + 24.0;
+    let width = LEFT + FIELD * 1.6 * subjects.len() as f64 + RIGHT;
     let height = TOP + FIELD * faults.len() as f64 + BOTTOM;
     let title = "Which election keeps its promises under which fault";
     let mut svg = format!(
@@ -33,7 +35,12 @@ pub fn picture(summary: &Summary) -> String {
     );
     for (place, subject) in subjects.iter().enumerate() {
         let (x, y) = (LEFT + FIELD * 1.6 * (place as f64 + 0.5) + 4.0, TOP - 8.0);
-        writeln!(svg, "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-60 {x} {y})\">{subject}</text>").ok();
+        writeln!(
+            svg,
+            "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-60 {x} {y})\">{}</text>",
+            subject.to_string().replace(".as-documented", ", as documented")
+        )
+        .ok();
     }
     for (row, fault) in faults.iter().enumerate() {
         let (name, y) = (fault.name(), TOP + FIELD * row as f64);

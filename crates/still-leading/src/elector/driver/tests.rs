@@ -3,6 +3,7 @@
 mod attacks;
 mod crowd;
 mod fake_api;
+mod hand_over;
 mod promises;
 mod release;
 mod said;
@@ -31,11 +32,13 @@ fn timing() -> Timing {
     let seconds = Duration::from_secs;
     Timing {
         identity: ME.to_owned(),
+        generation: None,
         lease_duration: seconds(15),
         renew_deadline: seconds(10),
         retry_period: seconds(2),
         spread_after_release: Duration::ZERO,
         spread_after_expiry: Duration::ZERO,
+        head_start: Duration::from_millis(250),
     }
 }
 

@@ -118,9 +118,14 @@ impl FakeApi {
 
     /// Somebody writes the Lease.
     pub fn change(&self, change: impl FnOnce(&mut LeaseSpec)) {
+        self.change_lease(|lease| change(lease.spec.as_mut().unwrap()));
+    }
+
+    /// As `change`, also what is beside the claim.
+    pub fn change_lease(&self, change: impl FnOnce(&mut Lease)) {
         let mut server = self.0.lock().unwrap();
         let mut lease = server.lease.clone().unwrap();
-        change(lease.spec.as_mut().unwrap());
+        change(&mut lease);
         server.store(lease);
     }
 

@@ -1,0 +1,133 @@
+//! What a replica remembers of who should lead next: the release that it saw, and a hand-over on its way. The words on the
+//! Lease itself are in `preference.rs`.
+
+use k8s_openapi::api::coordination::v1::Lease;
+
+use super::event::{Action, Lost};
+use super::preference;
+use super::state::{Owner, State};
+use super::timing::{Moment, Timing};
+
+/// See the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Succession {
+    /// When this replica saw the present Lease without a holder who was there before.
+    released: Option<Moment>,
+    /// That release was this replica's own hand-over.
+    has_handed_over: bool,
+    /// The name in the request to hand over that the Lease shows, and since when.
+    request: Option<(String, Moment)>,
+    /// The name that the application wants to hand over to, until the Lease shows it.
+    wish: Option<String>,
+    /// The wish was not sent yet.
+    is_wish_new: bool,
+    /// The name in a request that the last claim has dropped.
+    dropped: Option<String>,
+}
+
+impl Succession {
+    /// Takes note of what `lease` says. `was_held`: whether the same Lease had a holder before, if it was known.
+    pub(super) fn observe(&mut self, lease: &Lease, owner: Owner, was_held: Option<bool>, now: Moment) {
+        self.released = match was_held {
+            _ if owner != Owner::Nobody => None,
+            Some(true) => Some(now),
+            Some(false) => self.released,
+            None => None,
+        };
+        self.has_handed_over &= owner != Owner::Other;
+        let request = preference::request(lease);
+        if self.request.as_ref().map(|(name, _)| name.as_str()) != request {
+            self.request = request.map(|name| (name.to_owned(), now));
+        }
+        if self.wish.as_deref() == request || owner != Owner::Me {
+            self.wish = None;
+        }
+    }
+
+    /// Writes into a claim that is sent at `now` what belongs there: the generation, a wish, and no request that nobody
+    /// answers.
+    pub(super) fn sign(&mut self, lease: &mut Lease, timing: &Timing, is_renewal: bool, now: Moment) {
+        preference::sign(lease, timing, is_renewal);
+        let dropped = self.request_to_drop(timing, is_renewal, now);
+        if self.wish.is_some() || dropped.is_some() {
+            preference::ask(lease, self.wish.as_deref());
+        }
+        // A request that names whoever acquires is fulfilled.
+        self.dropped = dropped.filter(|_| is_renewal);
+    }
+
+    /// The request that nobody answers: it names this replica, or nobody has accepted it within a retry period.
+    fn request_to_drop(&self, timing: &Timing, is_renewal: bool, now: Moment) -> Option<String> {
+        let (name, since) = self.request.as_ref()?;
+        let is_old = is_renewal && now >= since.saturating_add(timing.retry_period);
+        (is_old || preference::bears(&timing.identity, name)).then(|| name.clone())
+    }
+
+    /// A term of this replica begins.
+    pub(super) fn begin(&mut self) {
+        self.has_handed_over = false;
+    }
+
+    /// The application wants to hand over to the replica of this name.
+    pub(super) fn wish(&mut self, name: String) {
+        (self.wish, self.is_wish_new) = (Some(name), true);
+    }
+
+    pub(super) fn forget_wish(&mut self) {
+        self.wish = None;
+    }
+
+    /// Whether the application wants something written that was not sent yet.
+    pub(super) fn has_wish(&self) -> bool {
+        self.is_wish_new
+    }
+
+    /// The request of `action` is sent.
+    pub(super) fn send(&mut self, action: Action) {
+        self.is_wish_new &= action != Action::Write;
+    }
+}
+
+impl State {
+    /// The Lease with this standby's word that it takes over. To be called right after [`step`](super::step) answered
+    /// [`Action::Accept`].
+    pub fn accept(&self, timing: &Timing) -> Lease {
+        self.lease().map(|lease| preference::acceptance(lease, timing)).unwrap_or_default()
+    }
+
+    /// The name in a request to hand over that the last claim has dropped, since nobody answers to it.
+    pub fn dropped_request(&self) -> Option<&str> {
+        self.succession.dropped.as_deref()
+    }
+
+    /// The standby that has accepted to take over from this replica, while it leads.
+    pub fn successor(&self, timing: &Timing) -> Option<&str> {
+        let successor = self.term.as_ref().and(self.lease()).and_then(preference::successor);
+        successor.filter(|successor| !preference::bears(&timing.identity, successor))
+    }
+
+    /// Ends the term, for another replica to lead. The Lease is to be released then, and this replica contends again
+    /// after the others.
+    pub fn hand_over(&mut self) {
+        if self.term.take().is_some() {
+            self.lost = Some(Lost::HandedOver);
+        }
+        self.succession.forget_wish();
+        self.succession.has_handed_over = true;
+    }
+
+    /// Whether this standby was asked to take over, and can.
+    pub(super) fn is_chosen(&self, timing: &Timing, now: Moment) -> bool {
+        let request = self.lease().and_then(preference::request);
+        let is_asked = request.is_some_and(|name| preference::bears(&timing.identity, name));
+        is_asked && self.settling(now).is_none() && !self.is_impersonated(timing)
+    }
+
+    /// When this replica may try for a Lease that has been without a holder since `since`. Only a release that it saw happen
+    /// gives others a head start, and each release only once.
+    pub(super) fn turn(&self, timing: &Timing, since: Moment) -> Moment {
+        let Some((released, lease)) = self.succession.released.zip(self.lease()) else { return since };
+        let given = preference::head_starts_given(lease, timing, self.succession.has_handed_over);
+        since.max(released.saturating_add(timing.head_start * given))
+    }
+}
