@@ -30,7 +30,7 @@ pub struct Term {
     hand_over: Option<HandOver>,
 }
 
-/// How the lease is given to another replica in the middle of the process's life.
+/// How the lease is handed over to another replica while the process goes on.
 #[derive(Clone)]
 struct HandOver {
     asked: CancellationToken,

@@ -88,7 +88,7 @@ fn missing_toolchain(variant: Variant) -> Option<String> {
     if app.join("go.mod").is_file() { missing_go(&app) } else { None }
 }
 
-/// What this machine lacks to build the Go module in a folder, in one line: a test of it is to be ignored then.
+/// Returns what this machine lacks to build the Go module in a folder, in one line. A test of it is ignored then.
 pub fn missing_go(module: &Path) -> Option<String> {
     let mut command = Command::new("go");
     command.args(["env", "GOVERSION"]).current_dir(module).stdout(Stdio::null()).stderr(Stdio::null());
@@ -96,11 +96,11 @@ pub fn missing_go(module: &Path) -> Option<String> {
     (!suits).then(|| "Go 1.26 or newer is not installed (https://go.dev/dl)".to_owned())
 }
 
-/// Builds the program of a Go module that is no variant, with the dependencies of `modfile`, or finds it up to date. Returns
+/// Builds the program of a Go module that is not a variant, with the dependencies of `modfile`, or finds it up to date. Returns
 /// the executable, which is called `name`. Blocks.
 ///
 /// # Errors
-/// [`BuildError`], which tells a missing tool from broken code.
+/// Returns a [`BuildError`], which distinguishes a missing tool from broken code.
 pub fn go_program(module: &Path, modfile: &str, name: &str) -> Result<PathBuf, BuildError> {
     build_with_go(module, modfile, &workspace().join("target").join(name).join(name))
 }
