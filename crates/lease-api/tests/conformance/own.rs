@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         a_time_is_now_only_if_it_is,
         managed_fields_lose_their_times_but_not_their_order,
         a_bookmark_repeated_is_one,
+        an_age_in_a_row_is_any_age,
         an_object_in_a_message_is_compared_as_a_value,
         every_difference_has_a_place,
         a_row_covers_what_it_names_and_has_to_cover_something,
@@ -86,6 +87,11 @@ fn a_bookmark_repeated_is_one() {
     let found = normalised(&[json!({"frames": [added, bookmark("6"), bookmark("9")]})]);
     assert_eq!(found[0]["frames"].as_array().map(Vec::len), Some(2));
     assert_eq!(found[0]["frames"][1]["object"]["metadata"]["resourceVersion"], "since rv1");
+}
+
+fn an_age_in_a_row_is_any_age() {
+    let found = normalised(&[json!({"rows": [{"cells": ["2y331d", "x", "5", 1, "s", "", "59s", "5x"]}]})]);
+    assert_eq!(found[0]["rows"][0]["cells"], json!(["an age", "x", "5", 1, "s", "", "an age", "5x"]));
 }
 
 fn an_object_in_a_message_is_compared_as_a_value() {
