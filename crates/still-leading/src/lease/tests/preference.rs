@@ -437,3 +437,12 @@ fn an_application_that_asks_all_the_time_costs_one_more_write_each_retry_period(
     assert!((5..=10).contains(&writes), "{writes} in 10 s");
     assert!(leader.leads_at(10.0));
 }
+
+#[test]
+fn an_acceptance_that_a_renewal_overtook_is_written_again_once_it_was_refused() {
+    let mut standby = standby(None);
+    assert_eq!(standby.at(3.0, Event::Watched(with(lease(12, Some(OTHER)), HAND_OVER_TO, "me"))), Action::Accept);
+    let renewed = with(lease(13, Some(OTHER)), HAND_OVER_TO, "me");
+    assert_eq!(standby.at(3.1, Event::Watched(renewed)), Action::Wait(s(5.0)));
+    assert_eq!(standby.at(3.2, Event::Refused), Action::Accept);
+}
