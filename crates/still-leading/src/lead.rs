@@ -162,6 +162,8 @@ where
                 if !terms.is_over(&term) && asked.is_cancelled() {
                     // The work asked for it, and was first.
                     observe(Phase::Stopped(HANDING_OVER));
+                    // What it has left in other tasks must begin no act while those that run are waited for.
+                    cancelled.cancel();
                     terms.hand_over(&term).await?;
                     continue;
                 }

@@ -152,11 +152,15 @@ impl Driver {
                 biased;
                 () = release.cancelled() => break,
                 () = given_up(&self.term) => {
-                    self.hand_over().await;
+                    select! {
+                        biased;
+                        () = release.cancelled() => break,
+                        () = self.hand_over() => {}
+                    }
                     Event::Tick
                 }
-                wish = wished(&mut self.wishes) => self.note_wish(wish),
                 event = answer(&mut self.request) => event,
+                wish = wished(&mut self.wishes) => self.note_wish(wish),
                 event = self.watch.next() => event,
                 () = sleep(pause) => Event::Tick,
             };
@@ -324,18 +328,24 @@ impl Driver {
     }
 
     /// Gives the Lease up in favour of another replica, in the same order. Then this one contends again, after the others.
+    /// Nothing is lost if it is dropped for a release.
     async fn hand_over(&mut self) {
         self.state.hand_over();
         self.tell();
         if let Err(error) = self.give_up().await {
             self.reporter.note(Note::CouldNotRelease(error.to_string()));
         }
+        // They were about the term that is over.
+        if let Some(wishes) = &mut self.wishes {
+            (0..wishes.len()).for_each(|_| drop(wishes.try_recv()));
+        }
     }
 
     async fn give_up(&mut self) -> Result<(), ReleaseError> {
-        if let Some(pending) = self.request.take() {
+        if self.request.is_some() {
             // A read brings nothing that the release does not ask for itself.
-            let event = if self.state.is_writing() { pending.await } else { Event::ReadFailed };
+            let event = if self.state.is_writing() { answer(&mut self.request).await } else { Event::ReadFailed };
+            self.request = None;
             self.note(event);
         }
         let bound = self.timing.renew_deadline;

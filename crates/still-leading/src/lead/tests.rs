@@ -251,6 +251,8 @@ struct HandsOver {
     publish: watch::Sender<Option<Until>>,
     /// Done once, after it was looked whether a hand-over is asked for and before it is looked whether the work has ended.
     between: Option<Box<dyn FnOnce() + Send>>,
+    /// The token of the work, if it is to be cancelled before the lease is given away.
+    token: Arc<Mutex<Option<CancellationToken>>>,
 }
 
 impl Terms for HandsOver {
@@ -274,6 +276,7 @@ impl Terms for HandsOver {
     }
 
     async fn hand_over(&mut self, _: &Until) -> Result<(), LeadError> {
+        assert!(self.token.lock().unwrap().as_ref().is_none_or(CancellationToken::is_cancelled), "acts may begin");
         self.publish.send_replace(None);
         self.asked = CancellationToken::new();
         Ok(())
@@ -288,7 +291,9 @@ where
 {
     let (publish, terms) = watch::channel(Some(Instant::now() + 60 * SECOND));
     let asked = CancellationToken::new();
-    let terms = HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone(), between: None };
+    let token = Arc::default();
+    let terms =
+        HandsOver { terms: Published(terms), asked: asked.clone(), publish: publish.clone(), between: None, token };
     let (phases, shutdown) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
     let (seen, stop) = (Arc::clone(&phases), shutdown.clone());
     let began = Instant::now();
@@ -341,8 +346,11 @@ async fn work_that_returns_because_of_a_hand_over_does_not_end_the_replica() {
         std::thread::sleep(SECOND / 5);
     };
     let between: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(between));
-    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone(), between };
-    let work = move |_, _| {
+    let token = Arc::<Mutex<_>>::default();
+    let of_work = Arc::clone(&token);
+    let terms = HandsOver { terms: Published(terms), asked, publish: publish.clone(), between, token };
+    let work = move |_, token| {
+        *of_work.lock().unwrap() = Some(token);
         let begun = Arc::clone(&begun);
         async move {
             begun.lock().unwrap().recv().unwrap();

@@ -46,7 +46,9 @@ fn want(timing: &Timing, state: &State, now: Moment) -> Action {
         Known::Present { owner: Owner::Other | Owner::MeTooLate, lease, since } => {
             let expires = since.saturating_add(claimed_duration(lease, timing));
             let free = expires.saturating_add(spread(timing.spread_after_expiry));
-            let accept_at = state.is_chosen(timing, now).then(|| write_at(is_news));
+            // At once, but not twice in a row unless somebody else was faster.
+            let is_first = !state.has_only_accepted || state.refused;
+            let accept_at = state.is_chosen(timing, now).then(|| write_at(is_news && is_first));
             if free <= now {
                 at(write_at(changed), Action::Write)
             } else if accept_at.is_some_and(|moment| moment <= now) {

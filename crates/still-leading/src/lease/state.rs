@@ -49,6 +49,8 @@ struct Claim {
     is_given_up: bool,
     /// It landed too late to lead by it.
     is_late: bool,
+    /// The term that it was to prolong was handed over. It begins none.
+    is_forgone: bool,
 }
 
 /// A request that is not answered yet.
@@ -231,6 +233,11 @@ impl State {
         }
     }
 
+    /// No claim that was sent so far begins a term any more.
+    pub(super) fn forgo_claims(&mut self) {
+        self.claims.iter_mut().for_each(|claim| claim.is_forgone = true);
+    }
+
     /// Takes note that a release was refused: what is known about the Lease is outdated.
     pub fn doubt(&mut self) {
         self.in_doubt = true;
@@ -377,7 +384,7 @@ impl State {
             term.valid_until = term.valid_until.max(valid_until);
             return;
         }
-        if !is_first {
+        if !is_first || claim.is_forgone {
             return;
         }
         // A replica whose writes arrive only after it gave them up keeps the Lease fresh and cannot lead. It lets that
@@ -434,6 +441,9 @@ impl State {
                 self.in_doubt = !self.has_changed();
             }
             Event::Denied => {
+                if self.in_flight.as_ref().is_some_and(|flight| flight.is_write && !flight.accepts) {
+                    self.succession.deny();
+                }
                 self.take_back_claim();
                 self.is_failing = true;
             }
@@ -443,7 +453,7 @@ impl State {
             }
             Event::Asked(name) => {
                 if self.term.is_some() {
-                    self.succession.wish(name);
+                    self.succession.wish(timing, name, now);
                 }
             }
         }

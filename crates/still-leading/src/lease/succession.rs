@@ -15,14 +15,28 @@ pub(super) struct Succession {
     released: Option<Moment>,
     /// That release was this replica's own hand-over.
     has_handed_over: bool,
-    /// The name in the request to hand over that the Lease shows, and since when.
-    request: Option<(String, Moment)>,
+    /// The request to hand over that the Lease shows.
+    request: Option<Request>,
     /// The name that the application wants to hand over to, until the Lease shows it.
     wish: Option<String>,
     /// The wish was not sent yet.
     is_wish_new: bool,
-    /// The name in a request that the last claim has dropped.
+    /// When a wish last was a reason to write at once.
+    wished: Option<Moment>,
+    /// The last claim has dropped the request.
+    drops: bool,
+    /// The name in a request that the last claim has dropped, since nobody answers to it.
     dropped: Option<String>,
+}
+
+/// A request to hand over.
+#[derive(Clone, Debug)]
+struct Request {
+    name: String,
+    /// When this replica first saw it.
+    since: Moment,
+    /// A claim that dropped it was denied, so the next ones leave it.
+    stays: bool,
 }
 
 impl Succession {
@@ -36,8 +50,8 @@ impl Succession {
         };
         self.has_handed_over &= owner != Owner::Other;
         let request = preference::request(lease);
-        if self.request.as_ref().map(|(name, _)| name.as_str()) != request {
-            self.request = request.map(|name| (name.to_owned(), now));
+        if self.request.as_ref().map(|known| known.name.as_str()) != request {
+            self.request = request.map(|name| Request { name: name.to_owned(), since: now, stays: false });
         }
         if self.wish.as_deref() == request || owner != Owner::Me {
             self.wish = None;
@@ -47,18 +61,22 @@ impl Succession {
     /// Writes into a claim that is sent at `now` what belongs there: the generation, a wish, and no request that nobody
     /// answers.
     pub(super) fn sign(&mut self, lease: &mut Lease, timing: &Timing, is_renewal: bool, now: Moment) {
+        // After a hand-over that could not be written, this begins another term. Its successor is none any more: else each
+        // term would end at once, for as long as the release alone is refused.
+        let is_renewal = is_renewal && !self.has_handed_over;
         preference::sign(lease, timing, is_renewal);
         let dropped = self.request_to_drop(timing, is_renewal, now);
         if self.wish.is_some() || dropped.is_some() {
             preference::ask(lease, self.wish.as_deref());
         }
+        self.drops = dropped.is_some();
         // A request that names whoever acquires is fulfilled.
         self.dropped = dropped.filter(|_| is_renewal);
     }
 
     /// The request that nobody answers: it names this replica, or nobody has accepted it within a retry period.
     fn request_to_drop(&self, timing: &Timing, is_renewal: bool, now: Moment) -> Option<String> {
-        let (name, since) = self.request.as_ref()?;
+        let Request { name, since, .. } = self.request.as_ref().filter(|request| !request.stays)?;
         let is_old = is_renewal && now >= since.saturating_add(timing.retry_period);
         (is_old || preference::bears(&timing.identity, name)).then(|| name.clone())
     }
@@ -68,9 +86,24 @@ impl Succession {
         self.has_handed_over = false;
     }
 
-    /// The application wants to hand over to the replica of this name.
-    pub(super) fn wish(&mut self, name: String) {
-        (self.wish, self.is_wish_new) = (Some(name), true);
+    /// The application wants to hand over to the replica of this name. One wish in a retry period is a reason to write at
+    /// once. The next renewal brings the others.
+    pub(super) fn wish(&mut self, timing: &Timing, name: String, now: Moment) {
+        self.wish = Some(name);
+        if self.wished.is_none_or(|last| now >= last.saturating_add(timing.retry_period)) {
+            (self.is_wish_new, self.wished) = (true, Some(now));
+        }
+    }
+
+    /// The last claim was denied. What it changed beside the claim may be why, and is not worth the leadership: a policy may
+    /// forbid it, or the name is too long.
+    pub(super) fn deny(&mut self) {
+        if !self.is_wish_new {
+            self.wish = None;
+        }
+        if let Some(request) = &mut self.request {
+            request.stays |= self.drops;
+        }
     }
 
     pub(super) fn forget_wish(&mut self) {
@@ -112,15 +145,18 @@ impl State {
         if self.term.take().is_some() {
             self.lost = Some(Lost::HandedOver);
         }
+        self.forgo_claims();
         self.succession.forget_wish();
         self.succession.has_handed_over = true;
     }
 
-    /// Whether this standby was asked to take over, and can.
+    /// Whether this standby was asked to take over, can, and has not accepted yet. A request that comes back after that is
+    /// left to the leader: whoever puts it back at once would be answered at once, for ever.
     pub(super) fn is_chosen(&self, timing: &Timing, now: Moment) -> bool {
-        let request = self.lease().and_then(preference::request);
-        let is_asked = request.is_some_and(|name| preference::bears(&timing.identity, name));
-        is_asked && self.settling(now).is_none() && !self.is_impersonated(timing)
+        let Some(lease) = self.lease() else { return false };
+        let is_asked = preference::request(lease).is_some_and(|name| preference::bears(&timing.identity, name));
+        let has_accepted = preference::successor(lease) == Some(&timing.identity);
+        is_asked && !has_accepted && self.settling(now).is_none() && !self.is_impersonated(timing)
     }
 
     /// When this replica may try for a Lease that has been without a holder since `since`. Only a release that it saw happen
@@ -128,6 +164,6 @@ impl State {
     pub(super) fn turn(&self, timing: &Timing, since: Moment) -> Moment {
         let Some((released, lease)) = self.succession.released.zip(self.lease()) else { return since };
         let given = preference::head_starts_given(lease, timing, self.succession.has_handed_over);
-        since.max(released.saturating_add(timing.head_start * given))
+        since.max(released.saturating_add(timing.head_start.saturating_mul(given)))
     }
 }

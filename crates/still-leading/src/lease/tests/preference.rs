@@ -327,3 +327,122 @@ fn a_wish_that_could_not_be_written_is_repeated_at_the_pace_of_renewals() {
     assert_eq!(leader.at(3.0, Event::Tick), Action::Write);
     assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), Some("other"));
 }
+
+/// The renewal that was on its way when the work had ended is no other term: this replica still comes last.
+#[test]
+fn a_renewal_that_is_answered_during_a_hand_over_begins_no_term() {
+    for is_known in [true, false] {
+        let mut leader = leader(None);
+        assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+        leader.state.hand_over();
+        let renewed = leader.written(12);
+        if is_known {
+            note(&leader.timing, &mut leader.state, Event::Wrote(renewed), s(2.1));
+        } else {
+            note(&leader.timing, &mut leader.state, Event::WriteFailed, s(2.1));
+            assert_eq!(leader.release_at(2.1), Release::Read);
+            note(&leader.timing, &mut leader.state, read(Some(renewed)), s(2.1));
+        }
+        assert_eq!(leader.state.term(), None);
+        let Release::Put(mut released) = leader.release_at(2.1) else { panic!("nothing to release") };
+        released.metadata.resource_version = Some("13".to_owned());
+        assert_eq!(leader.at(2.2, Event::Wrote(*released)), Action::Wait(s(2.2 + 2.0 * HEAD_START)));
+        assert_eq!(leader.state.lost(), Some(&Lost::HandedOver));
+    }
+}
+
+/// Else an API server that refuses the release alone would let nobody work, for as long as the word stands there.
+#[test]
+fn a_hand_over_that_could_not_be_written_is_not_tried_again_in_the_next_term() {
+    let mut leader = leader(None);
+    let mut accepted = with(leader.written(11), SUCCESSOR, OTHER);
+    accepted.metadata.resource_version = Some("12".to_owned());
+    leader.at(1.0, Event::Watched(accepted));
+    leader.state.hand_over();
+    assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+    assert_eq!(annotation(leader.draft.as_ref().unwrap(), SUCCESSOR), None);
+    leader.at(2.1, Event::Wrote(leader.written(13)));
+    assert!(leader.leads_at(2.1));
+    assert_eq!(leader.state.successor(&leader.timing), None);
+}
+
+/// A policy may forbid who asks, or what: the renewals go on.
+#[test]
+fn a_wish_that_is_denied_is_given_up() {
+    let mut leader = leader(None);
+    assert_eq!(leader.at(1.0, Event::Asked("other".to_owned())), Action::Write);
+    assert_eq!(leader.at(1.1, Event::Denied), Action::Wait(s(3.0)));
+    assert_eq!(leader.at(3.0, Event::Tick), Action::Write);
+    assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), None);
+    leader.at(3.1, Event::Wrote(leader.written(12)));
+    assert!(leader.leads_at(12.0));
+}
+
+#[test]
+fn a_request_that_this_replica_may_not_drop_stays_and_the_renewals_go_on() {
+    for name in ["nobody", "me"] {
+        let mut leader = leader(None);
+        let mut asked = with(leader.written(11), HAND_OVER_TO, name);
+        asked.metadata.resource_version = Some("12".to_owned());
+        leader.at(0.0, Event::Watched(asked));
+        assert_eq!(leader.at(2.0, Event::Tick), Action::Write);
+        assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), None);
+        leader.at(2.1, Event::Denied);
+        for (version, seconds) in [(13, 4.0), (14, 6.0)] {
+            assert_eq!(leader.at(seconds, Event::Tick), Action::Write);
+            assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), Some(name));
+            leader.at(seconds, Event::Wrote(leader.written(version)));
+            assert!(leader.leads_at(seconds));
+        }
+        // Another request is another matter.
+        let mut other = with(leader.written(14), HAND_OVER_TO, "nobody else");
+        other.metadata.resource_version = Some("15".to_owned());
+        leader.at(6.0, Event::Watched(other));
+        assert_eq!(leader.at(8.0, Event::Tick), Action::Write);
+        assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), None);
+    }
+}
+
+/// A tool that puts its request back whenever it is gone must not meet a standby that takes it away at once, for ever.
+#[test]
+fn a_standby_that_has_accepted_leaves_a_request_that_comes_back_to_the_leader() {
+    let mut standby = standby(None);
+    let asked = with(lease(12, Some(OTHER)), HAND_OVER_TO, "me");
+    assert_eq!(standby.at(3.0, Event::Watched(asked)), Action::Accept);
+    let mut stored = standby.state.accept(&standby.timing);
+    stored.metadata.resource_version = Some("13".to_owned());
+    standby.at(3.1, Event::Wrote(stored.clone()));
+    let mut again = with(stored.clone(), HAND_OVER_TO, "me");
+    again.metadata.resource_version = Some("14".to_owned());
+    assert!(matches!(standby.at(3.2, Event::Watched(again)), Action::Wait(_)));
+    // The word of an earlier process of the same name is not its own.
+    let mut earlier = with(with(stored, HAND_OVER_TO, "me"), SUCCESSOR, "me_2");
+    earlier.metadata.resource_version = Some("15".to_owned());
+    // Two standbys of one name must not answer each other in turn at the speed of the wire, either.
+    assert_eq!(standby.at(3.3, Event::Watched(earlier)), Action::Wait(s(5.0)));
+    assert_eq!(standby.at(5.0, Event::Tick), Action::Accept);
+}
+
+#[test]
+fn an_application_that_asks_all_the_time_costs_one_more_write_each_retry_period() {
+    let mut leader = leader(None);
+    let (mut writes, mut version) = (0, 11);
+    for tenth in 1..=100 {
+        let now = f64::from(tenth) / 10.0;
+        if leader.at(now, Event::Asked(format!("other-{tenth}"))) == Action::Write {
+            (writes, version) = (writes + 1, version + 1);
+            leader.at(now, Event::Wrote(leader.written(version)));
+        }
+    }
+    assert!((5..=10).contains(&writes), "{writes} in 10 s");
+    assert!(leader.leads_at(10.0));
+}
+
+#[test]
+fn an_acceptance_that_a_renewal_overtook_is_written_again_once_it_was_refused() {
+    let mut standby = standby(None);
+    assert_eq!(standby.at(3.0, Event::Watched(with(lease(12, Some(OTHER)), HAND_OVER_TO, "me"))), Action::Accept);
+    let renewed = with(lease(13, Some(OTHER)), HAND_OVER_TO, "me");
+    assert_eq!(standby.at(3.1, Event::Watched(renewed)), Action::Wait(s(5.0)));
+    assert_eq!(standby.at(3.2, Event::Refused), Action::Accept);
+}

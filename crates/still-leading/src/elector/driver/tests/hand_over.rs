@@ -139,3 +139,37 @@ async fn a_read_that_hangs_does_not_keep_a_former_leader_from_contending() {
     assert_eq!(leader.lost().await, Lost::HandedOver);
     assert!(leader.leads().await.epoch() > term.epoch());
 }
+
+/// What `Config::drain_timeout` says of the release.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_during_a_hand_over_takes_no_longer_than_any_other() {
+    let api = FakeApi::with_watches();
+    let (leader, term) = leader(&api).await;
+    api.set(Mood::Hanging);
+    seconds(2.0).await;
+    term.hand_over();
+    seconds(7.0).await;
+    let begin = Instant::now();
+    leader.released().await.unwrap_err();
+    let bound = timing().renew_deadline.mul_f64(1.5) + Duration::from_millis(10);
+    assert!(begin.elapsed() <= bound, "{:?}", begin.elapsed());
+}
+
+/// Else the release would be refused first, and take three requests in place of one.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_while_a_hand_over_waits_for_a_renewal_releases_what_that_renewal_claims() {
+    let api = FakeApi::with_watches();
+    let (leader, term) = leader(&api).await;
+    api.0.lock().unwrap().latency = Duration::from_millis(500);
+    let before = api.0.lock().unwrap().begun_puts;
+    while api.0.lock().unwrap().begun_puts == before {
+        sleep(Duration::from_millis(10)).await;
+    }
+    term.hand_over();
+    // It has arrived, and its answer is on the way.
+    seconds(0.6).await;
+    leader.released().await.unwrap();
+    seconds(5.0).await;
+    assert_eq!(api.holder().as_deref(), Some(""));
+    assert_eq!(api.0.lock().unwrap().conflicts, 0, "what the renewal wrote was known");
+}
