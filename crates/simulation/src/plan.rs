@@ -378,6 +378,7 @@ fn timing(rng: &mut Rng, factor: f64, base: Option<Duration>) -> Timing {
     Timing {
         identity: String::new(),
         generation: None,
+        hands_over: true,
         lease_duration,
         renew_deadline,
         retry_period,

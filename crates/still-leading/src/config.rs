@@ -36,6 +36,11 @@ pub struct Config {
     /// the generation that has released let those of another one try first, for an eighth of the retry period and at most
     /// 250 ms. So the leadership moves to the new version once in a rollout. Default: none, and nobody is preferred.
     pub generation: Option<String>,
+    /// Whether this replica takes part in the hand-overs that are asked for on the Lease: as a standby it accepts one, as a leader
+    /// its work is cancelled for one. Switch it on where the work ends then: [`Elector::lead`](crate::Elector::lead) sees to it.
+    /// Who calls [`Elector::start`](crate::Elector::start) has to end the work when the term's token is cancelled, and to call
+    /// [`Term::hand_over`](crate::Term::hand_over) then, or nobody works although the Lease is renewed. Default: `false`.
+    pub hands_over: bool,
     /// How long a standby waits after the last renewal that it saw before it takes over. Whole seconds: the Lease
     /// stores seconds. Default: 15 s.
     pub lease_duration: Duration,
@@ -80,6 +85,7 @@ impl Default for Config {
             lease: String::new(),
             identity: Identity::from(""),
             generation: None,
+            hands_over: false,
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
@@ -98,6 +104,7 @@ impl fmt::Debug for Config {
             .field("lease", lease)
             .field("identity", identity)
             .field("generation", &self.generation)
+            .field("hands_over", &self.hands_over)
             .field("lease_duration", lease_duration)
             .field("renew_deadline", renew_deadline)
             .field("retry_period", retry_period)
@@ -196,6 +203,7 @@ impl Config {
         Timing {
             identity: self.identity.to_string(),
             generation: self.generation.clone(),
+            hands_over: self.hands_over,
             lease_duration: self.lease_duration,
             renew_deadline: self.renew_deadline,
             retry_period: self.retry_period,

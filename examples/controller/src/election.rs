@@ -85,12 +85,16 @@ impl From<Term> for still_leading::Term {
 }
 
 /// What the library makes its client of: it does so itself, because the client lives on the elector's own thread.
-pub struct Client(Access, Option<String>);
+pub struct Client {
+    access: Access,
+    generation: Option<String>,
+    hands_over: bool,
+}
 
-/// As before, for a process of this generation.
+/// As before, for a process of this generation whose work ends for a hand-over.
 impl From<(Client, Option<String>)> for Client {
-    fn from((Client(access, _), generation): (Client, Option<String>)) -> Self {
-        Self(access, generation)
+    fn from((client, generation): (Client, Option<String>)) -> Self {
+        Self { generation, hands_over: true, ..client }
     }
 }
 
@@ -99,7 +103,7 @@ impl From<(Client, Option<String>)> for Client {
 /// # Errors
 /// None here: [`run`] says if the configuration cannot be used.
 pub fn client(access: Access) -> Result<Client> {
-    Ok(Client(access, None))
+    Ok(Client { access, generation: None, hands_over: false })
 }
 
 /// Contends for the Lease until `release` is cancelled, then gives it up and returns. Cancel it only after the work has
@@ -110,12 +114,13 @@ pub fn client(access: Access) -> Result<Client> {
 /// name, because the release was not answered. It expires by itself.
 pub async fn run(client: Client, params: Params, publish: Sender<Status>, release: CancellationToken) -> Result<()> {
     let Params { namespace, lease_name, identity, lease_duration, renew_deadline, retry_period, on_attempt } = params;
-    let Client(access, generation) = client;
+    let Client { access, generation, hands_over } = client;
     let config = still_leading::Config {
         namespace: Some(namespace),
         lease: lease_name,
         identity: Identity::assume_unique(identity),
         generation,
+        hands_over,
         lease_duration,
         renew_deadline,
         retry_period,

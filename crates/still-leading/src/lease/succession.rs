@@ -136,7 +136,7 @@ impl State {
     /// The standby that has accepted to take over from this replica, while it leads.
     pub fn successor(&self, timing: &Timing) -> Option<&str> {
         let successor = self.term.as_ref().and(self.lease()).and_then(preference::successor);
-        successor.filter(|successor| !preference::bears(&timing.identity, successor))
+        successor.filter(|successor| timing.hands_over && !preference::bears(&timing.identity, successor))
     }
 
     /// Ends the term, for another replica to lead. The Lease is to be released then, and this replica contends again
@@ -156,7 +156,7 @@ impl State {
         let Some(lease) = self.lease() else { return false };
         let is_asked = preference::request(lease).is_some_and(|name| preference::bears(&timing.identity, name));
         let has_accepted = preference::successor(lease) == Some(&timing.identity);
-        is_asked && !has_accepted && self.settling(now).is_none() && !self.is_impersonated(timing)
+        timing.hands_over && is_asked && !has_accepted && self.settling(now).is_none() && !self.is_impersonated(timing)
     }
 
     /// When this replica may try for a Lease that has been without a holder since `since`. Only a release that it saw happen

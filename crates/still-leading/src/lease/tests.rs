@@ -24,6 +24,7 @@ fn timing(identity: &str) -> Timing {
     Timing {
         identity: identity.to_owned(),
         generation: None,
+        hands_over: true,
         lease_duration: s(15.0),
         renew_deadline: s(10.0),
         retry_period: s(2.0),

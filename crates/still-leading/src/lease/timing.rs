@@ -13,6 +13,8 @@ pub struct Timing {
     pub identity: String,
     /// What this process is a version of, such as the hash of its pod template. `None`: it prefers nobody.
     pub generation: Option<String>,
+    /// Whether it takes part in the hand-overs that are asked for on the Lease.
+    pub hands_over: bool,
     /// How long a standby waits after the last change that it saw; stored in whole seconds.
     pub lease_duration: Duration,
     /// How long a leader goes on after it sent its last successful renewal.

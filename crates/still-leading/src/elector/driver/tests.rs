@@ -33,6 +33,7 @@ fn timing() -> Timing {
     Timing {
         identity: ME.to_owned(),
         generation: None,
+        hands_over: true,
         lease_duration: seconds(15),
         renew_deadline: seconds(10),
         retry_period: seconds(2),

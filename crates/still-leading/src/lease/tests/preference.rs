@@ -174,6 +174,21 @@ fn only_the_standby_that_is_named_accepts() {
 }
 
 #[test]
+fn one_that_takes_no_part_in_hand_overs_neither_accepts_nor_gives_way() {
+    let mut standby = standby(None);
+    standby.timing.hands_over = false;
+    let action = standby.at(3.0, Event::Watched(with(lease(12, Some(OTHER)), HAND_OVER_TO, "me")));
+    assert!(matches!(action, Action::Wait(_)), "{action:?}");
+    let mut leader = leader(None);
+    leader.timing.hands_over = false;
+    let mut accepted = with(leader.written(11), SUCCESSOR, OTHER);
+    accepted.metadata.resource_version = Some("12".to_owned());
+    leader.at(1.0, Event::Watched(accepted));
+    assert_eq!(leader.state.successor(&leader.timing), None);
+    assert!(leader.leads_at(1.0));
+}
+
+#[test]
 fn an_acceptance_that_is_denied_is_tried_again_every_retry_period() {
     let mut standby = standby(None);
     assert_eq!(standby.at(3.0, Event::Watched(with(lease(12, Some(OTHER)), HAND_OVER_TO, "me"))), Action::Accept);

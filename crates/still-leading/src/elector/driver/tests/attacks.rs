@@ -23,6 +23,7 @@ fn short() -> Config {
         renew_deadline: Duration::from_millis(1500),
         retry_period: Duration::from_millis(300),
         on_overstay: OnOverstay::Return,
+        hands_over: true,
         ..Config::default()
     }
 }
