@@ -25,7 +25,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 10)]
     renewals: usize,
 
-    /// What native may have resident, in megabytes (1e6 bytes)
+    /// What native may have resident at the median of its replicas, in megabytes (1e6 bytes)
     #[arg(long, value_name = "MB", default_value_t = 12.0)]
     resident_max: f64,
 
@@ -46,11 +46,11 @@ async fn main() -> Result<ExitCode> {
     for options in options {
         let name = options.variant;
         let footprint = weigh(&server, options, window).await?;
-        let (executable, resident, resident_max) = megabytes(&footprint);
+        let (executable, median, most) = megabytes(&footprint);
         let [leader, standby] = [footprint.leader_requests(), footprint.standby_requests()];
-        let resident = format!("{resident:.1} ({resident_max:.1})");
+        let resident = format!("{median:.1} ({most:.1})");
         println!("{name:<22}{executable:>12.1}{resident:>18}{leader:>18.2}{standby:>12.2}");
-        heavy |= name == Variant::Native && (resident_max > args.resident_max || executable > args.executable_max);
+        heavy |= name == Variant::Native && (median > args.resident_max || executable > args.executable_max);
     }
     if heavy {
         eprintln!(
