@@ -70,7 +70,7 @@ impl Succession {
             preference::ask(lease, self.wish.as_deref());
         }
         self.drops = dropped.is_some();
-        // A request that names whoever acquires is fulfilled.
+        // A request for the replica that acquires is fulfilled.
         self.dropped = dropped.filter(|_| is_renewal);
     }
 
@@ -151,7 +151,7 @@ impl State {
     }
 
     /// Whether this standby was asked to take over, can, and has not accepted yet. A request that comes back after that is
-    /// left to the leader: whoever puts it back at once would be answered at once, for ever.
+    /// left to the leader: a tool that puts it back at once would get an answer at once, for ever.
     pub(super) fn is_chosen(&self, timing: &Timing, now: Moment) -> bool {
         let Some(lease) = self.lease() else { return false };
         let is_asked = preference::request(lease).is_some_and(|name| preference::bears(&timing.identity, name));

@@ -343,7 +343,7 @@ fn a_wish_that_could_not_be_written_is_repeated_at_the_pace_of_renewals() {
     assert_eq!(annotation(leader.draft.as_ref().unwrap(), HAND_OVER_TO), Some("other"));
 }
 
-/// The renewal that was on its way when the work had ended is no other term: this replica still comes last.
+/// The renewal that was on its way when the work had ended begins no term: this replica still comes last.
 #[test]
 fn a_renewal_that_is_answered_during_a_hand_over_begins_no_term() {
     for is_known in [true, false] {
