@@ -18,7 +18,7 @@ impl HandOver {
     }
 
     /// To the replica of this name, which is an identity or the [name](crate::Identity::name) that one was made of. The
-    /// standby of that name is asked through the Lease first. If none answers within two retry periods or so, the log says
+    /// standby of that name is asked through the Lease first; it and this replica need `Config::hands_over`. If none answers within two retry periods or so, the log says
     /// so, and this replica leads on. The same if the API server denies the request: a policy may forbid it.
     ///
     /// The first request is written at once. Another one within a retry period waits for the next renewal.
